@@ -1,0 +1,218 @@
+package wechatpay_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+func TestDo(t *testing.T) {
+	for _, tt := range []struct {
+		name, method, path string
+		body               any
+		status             int
+		answer             string
+		sent               string
+	}{
+		{"GET with a query", http.MethodGet, "/v3/pay/transactions/id/1?mchid=1900000001", nil, 200, `{"state":"SUCCESS"}`, ""},
+		{"POST", http.MethodPost, "/v3/pay/x", map[string]any{"a": 1}, 200, `{"state":"SUCCESS"}`, `{"a":1}`},
+		{"POST without a body", http.MethodPost, "/v3/pay/x", nil, 204, "", ""},
+		{"PUT", http.MethodPut, "/v3/pay/x", json.RawMessage(`{"b":2}`), 200, `{"state":"SUCCESS"}`, `{"b":2}`},
+		{"PATCH", http.MethodPatch, "/v3/pay/x", struct{}{}, 204, "", `{}`},
+		{"DELETE", http.MethodDelete, "/v3/pay/a%2Fb", nil, 204, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				require.Equal(t, tt.method, r.Method)
+				require.Equal(t, tt.path, r.RequestURI)
+				require.Equal(t, tt.sent, string(body))
+				require.Equal(t, "application/json", r.Header.Get("Accept"))
+				if tt.sent == "" {
+					require.Empty(t, r.Header["Content-Type"])
+				} else {
+					require.Equal(t, "application/json", r.Header.Get("Content-Type"))
+				}
+				requireSigned(t, r, string(body))
+				reply(t, tt.status, tt.answer)(w, r)
+			})
+			var out struct{ State string }
+			require.NoError(t, client.Do(context.Background(), tt.method, tt.path, tt.body, &out))
+			if tt.answer != "" {
+				require.Equal(t, "SUCCESS", out.State)
+			}
+			require.NoError(t, client.Do(context.Background(), tt.method, tt.path, tt.body, nil))
+		})
+	}
+}
+
+func TestDoRefusesArguments(t *testing.T) {
+	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	for _, tt := range []struct {
+		name, method, path string
+		body               any
+		field              string
+	}{
+		{"no method", "", "/v3/x", nil, "method"},
+		{"other method", "TRACE", "/v3/x", nil, "method"},
+		{"no path", "GET", "", nil, "path"},
+		{"a URL", "GET", "https://evil.example/v3/x", nil, "path"},
+		{"a host after the base", "GET", "@evil.example/v3/x", nil, "path"},
+		{"not v3", "GET", "/pay/x", nil, "path"},
+		{"not escaped", "GET", "/v3/投诉", nil, "path"},
+		{"wrongly escaped", "GET", "/v3/%zz", nil, "path"},
+		{"fragment", "GET", "/v3/x#y", nil, "path"},
+		{"line end", "GET", "/v3/x\n", nil, "path"},
+		{"GET with a body", "GET", "/v3/x", "body", "body"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := client.Do(context.Background(), tt.method, tt.path, tt.body, nil)
+			var refused *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &refused)
+			require.Len(t, refused.Faults, 1)
+			require.Equal(t, tt.field, refused.Faults[0].Field)
+		})
+	}
+	require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", func() {}, nil), "encoding the body")
+}
+
+// A failed read is no unknown outcome: nothing stands.
+func TestDoOutcomes(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		method  string
+		status  int
+		answer  string
+		unknown bool
+	}{
+		{"read, server error", http.MethodGet, 500, `{"code":"SYSTEM_ERROR"}`, false},
+		{"read, accepted", http.MethodGet, 202, `{}`, false},
+		{"read, not JSON", http.MethodGet, 200, `<html>`, false},
+		{"write, refused", http.MethodPost, 403, `{"code":"NO_AUTH"}`, false},
+		{"write, accepted and pending", http.MethodPost, 202, `{}`, true},
+		{"write, not JSON", http.MethodPost, 200, `<html>`, true},
+		{"write, server error", http.MethodDelete, 503, ``, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, _ := newMock(t, reply(t, tt.status, tt.answer))
+			err := client.Do(context.Background(), tt.method, "/v3/x?secret=1", nil, new(struct{}))
+			require.Error(t, err)
+			if tt.unknown {
+				require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			} else {
+				require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			}
+			var refusal *wechatpay.APIError
+			if tt.status != 200 {
+				require.ErrorAs(t, err, &refusal)
+				require.Equal(t, tt.status, refusal.StatusCode)
+				require.Equal(t, "/v3/x", refusal.Path)
+			} else {
+				require.ErrorContains(t, err, "cannot be decoded [request id 08F7A1B2C30610-0]")
+			}
+		})
+	}
+}
+
+func TestHTTPClient(t *testing.T) {
+	var paths []string
+	client, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		paths = append(paths, r.URL.Path)
+		requireSigned(t, r, "")
+		require.Equal(t, testPublicKeyID, r.Header.Get("Wechatpay-Serial"))
+		switch r.URL.Path {
+		case "/v3/forged":
+			io.WriteString(w, "{}")
+		case "/v3/redirect":
+			http.Redirect(w, r, "/v3/elsewhere", http.StatusFound)
+		default:
+			reply(t, 200, "{}")(w, r)
+		}
+	})
+	c := client.HTTPClient()
+	resp, err := c.Get(server.URL + "/v3/genuine")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+
+	_, err = c.Get(server.URL + "/v3/forged")
+	var failed *wechatpay.VerificationError
+	require.ErrorAs(t, err, &failed)
+
+	resp, err = c.Get(server.URL + "/v3/redirect")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusFound, resp.StatusCode)
+
+	_, err = c.Get("https://evil.example/v3/x")
+	var refused *wechatpay.ArgumentError
+	require.ErrorAs(t, err, &refused)
+
+	require.Equal(t, []string{"/v3/genuine", "/v3/forged", "/v3/redirect"}, paths)
+
+	// What a caller does to it does not reach the Client.
+	c.Transport = nil
+	require.NotNil(t, client.HTTPClient().Transport)
+}
+
+// With InsecureSkipVerify a plain mock is enough, as most tests have one.
+func TestInsecureSkipVerify(t *testing.T) {
+	_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/large") {
+			chunk := make([]byte, 1<<20)
+			for range 64 {
+				w.Write(chunk)
+			}
+			return
+		}
+		w.WriteHeader(204)
+	})
+	cfg := testConfig(t, server.URL)
+	cfg.InsecureSkipVerify, cfg.PublicKey, cfg.PublicKeyID = true, nil, ""
+	client, err := wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	require.NoError(t, approve(context.Background(), client))
+	err = client.Do(context.Background(), http.MethodGet, "/v3/large", nil, nil)
+	require.ErrorContains(t, err, "larger than any")
+
+	cfg.InsecureSkipVerify = false
+	cfg.PublicKey, cfg.PublicKeyID = &privateKey(t, "platform_key.pem").PublicKey, testPublicKeyID
+	client, err = wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	err = approve(context.Background(), client)
+	require.ErrorContains(t, err, "InsecureSkipVerify")
+	require.ErrorContains(t, err, "wechatpaytest")
+}
+
+func TestClientIsSafeForConcurrentUse(t *testing.T) {
+	var mu sync.Mutex
+	nonces := map[string]bool{}
+	answer := reply(t, 204, "")
+	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		nonce := requireSigned(t, r, string(body))
+		mu.Lock()
+		nonces[nonce] = true
+		mu.Unlock()
+		answer(w, r)
+	})
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := approve(context.Background(), client); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	wg.Wait()
+	require.Len(t, nonces, 32)
+}

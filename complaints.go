@@ -1,0 +1,134 @@
+package wechatpay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// ComplaintsV2Service is the complaint API ("消费者投诉2.0"). Get it from a
+// Client; it is safe for concurrent use.
+type ComplaintsV2Service struct {
+	client *Client
+}
+
+const complaintsPath = "/v3/merchant-service/complaints-v2"
+
+// RefundAction is a merchant's decision on a refund request.
+type RefundAction string
+
+// The two decisions.
+const (
+	RefundApprove RefundAction = "APPROVE" // the merchant will refund; the refund itself is another call
+	RefundReject  RefundAction = "REJECT"  // the merchant will not refund; closes the complaint
+)
+
+// UpdateRefundProgressRequest is a decision. ApproveRefund and RejectRefund
+// make the usual ones.
+type UpdateRefundProgressRequest struct {
+	Action RefundAction `json:"action"`
+	// LaunchRefundDay is in how many working days the refund is launched, 0
+	// being today; it is not the day of arrival. Only with RefundApprove. 0 is
+	// sent, nil is not.
+	LaunchRefundDay *int `json:"launch_refund_day,omitempty"`
+	// RejectReason, at most 200 characters, is shown to the user. Only with
+	// RefundReject.
+	RejectReason string `json:"reject_reason,omitempty"`
+	// RejectMediaList holds at most 4 media ids of uploaded images. Only with
+	// RefundReject.
+	RejectMediaList []string `json:"reject_media_list,omitempty"`
+	// Remark, at most 200 characters, is for WeChat Pay's staff.
+	Remark string `json:"remark,omitempty"`
+}
+
+// ApproveRefund makes the request that promises a refund, to be launched in so
+// many working days; 0 is today.
+func ApproveRefund(launchRefundDay int) *UpdateRefundProgressRequest {
+	return &UpdateRefundProgressRequest{Action: RefundApprove, LaunchRefundDay: &launchRefundDay}
+}
+
+// RejectRefund makes the request that declines a refund, with the reason (at
+// most 200 characters) and up to 4 media ids of images that support it.
+func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressRequest {
+	return &UpdateRefundProgressRequest{Action: RefundReject, RejectReason: reason, RejectMediaList: mediaIDs}
+}
+
+// UpdateRefundProgress sends the merchant's decision on a refund request, for a
+// complaint whose ProblemType is REFUND.
+//
+// RefundApprove records a promise and moves no money: the merchant creates the
+// refund, and the complaint becomes PROCESSED when it arrives. RefundReject
+// makes the complaint PROCESSED at once; the user may file it again.
+//
+// The service takes one decision for each time that the user files, and refuses
+// a second one. nil means that it took this one. An error that wraps
+// ErrOutcomeUnknown means that the decision may or may not stand: read the
+// complaint and its negotiation history (MERCHANT_APPROVE_REFUND,
+// MERCHANT_REFUSE_RERUND) before deciding again. Any other error means that it
+// does not stand: an *ArgumentError was not sent, an *APIError was refused.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012467256 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012467218)
+func (s *ComplaintsV2Service) UpdateRefundProgress(ctx context.Context, complaintID string, req *UpdateRefundProgressRequest) error {
+	const op = "ComplaintsV2.UpdateRefundProgress"
+	f := checkComplaintID(complaintID)
+	req.check(&f)
+	if err := f.err(op); err != nil {
+		return err
+	}
+	err := s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/update-refund-progress",
+		body:    req,
+		success: http.StatusNoContent,
+		remedy:  "read the complaint's negotiation history before deciding again",
+	})
+	var refusal *APIError
+	if errors.As(err, &refusal) && refusal.StatusCode == http.StatusBadRequest {
+		// The service says in prose alone which 400 this is.
+		return fmt.Errorf("%w (a complaint that is no refund request, or not open to this fast decision, "+
+			"is settled by refunding the order with POST /v3/refund/domestic/refunds, and completing the complaint)", err)
+	}
+	return err
+}
+
+func (req *UpdateRefundProgressRequest) check(f *faults) {
+	if req == nil {
+		f.add("req", "nil: ApproveRefund and RejectRefund make one")
+		return
+	}
+	switch req.Action {
+	case RefundApprove:
+		if req.RejectReason != "" {
+			f.add("RejectReason", "only goes with %s", RefundReject)
+		}
+		if len(req.RejectMediaList) > 0 {
+			f.add("RejectMediaList", "only goes with %s", RefundReject)
+		}
+	case RefundReject:
+		if req.LaunchRefundDay != nil {
+			f.add("LaunchRefundDay", "only goes with %s: leave it nil", RefundApprove)
+		}
+	default:
+		f.add("Action", "%.20q is neither %s nor %s", string(req.Action), RefundApprove, RefundReject)
+	}
+	if req.LaunchRefundDay != nil && *req.LaunchRefundDay < 0 {
+		f.add("LaunchRefundDay", "%d working days, and 0 (today) is the least", *req.LaunchRefundDay)
+	}
+	f.text("RejectReason", req.RejectReason, 200)
+	f.list("RejectMediaList", req.RejectMediaList, 4, 512)
+	f.text("Remark", req.Remark, 200)
+}
+
+// checkComplaintID begins the check of a call on one complaint.
+func checkComplaintID(id string) faults {
+	var f faults
+	f.required("complaintID", id, 64)
+	if id == "." || id == ".." {
+		f.add("complaintID", "%q would be another path", id)
+	}
+	return f
+}

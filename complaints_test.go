@@ -1,0 +1,353 @@
+package wechatpay_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func TestUpdateRefundProgressSends(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		req  *wechatpay.UpdateRefundProgressRequest
+		body string
+	}{
+		{"approve today", wechatpay.ApproveRefund(0), `{"action":"APPROVE","launch_refund_day":0}`},
+		{"approve in 3 working days", wechatpay.ApproveRefund(3), `{"action":"APPROVE","launch_refund_day":3}`},
+		{"approve, no day said", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundApprove}, `{"action":"APPROVE"}`},
+		{"approve with a remark", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundApprove, LaunchRefundDay: ptr(1), Remark: "已联系用户"},
+			`{"action":"APPROVE","launch_refund_day":1,"remark":"已联系用户"}`},
+		{"reject", wechatpay.RejectRefund("商品已使用，不符合退款条件"), `{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件"}`},
+		{"reject with pictures", wechatpay.RejectRefund("商品已使用，不符合退款条件", "file23578_21798531.jpg", "file23578_21798532.jpg"),
+			`{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件","reject_media_list":["file23578_21798531.jpg","file23578_21798532.jpg"]}`},
+		{"reject without a reason", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundReject}, `{"action":"REJECT"}`},
+		{"at the limits", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundReject, RejectReason: strings.Repeat("退", 200), RejectMediaList: []string{"1", "2", "3", "4"}, Remark: strings.Repeat("r", 200)},
+			`{"action":"REJECT","reject_reason":"` + strings.Repeat("退", 200) + `","reject_media_list":["1","2","3","4"],"remark":"` + strings.Repeat("r", 200) + `"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := 0
+			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				calls++
+				body, _ := io.ReadAll(r.Body)
+				require.Equal(t, http.MethodPost, r.Method)
+				require.Equal(t, "/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress", r.RequestURI)
+				require.Equal(t, tt.body, string(body))
+				require.Equal(t, int64(len(tt.body)), r.ContentLength)
+				require.Equal(t, []string{"application/json"}, r.Header["Content-Type"])
+				require.Equal(t, []string{"application/json"}, r.Header["Accept"])
+				require.Equal(t, []string{testPublicKeyID}, r.Header["Wechatpay-Serial"])
+				require.Equal(t, []string{"wechatpay-complaints-go/" + wechatpay.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ") " + runtime.Version()}, r.Header["User-Agent"])
+				requireSigned(t, r, string(body))
+				reply(t, 204, "")(w, r)
+			})
+			require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, tt.req))
+			require.Equal(t, 1, calls)
+		})
+	}
+}
+
+// The complaint id is escaped once, whatever is in it.
+func TestUpdateRefundProgressEscapesTheID(t *testing.T) {
+	for id, escaped := range map[string]string{"a/b": "a%2Fb", "a?b#c": "a%3Fb%23c", "a%2Fb": "a%252Fb", "a b": "a%20b", "投诉": "%E6%8A%95%E8%AF%89", "a+b=": "a+b="} {
+		client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+			require.Equal(t, "/v3/merchant-service/complaints-v2/"+escaped+"/update-refund-progress", r.RequestURI)
+			body, _ := io.ReadAll(r.Body)
+			requireSigned(t, r, string(body))
+			reply(t, 204, "")(w, r)
+		})
+		require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), id, wechatpay.ApproveRefund(0)), id)
+	}
+}
+
+func TestUpdateRefundProgressRefusesArguments(t *testing.T) {
+	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	approve, reject := wechatpay.RefundApprove, wechatpay.RefundReject
+	for _, tt := range []struct {
+		name   string
+		id     string
+		req    *wechatpay.UpdateRefundProgressRequest
+		faults []wechatpay.ArgumentFault
+	}{
+		{"no id", "", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "empty, 1 to 64 characters are required"}}},
+		{"long id", strings.Repeat("1", 65), wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "65 characters, at most 64 are allowed"}}},
+		{"path for an id", "..", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: `".." would be another path`}}},
+		{"no request", "1", nil, []wechatpay.ArgumentFault{{Field: "req", Problem: "nil: ApproveRefund and RejectRefund make one"}}},
+		{"no action", "1", &wechatpay.UpdateRefundProgressRequest{}, []wechatpay.ArgumentFault{{Field: "Action", Problem: `"" is neither APPROVE nor REJECT`}}},
+		{"negative day", "1", wechatpay.ApproveRefund(-1), []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "-1 working days, and 0 (today) is the least"}}},
+		{"day with a rejection", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, LaunchRefundDay: ptr(0)}, []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "only goes with APPROVE: leave it nil"}}},
+		{"rejection's fields with an approval", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, RejectReason: "no", RejectMediaList: []string{"1"}},
+			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "only goes with REJECT"}, {Field: "RejectMediaList", Problem: "only goes with REJECT"}}},
+		{"all that is too long", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: strings.Repeat("退", 201), RejectMediaList: []string{"1", "", "3", "4", "5"}, Remark: strings.Repeat("注", 300)},
+			[]wechatpay.ArgumentFault{
+				{Field: "RejectReason", Problem: "201 characters, at most 200 are allowed"},
+				{Field: "RejectMediaList", Problem: "5 entries, at most 4 are allowed"},
+				{Field: "RejectMediaList[1]", Problem: "empty, 1 to 512 characters are required"},
+				{Field: "Remark", Problem: "300 characters, at most 200 are allowed"},
+			}},
+		{"emoji", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: "no 🙂"},
+			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)"}}},
+		{"not UTF-8", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, Remark: "\xff"}, []wechatpay.ArgumentFault{{Field: "Remark", Problem: "not valid UTF-8"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), tt.id, tt.req)
+			var refused *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, "ComplaintsV2.UpdateRefundProgress", refused.Op)
+			require.Equal(t, tt.faults, refused.Faults)
+			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+// approve makes the decision of the outcome tests.
+func approve(ctx context.Context, client *wechatpay.Client) error {
+	return client.ComplaintsV2.UpdateRefundProgress(ctx, testComplaintID, wechatpay.ApproveRefund(0))
+}
+
+// What is no proved 204 is an error, and it says whether the decision may stand.
+func TestUpdateRefundProgressOutcomes(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	t.Cleanup(elsewhere.Close)
+	const paramError = `{"code":"PARAM_ERROR","message":"非极速退款投诉单","detail":{"field":"/action","value":"APPROVE","issue":"state","location":"body"}}`
+
+	type test struct {
+		name    string
+		handler http.HandlerFunc
+		unknown bool
+		check   func(t *testing.T, err error)
+	}
+	verification := func(reason wechatpay.VerificationReason) func(*testing.T, error) {
+		return func(t *testing.T, err error) {
+			var failed *wechatpay.VerificationError
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, reason, failed.Reason)
+		}
+	}
+	api := func(want wechatpay.APIError) func(*testing.T, error) {
+		return func(t *testing.T, err error) {
+			var refusal *wechatpay.APIError
+			require.ErrorAs(t, err, &refusal)
+			want.Method, want.Path = "POST", "/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress"
+			require.Equal(t, want, *refusal)
+		}
+	}
+	tests := []test{
+		{"body under an empty-body signature", func(w http.ResponseWriter, r *http.Request) {
+			signed(t, "").set(t, w.Header())
+			w.WriteHeader(200)
+			io.WriteString(w, "{}")
+		}, true, verification(wechatpay.VerificationReasonSignatureMismatch)},
+		{"200 in place of 204", reply(t, 200, "{}"), true, api(wechatpay.APIError{StatusCode: 200, Message: "not the documented success: not WeChat Pay's error format: {}", RequestID: "08F7A1B2C30610-0"})},
+		{"202 in place of 204", reply(t, 202, ""), true, api(wechatpay.APIError{StatusCode: 202, Message: "not the documented success", RequestID: "08F7A1B2C30610-0"})},
+		{"400 with detail", reply(t, 400, paramError), false, func(t *testing.T, err error) {
+			api(wechatpay.APIError{StatusCode: 400, Code: wechatpay.ErrorCodeParamError, Message: "非极速退款投诉单", RequestID: "08F7A1B2C30610-0",
+				Detail: []byte(`{"field":"/action","value":"APPROVE","issue":"state","location":"body"}`)})(t, err)
+			require.ErrorContains(t, err, "400 PARAM_ERROR: 非极速退款投诉单 (/action: state) [request id 08F7A1B2C30610-0]")
+			require.ErrorContains(t, err, "is settled by refunding the order")
+		}},
+		{"401", reply(t, 401, `{"code":"SIGN_ERROR","message":"签名错误","detail":{"detail":{"issue":"sign not match"},"field":"signature","location":"authorization"}}`), false, func(t *testing.T, err error) {
+			require.ErrorContains(t, err, "401 SIGN_ERROR: 签名错误 (signature: sign not match)")
+		}},
+		{"404", reply(t, 404, `{"code":"RESOURCE_NOT_EXISTS","message":"no"}`), false, api(wechatpay.APIError{StatusCode: 404, Code: wechatpay.ErrorCodeResourceNotExists, Message: "no", RequestID: "08F7A1B2C30610-0"})},
+		{"404 without a body", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, false, api(wechatpay.APIError{StatusCode: 404})},
+		{"429", reply(t, 429, `{"code":"FREQUENCY_LIMITED","message":"no"}`), false, api(wechatpay.APIError{StatusCode: 429, Code: wechatpay.ErrorCodeFrequencyLimited, Message: "no", RequestID: "08F7A1B2C30610-0"})},
+		{"500", reply(t, 500, `{"code":"SYSTEM_ERROR","message":"no"}`), true, api(wechatpay.APIError{StatusCode: 500, Code: wechatpay.ErrorCodeSystemError, Message: "no", RequestID: "08F7A1B2C30610-0"})},
+		{"502 of a gateway", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(502)
+			io.WriteString(w, "<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>")
+		}, true, api(wechatpay.APIError{StatusCode: 502, Message: "not WeChat Pay's error format: <html> <h1>502 Bad Gateway</h1> </html>"})},
+		{"307 to another host", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/v3/x", http.StatusTemporaryRedirect)
+		}, false, api(wechatpay.APIError{StatusCode: 307, Message: "a redirect, which was not followed"})},
+		{"connection that breaks after the request", func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			panic(http.ErrAbortHandler)
+		}, true, func(t *testing.T, err error) { require.ErrorIs(t, err, io.EOF) }},
+		{"answer that breaks off", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, "{")
+		}, true, func(t *testing.T, err error) { require.ErrorIs(t, err, io.ErrUnexpectedEOF) }},
+		{"no HTTP at all", func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			require.NoError(t, err)
+			io.WriteString(conn, "SSH-2.0\r\n")
+			conn.Close()
+		}, true, func(t *testing.T, err error) { require.ErrorContains(t, err, "malformed HTTP response") }},
+	}
+	for i, forgery := range forgeries {
+		tests = append(tests, test{forgery.name, func(w http.ResponseWriter, r *http.Request) {
+			for name, values := range forge(t, i, "") {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(204)
+		}, true, verification(forgery.reason)})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			client, _ := newMock(t, tt.handler)
+			err := approve(context.Background(), client)
+			require.Error(t, err)
+			require.True(t, strings.HasPrefix(err.Error(), "wechatpay: ComplaintsV2.UpdateRefundProgress: "), err)
+			require.NotContains(t, err.Error(), "\n")
+			require.NotContains(t, err.Error(), "signature=")
+			requireOutcome(t, err, tt.unknown)
+			tt.check(t, err)
+		})
+	}
+}
+
+func requireOutcome(t *testing.T, err error, unknown bool) {
+	t.Helper()
+	if unknown {
+		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+		require.ErrorContains(t, err, "read the complaint's negotiation history before deciding again")
+	} else {
+		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	}
+}
+
+func TestUpdateRefundProgressContexts(t *testing.T) {
+	received, release := make(chan struct{}), make(chan struct{})
+	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		close(received)
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+
+	t.Run("cancelled before", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		err := approve(ctx, client)
+		require.ErrorIs(t, err, context.Canceled)
+		requireOutcome(t, err, false)
+	})
+	t.Run("cancelled while waiting for the answer", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			<-received
+			cancel()
+		}()
+		err := approve(ctx, client)
+		require.ErrorIs(t, err, context.Canceled)
+		requireOutcome(t, err, true)
+	})
+	t.Run("cancelled while dialling", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		transport := wechatpay.NewTransport()
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		cfg := testConfig(t, "http://127.0.0.1:1")
+		cfg.Transport = transport
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		err = approve(ctx, client)
+		require.ErrorIs(t, err, context.Canceled)
+		requireOutcome(t, err, false)
+	})
+}
+
+func TestUpdateRefundProgressWithoutAConnection(t *testing.T) {
+	client, server := newMock(t, func(http.ResponseWriter, *http.Request) {})
+	server.Close()
+	err := approve(context.Background(), client)
+	require.ErrorContains(t, err, "connection refused")
+	require.ErrorContains(t, err, server.URL)
+	requireOutcome(t, err, false)
+}
+
+// A RoundTripper that does not report to httptrace leaves it open whether the
+// request was sent, unless its error says that it could not connect.
+func TestUpdateRefundProgressThroughAnotherTransport(t *testing.T) {
+	for _, tt := range []struct {
+		err     error
+		unknown bool
+	}{
+		{io.ErrUnexpectedEOF, true},
+		{&net.OpError{Op: "read", Err: io.EOF}, true},
+		{&net.OpError{Op: "dial", Err: io.EOF}, false},
+		{&net.DNSError{Err: "no such host"}, false},
+	} {
+		cfg := testConfig(t, "http://127.0.0.1:1")
+		cfg.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, tt.err })
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		err = approve(context.Background(), client)
+		require.ErrorIs(t, err, tt.err)
+		requireOutcome(t, err, tt.unknown)
+	}
+}
+
+func TestUpdateRefundProgressWhenSigningFails(t *testing.T) {
+	cfg := testConfig(t, "http://127.0.0.1:1")
+	cfg.PrivateKey = hsm{privateKey(t, "merchant_key.pem"), io.ErrClosedPipe}
+	client, err := wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	err = approve(context.Background(), client)
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	requireOutcome(t, err, false)
+}
+
+// 512 MiB take no more memory than the limit allows.
+func TestUpdateRefundProgressBoundsTheAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		status  int
+		length  string
+		unknown bool
+	}{
+		{"success, length said", 200, "536870912", true},
+		{"success, length not said", 200, "", true},
+		{"error", 400, "536870912", false},
+		{"server error, length not said", 500, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				signed(t, "").set(t, w.Header())
+				if tt.length != "" {
+					w.Header().Set("Content-Length", tt.length)
+				}
+				w.WriteHeader(tt.status)
+				chunk := make([]byte, 1<<20)
+				for range 512 {
+					if _, err := w.Write(chunk); err != nil {
+						return
+					}
+				}
+			})
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := approve(context.Background(), client)
+			runtime.ReadMemStats(&after)
+			requireOutcome(t, err, tt.unknown)
+			if tt.status == 200 {
+				var failed *wechatpay.VerificationError
+				require.ErrorAs(t, err, &failed)
+				require.Equal(t, wechatpay.VerificationReasonBodyTooLarge, failed.Reason)
+			} else {
+				var refusal *wechatpay.APIError
+				require.ErrorAs(t, err, &refusal)
+				require.Equal(t, tt.status, refusal.StatusCode)
+				require.Less(t, len(err.Error()), 1000)
+			}
+			// All that was allocated on the way, garbage included.
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20))
+		})
+	}
+}

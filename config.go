@@ -1,0 +1,340 @@
+package wechatpay
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// DefaultBaseURL is WeChat Pay's main host, and DefaultBackupURL its backup at
+// a remote site. Paths, keys and signatures are the same on both.
+const (
+	DefaultBaseURL   = "https://api.mch.weixin.qq.com"
+	DefaultBackupURL = "https://api2.mch.weixin.qq.com"
+)
+
+// Config is what a Client is made from. NewClient copies it, so changing it
+// later has no effect; other keys are another Client, on the same Transport.
+//
+// Printing, logging or encoding a Config shows no secret. That does not hold
+// for a Config in an unexported field of your own type, where fmt cannot call
+// its methods: keep the Client, not the Config.
+type Config struct {
+	// MchID is the merchant number of the caller; for a service provider, its
+	// own. Merchant platform: 账户中心 → 商户信息.
+	MchID string
+
+	// SerialNo is the serial number of the merchant API certificate, in
+	// hexadecimal. It may be left out when Certificate is set. Merchant
+	// platform: 账户中心 → API安全 → 商户API证书 → 管理证书.
+	SerialNo string
+
+	// PrivateKey belongs to the merchant API certificate: an *rsa.PrivateKey
+	// (apiclient_key.pem, see ParsePrivateKey), or a crypto.Signer of an HSM or
+	// a KMS. At least 2048 bits.
+	PrivateKey crypto.Signer
+
+	// Certificate is the merchant API certificate (apiclient_cert.pem).
+	// Optional: it gives SerialNo, and proves that PrivateKey fits.
+	Certificate *x509.Certificate
+
+	// APIv3Key decrypts notifications and platform certificates: 32 bytes, set
+	// in the merchant platform under API安全 → APIv3密钥. Optional for calls.
+	APIv3Key string
+
+	// PublicKeyID ("PUB_KEY_ID_…") and PublicKey (pub_key.pem, see
+	// ParsePublicKey) verify WeChat Pay's answers. Merchant platform: API安全 →
+	// 微信支付公钥.
+	PublicKeyID string
+	PublicKey   *rsa.PublicKey
+
+	// PlatformCertificates verify WeChat Pay's answers to merchants that have
+	// certificates in place of the public key, or both while they switch.
+	PlatformCertificates []*x509.Certificate
+
+	// BaseURL is scheme and host of the service; empty means DefaultBaseURL.
+	// http is refused, except on loopback.
+	BaseURL string
+
+	// BackupURL is the host to turn to when BaseURL cannot be reached. Empty
+	// means DefaultBackupURL where BaseURL is the default, else none.
+	BackupURL string
+
+	// Transport sends the signed requests; nil means NewTransport().
+	Transport http.RoundTripper
+
+	// Time is the clock for signatures and their verification; nil means
+	// time.Now.
+	Time func() time.Time
+
+	// InsecureSkipVerify takes every answer for WeChat Pay's, whoever sent it.
+	// It is for tests against a plain httptest mock, and NewClient refuses it
+	// unless BaseURL, and BackupURL if set, is loopback. PublicKey may then be
+	// left out. Notifications are verified all the same.
+	InsecureSkipVerify bool
+}
+
+// ConfigFromEnv reads a Config from environment variables:
+//
+//	WECHATPAY_MCHID
+//	WECHATPAY_SERIAL_NO
+//	WECHATPAY_PRIVATE_KEY_FILE   or the PEM itself in WECHATPAY_PRIVATE_KEY
+//	WECHATPAY_CERTIFICATE_FILE   or WECHATPAY_CERTIFICATE
+//	WECHATPAY_APIV3_KEY
+//	WECHATPAY_PUBLIC_KEY_ID
+//	WECHATPAY_PUBLIC_KEY_FILE    or WECHATPAY_PUBLIC_KEY
+//	WECHATPAY_BASE_URL
+//	WECHATPAY_BACKUP_URL
+//
+// Blanks and line ends around a value are dropped. Line ends of a PEM may be
+// the two characters \n. An *ArgumentError lists what cannot be read, and a
+// missing WECHATPAY_MCHID; whether the rest is complete is NewClient's to say,
+// since a program may fill in a key from elsewhere first.
+func ConfigFromEnv() (Config, error) {
+	var f faults
+	cfg := Config{
+		MchID:       getenv("WECHATPAY_MCHID"),
+		SerialNo:    getenv("WECHATPAY_SERIAL_NO"),
+		APIv3Key:    getenv("WECHATPAY_APIV3_KEY"),
+		PublicKeyID: getenv("WECHATPAY_PUBLIC_KEY_ID"),
+		BaseURL:     getenv("WECHATPAY_BASE_URL"),
+		BackupURL:   getenv("WECHATPAY_BACKUP_URL"),
+	}
+	if cfg.MchID == "" {
+		f.add("WECHATPAY_MCHID", "not set: it is the merchant number, and the other variables are listed at ConfigFromEnv")
+	}
+	// A typed nil in PrivateKey would pass for a key.
+	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", ParsePrivateKey); key != nil {
+		cfg.PrivateKey = key
+	}
+	cfg.Certificate = pemFromEnv(&f, "WECHATPAY_CERTIFICATE", ParseCertificate)
+	cfg.PublicKey = pemFromEnv(&f, "WECHATPAY_PUBLIC_KEY", ParsePublicKey)
+	if err := f.err("ConfigFromEnv"); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+func getenv(name string) string { return strings.TrimSpace(os.Getenv(name)) }
+
+// pemFromEnv parses the PEM in the variable, or in the file that the variable
+// with _FILE names; nil if neither is set.
+func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *T {
+	text, file := getenv(name), getenv(name+"_FILE")
+	field := name
+	switch {
+	case text != "" && file != "":
+		f.add(name, "set together with %s_FILE: set one of the two", name)
+		return nil
+	case text == "" && file == "":
+		return nil
+	case file != "":
+		field = name + "_FILE"
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.add(field, "%v", err)
+			return nil
+		}
+		text = string(content)
+	}
+	parsed, err := parse([]byte(text))
+	if err != nil {
+		f.add(field, "%v", err)
+		return nil
+	}
+	return parsed
+}
+
+// complete fills in the defaults and finds every fault.
+func (cfg *Config) complete() error {
+	var f faults
+	checkMchID(&f, cfg.MchID)
+	public := cfg.completeKey(&f)
+	if n := len(cfg.APIv3Key); n != 0 && n != 32 {
+		f.add("APIv3Key", "%d bytes, and it has 32: copy the key set in the merchant platform under API安全 → APIv3密钥 as it is, not encoded (WECHATPAY_APIV3_KEY)", n)
+	}
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = DefaultBaseURL
+	}
+	baseURL := checkURL(&f, "BaseURL", &cfg.BaseURL)
+	if cfg.BaseURL == DefaultBaseURL && cfg.BackupURL == "" {
+		cfg.BackupURL = DefaultBackupURL
+	}
+	var backupURL *url.URL
+	if cfg.BackupURL != "" {
+		backupURL = checkURL(&f, "BackupURL", &cfg.BackupURL)
+		if cfg.BackupURL == cfg.BaseURL {
+			f.add("BackupURL", "the same as BaseURL: name another host, or none")
+		}
+	}
+	onLoopback := baseURL != nil && isLoopback(baseURL.Hostname()) && (backupURL == nil || isLoopback(backupURL.Hostname()))
+	if cfg.InsecureSkipVerify && !onLoopback {
+		f.add("InsecureSkipVerify", "set, and BaseURL or BackupURL is not loopback: anybody on the way could answer for WeChat Pay")
+	}
+	cfg.checkPublicKey(&f, public, onLoopback)
+	if cfg.Transport == nil {
+		cfg.Transport = NewTransport()
+	} else if isNil(cfg.Transport) {
+		f.add("Transport", "a nil %T: leave the field nil for the default", cfg.Transport)
+	}
+	return f.err("NewClient")
+}
+
+// completeKey checks what the Client signs with, and takes SerialNo from the
+// certificate where it is not given. It gives the merchant's public key, or nil
+// if the private key is wrong.
+func (cfg *Config) completeKey(f *faults) *rsa.PublicKey {
+	merchant := checkPrivateKey(f, cfg.PrivateKey)
+	if cfg.Certificate != nil {
+		serialNo := serialNumber(cfg.Certificate)
+		if cfg.SerialNo == "" {
+			cfg.SerialNo = serialNo
+		} else if !strings.EqualFold(strings.TrimLeft(cfg.SerialNo, "0"), strings.TrimLeft(serialNo, "0")) {
+			f.add("SerialNo", "%.70q is not the Certificate's, which is %s: leave it out, or give the certificate that it belongs to", cfg.SerialNo, serialNo)
+		}
+		if public, ok := cfg.Certificate.PublicKey.(*rsa.PublicKey); !ok {
+			f.add("Certificate", "its key is %T: a merchant API certificate's is RSA", cfg.Certificate.PublicKey)
+		} else if merchant != nil && !public.Equal(merchant) {
+			f.add("Certificate", "does not fit PrivateKey: take apiclient_cert.pem and apiclient_key.pem of the same package")
+		}
+	}
+	checkSerialNo(f, cfg.SerialNo)
+	return merchant
+}
+
+// checkPublicKey checks what the Client verifies with.
+func (cfg *Config) checkPublicKey(f *faults, merchant *rsa.PublicKey, onLoopback bool) {
+	const where = "in the merchant platform under API安全 → 微信支付公钥"
+	switch {
+	case cfg.PublicKey == nil && cfg.PublicKeyID == "":
+		if len(cfg.PlatformCertificates) == 0 && !cfg.InsecureSkipVerify {
+			f.add("PublicKey", "missing: without it no answer can be verified; download pub_key.pem %s and give its id as PublicKeyID (WECHATPAY_PUBLIC_KEY_FILE, WECHATPAY_PUBLIC_KEY_ID)", where)
+		}
+	case cfg.PublicKey == nil:
+		f.add("PublicKey", "missing, and PublicKeyID is set: download pub_key.pem %s (WECHATPAY_PUBLIC_KEY_FILE)", where)
+	case cfg.PublicKeyID == "":
+		f.add("PublicKeyID", "empty, and PublicKey is set: it is PUB_KEY_ID_ and digits, %s (WECHATPAY_PUBLIC_KEY_ID)", where)
+	case cfg.PublicKey.N == nil:
+		f.add("PublicKey", "an empty key")
+	}
+	if cfg.PublicKeyID != "" && (!strings.HasPrefix(cfg.PublicKeyID, publicKeyIDPrefix) || !isToken(cfg.PublicKeyID)) {
+		f.add("PublicKeyID", "%.70q is not the id of a WeChat Pay public key: it is PUB_KEY_ID_ and digits, %s", cfg.PublicKeyID, where)
+	}
+	// A test may use one key for both sides; WeChat Pay never has the merchant's.
+	if cfg.PublicKey != nil && cfg.PublicKey.N != nil && merchant != nil && !onLoopback && cfg.PublicKey.Equal(merchant) {
+		f.add("PublicKey", "it is the merchant's own key: WeChat Pay's is in pub_key.pem, downloaded %s", where)
+	}
+	for i, certificate := range cfg.PlatformCertificates {
+		field := fmt.Sprintf("PlatformCertificates[%d]", i)
+		if certificate == nil {
+			f.add(field, "nil")
+		} else if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok {
+			f.add(field, "its key is %T: a platform certificate's is RSA", certificate.PublicKey)
+		}
+	}
+}
+
+// checkURL checks a base URL and drops the slash at its end.
+func checkURL(f *faults, field string, value *string) *url.URL {
+	u, err := url.Parse(*value)
+	if err != nil {
+		// url.Error repeats the text, which may hold a password.
+		var e *url.Error
+		if errors.As(err, &e) {
+			err = e.Err
+		}
+		f.add(field, "not a URL: %v", err)
+		return nil
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+		f.add(field, "scheme and host are required, such as %s", DefaultBaseURL)
+	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#"):
+		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		f.add(field, "http is refused for %q, which is not loopback: use https", u.Host)
+	default:
+		*value = u.Scheme + "://" + u.Host
+		return u
+	}
+	return nil
+}
+
+// serialNumber is a certificate's serial number as WeChat Pay writes it.
+func serialNumber(certificate *x509.Certificate) string {
+	return strings.ToUpper(hex.EncodeToString(certificate.SerialNumber.Bytes()))
+}
+
+// hosts are those that the private key signs for.
+func (cfg *Config) hosts() []string {
+	var hosts []string
+	for _, raw := range []string{cfg.BaseURL, cfg.BackupURL} {
+		if u, err := url.Parse(raw); err == nil && u.Host != "" {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	for _, host := range weChatPayHosts {
+		if cfg.BaseURL == "https://"+host {
+			return append(hosts, weChatPayHosts...)
+		}
+	}
+	return hosts
+}
+
+func (cfg *Config) verifier() *Verifier {
+	v := &Verifier{Keys: make(map[string]*rsa.PublicKey), Time: cfg.Time}
+	for _, certificate := range cfg.PlatformCertificates {
+		v.Keys[serialNumber(certificate)] = certificate.PublicKey.(*rsa.PublicKey)
+	}
+	if cfg.PublicKey != nil {
+		v.Keys[cfg.PublicKeyID] = cfg.PublicKey
+	}
+	return v
+}
+
+// redacted is what may be seen of a Config.
+type redacted struct {
+	MchID, SerialNo, PrivateKey, APIv3Key, PublicKeyID, BaseURL, BackupURL string
+	InsecureSkipVerify                                                     bool
+}
+
+func (cfg Config) redacted() redacted {
+	set := func(isSet bool) string {
+		if isSet {
+			return "set, not shown"
+		}
+		return "not set"
+	}
+	// A URL may hold a password until NewClient has refused it.
+	bare := func(raw string) string {
+		if u, err := url.Parse(raw); err == nil && raw != "" {
+			return u.Scheme + "://" + u.Host
+		}
+		return ""
+	}
+	return redacted{
+		MchID: cfg.MchID, SerialNo: cfg.SerialNo,
+		PrivateKey: set(!isNil(cfg.PrivateKey)), APIv3Key: set(cfg.APIv3Key != ""),
+		PublicKeyID: cfg.PublicKeyID,
+		BaseURL:     bare(cfg.BaseURL), BackupURL: bare(cfg.BackupURL),
+		InsecureSkipVerify: cfg.InsecureSkipVerify,
+	}
+}
+
+// Format prints the settings that are no secrets, whatever the verb.
+func (cfg Config) Format(w fmt.State, _ rune) {
+	io.WriteString(w, "wechatpay.Config"+fmt.Sprintf("%+v", cfg.redacted()))
+}
+
+// MarshalJSON encodes the settings that are no secrets.
+func (cfg Config) MarshalJSON() ([]byte, error) { return json.Marshal(cfg.redacted()) }

@@ -1,0 +1,244 @@
+package wechatpay_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+func TestNewClientRefuses(t *testing.T) {
+	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
+	require.NoError(t, err)
+	const live = "https://api.mch.weixin.qq.com"
+	for _, tt := range []struct {
+		name           string
+		change         func(*wechatpay.Config)
+		field, problem string
+	}{
+		{"no mchid", func(c *wechatpay.Config) { c.MchID = "" }, "MchID", "WECHATPAY_MCHID"},
+		{"mchid with a blank", func(c *wechatpay.Config) { c.MchID = "1900000001 " }, "MchID", "not a merchant number"},
+		{"no serial number", func(c *wechatpay.Config) { c.SerialNo = "" }, "SerialNo", "openssl x509"},
+		{"serial number of another certificate", func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, "1234" }, "SerialNo", testSerialNo},
+		{"no private key", func(c *wechatpay.Config) { c.PrivateKey = nil }, "PrivateKey", "apiclient_key.pem"},
+		{"certificate of another key", func(c *wechatpay.Config) {
+			c.Certificate, c.PrivateKey = certificate, privateKey(t, "platform_key.pem")
+		}, "Certificate", "does not fit PrivateKey"},
+		{"certificate of no RSA key", func(c *wechatpay.Config) {
+			c.Certificate = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}
+			c.SerialNo = ""
+		}, "Certificate", "is RSA"},
+		{"31-byte APIv3 key", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] }, "APIv3Key", "31 bytes, and it has 32"},
+		{"no public key", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID = nil, "" }, "PublicKey", "no answer can be verified"},
+		{"public key without its id", func(c *wechatpay.Config) { c.PublicKeyID = "" }, "PublicKeyID", "empty"},
+		{"id without its public key", func(c *wechatpay.Config) { c.PublicKey = nil }, "PublicKey", "pub_key.pem"},
+		{"empty public key", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} }, "PublicKey", "an empty key"},
+		{"serial number as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testSerialNo }, "PublicKeyID", "PUB_KEY_ID_"},
+		{"the merchant's own public key", func(c *wechatpay.Config) {
+			c.BaseURL, c.PublicKey = live, &privateKey(t, "merchant_key.pem").PublicKey
+		}, "PublicKey", "the merchant's own"},
+		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} }, "PlatformCertificates[0]", "nil"},
+		{"platform certificate of no RSA key", func(c *wechatpay.Config) {
+			c.PlatformCertificates = []*x509.Certificate{certificate, {PublicKey: "?"}}
+		}, "PlatformCertificates[1]", "is RSA"},
+		{"http off loopback", func(c *wechatpay.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }, "BaseURL", "use https"},
+		{"http backup off loopback", func(c *wechatpay.Config) { c.BackupURL = "http://api2.mch.weixin.qq.com" }, "BackupURL", "use https"},
+		{"backup is the same", func(c *wechatpay.Config) { c.BackupURL = c.BaseURL + "/" }, "BackupURL", "the same as BaseURL"},
+		{"BaseURL with a path", func(c *wechatpay.Config) { c.BaseURL = live + "/v3" }, "BaseURL", "only scheme and host"},
+		{"BaseURL with a query", func(c *wechatpay.Config) { c.BaseURL = live + "?" }, "BaseURL", "only scheme and host"},
+		{"BaseURL with a password", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@api.mch.weixin.qq.com" }, "BaseURL", "only scheme and host"},
+		{"BaseURL without scheme", func(c *wechatpay.Config) { c.BaseURL = "api.mch.weixin.qq.com" }, "BaseURL", "scheme and host are required"},
+		{"BaseURL that is none", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" }, "BaseURL", "not a URL"},
+		{"InsecureSkipVerify off loopback", func(c *wechatpay.Config) { c.BaseURL, c.InsecureSkipVerify = live, true }, "InsecureSkipVerify", "not loopback"},
+		{"InsecureSkipVerify with a backup off loopback", func(c *wechatpay.Config) {
+			c.BackupURL, c.InsecureSkipVerify = "https://api2.mch.weixin.qq.com", true
+		}, "InsecureSkipVerify", "not loopback"},
+		{"nil *http.Transport", func(c *wechatpay.Config) { c.Transport = (*http.Transport)(nil) }, "Transport", "leave the field nil"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := testConfig(t, "http://127.0.0.1:1")
+			tt.change(&cfg)
+			client, err := wechatpay.NewClient(cfg)
+			require.Nil(t, client)
+			var refused *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &refused)
+			require.Len(t, refused.Faults, 1, "%v", err)
+			require.Equal(t, tt.field, refused.Faults[0].Field)
+			require.Contains(t, refused.Faults[0].Problem, tt.problem)
+			require.NotContains(t, err.Error(), "hunter2")
+			require.NotContains(t, err.Error(), testAPIv3Key[:31])
+		})
+	}
+
+	t.Run("all faults at once", func(t *testing.T) {
+		_, err := wechatpay.NewClient(wechatpay.Config{})
+		var refused *wechatpay.ArgumentError
+		require.ErrorAs(t, err, &refused)
+		var fields []string
+		for _, fault := range refused.Faults {
+			fields = append(fields, fault.Field)
+		}
+		require.Equal(t, []string{"MchID", "PrivateKey", "SerialNo", "PublicKey"}, fields)
+		require.Equal(t, "NewClient", refused.Op)
+	})
+}
+
+func TestNewClientTakes(t *testing.T) {
+	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
+	require.NoError(t, err)
+	for name, change := range map[string]func(*wechatpay.Config){
+		"all settings":                  func(*wechatpay.Config) {},
+		"the defaults":                  func(c *wechatpay.Config) { c.BaseURL, c.Transport, c.Time, c.APIv3Key = "", nil, nil, "" },
+		"serial number of Certificate":  func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, "" },
+		"serial number and Certificate": func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, strings.ToLower(testSerialNo) },
+		"an HSM's key":                  func(c *wechatpay.Config) { c.PrivateKey = hsm{key: privateKey(t, "merchant_key.pem")} },
+		"a slash after the host":        func(c *wechatpay.Config) { c.BaseURL += "/" },
+		"plain mock, nothing to verify": func(c *wechatpay.Config) {
+			c.InsecureSkipVerify, c.PublicKey, c.PublicKeyID, c.APIv3Key = true, nil, "", ""
+		},
+		"platform certificates": func(c *wechatpay.Config) {
+			c.PublicKey, c.PublicKeyID, c.PlatformCertificates = nil, "", []*x509.Certificate{certificate}
+		},
+		"one key for both sides, a test":   func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "merchant_key.pem").PublicKey },
+		"another host with another backup": func(c *wechatpay.Config) { c.BaseURL, c.BackupURL = "https://a.example", "https://b.example" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t, "http://127.0.0.1:1")
+			change(&cfg)
+			client, err := wechatpay.NewClient(cfg)
+			require.NoError(t, err)
+			require.NotNil(t, client.ComplaintsV2)
+		})
+	}
+}
+
+// setEnv clears all variables of ConfigFromEnv and sets these.
+func setEnv(t *testing.T, env map[string]string) {
+	t.Helper()
+	for _, name := range []string{"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
+		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL"} {
+		t.Setenv("WECHATPAY_"+name, env["WECHATPAY_"+name])
+	}
+}
+
+func TestConfigFromEnv(t *testing.T) {
+	pem := string(testdata(t, "merchant_key.pem"))
+	setEnv(t, map[string]string{
+		"WECHATPAY_MCHID":            testMchID + "\n",
+		"WECHATPAY_SERIAL_NO":        testSerialNo,
+		"WECHATPAY_PRIVATE_KEY":      strings.ReplaceAll(pem, "\n", `\n`),
+		"WECHATPAY_CERTIFICATE_FILE": "testdata/merchant_cert.pem",
+		"WECHATPAY_APIV3_KEY":        " " + testAPIv3Key + "\n",
+		"WECHATPAY_PUBLIC_KEY_ID":    testPublicKeyID,
+		"WECHATPAY_PUBLIC_KEY_FILE":  "testdata/platform_pub.pem",
+		"WECHATPAY_BASE_URL":         "https://a.example",
+		"WECHATPAY_BACKUP_URL":       "https://b.example",
+	})
+	cfg, err := wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	require.Equal(t, testMchID, cfg.MchID)
+	require.Equal(t, testSerialNo, cfg.SerialNo)
+	require.True(t, privateKey(t, "merchant_key.pem").Equal(cfg.PrivateKey))
+	require.Equal(t, "1900000001", cfg.Certificate.Subject.CommonName)
+	require.Equal(t, testAPIv3Key, cfg.APIv3Key)
+	require.Equal(t, testPublicKeyID, cfg.PublicKeyID)
+	require.True(t, cfg.PublicKey.Equal(privateKey(t, "platform_key.pem").Public()))
+	require.Equal(t, "https://a.example", cfg.BaseURL)
+	require.Equal(t, "https://b.example", cfg.BackupURL)
+	_, err = wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+
+	setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
+	cfg, err = wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	require.True(t, cfg.PrivateKey == nil, "a typed nil passes for a key")
+	_, err = wechatpay.NewClient(cfg)
+	require.ErrorContains(t, err, "WECHATPAY_PRIVATE_KEY_FILE")
+
+	for _, tt := range []struct{ name, variable, value, field, problem string }{
+		{"no mchid", "WECHATPAY_MCHID", "", "WECHATPAY_MCHID", "not set"},
+		{"no such file", "WECHATPAY_PRIVATE_KEY_FILE", filepath.Join(t.TempDir(), "missing.pem"), "WECHATPAY_PRIVATE_KEY_FILE", "no such file"},
+		{"public key for a private key", "WECHATPAY_PRIVATE_KEY_FILE", "testdata/merchant_pub.pem", "WECHATPAY_PRIVATE_KEY_FILE", "this is a public key"},
+		{"private key for a public key", "WECHATPAY_PUBLIC_KEY", pem, "WECHATPAY_PUBLIC_KEY", "this is a private key"},
+		{"private key for a certificate", "WECHATPAY_CERTIFICATE", pem, "WECHATPAY_CERTIFICATE", "this is a private key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
+			t.Setenv(tt.variable, tt.value)
+			_, err := wechatpay.ConfigFromEnv()
+			var refused *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, "ConfigFromEnv", refused.Op)
+			require.Len(t, refused.Faults, 1)
+			require.Equal(t, tt.field, refused.Faults[0].Field)
+			require.Contains(t, refused.Faults[0].Problem, tt.problem)
+		})
+	}
+	t.Run("both forms", func(t *testing.T) {
+		setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID, "WECHATPAY_PRIVATE_KEY": pem, "WECHATPAY_PRIVATE_KEY_FILE": "testdata/merchant_key.pem"})
+		_, err := wechatpay.ConfigFromEnv()
+		require.ErrorContains(t, err, "set one of the two")
+	})
+}
+
+// No verb of fmt, no encoder and no logger shows the keys.
+func TestConfigAndClientShowNoSecret(t *testing.T) {
+	cfg := testConfig(t, "http://127.0.0.1:1")
+	client, err := wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	key := privateKey(t, "merchant_key.pem")
+	secrets := []string{testAPIv3Key, fmt.Sprintf("%x", testAPIv3Key), fmt.Sprintf("%X", testAPIv3Key), base64.StdEncoding.EncodeToString([]byte(testAPIv3Key)),
+		key.D.String(), key.D.Text(16), key.Primes[0].String(), base64.StdEncoding.EncodeToString(key.D.Bytes()), "hunter2"}
+
+	withPassword := cfg
+	withPassword.BaseURL = "https://u:hunter2@127.0.0.1"
+	type holder struct{ Config wechatpay.Config }
+	type hidden struct{ client *wechatpay.Client }
+	type hiddenValue struct{ client wechatpay.Client }
+	values := map[string]any{
+		"Config": cfg, "*Config": &cfg, "exported field": holder{cfg}, "pointer to that": &holder{cfg}, "with a password": withPassword,
+		"slice": []wechatpay.Config{cfg}, "*Client": client, "Client": *client, "unexported *Client": hidden{client}, "unexported Client": hiddenValue{*client},
+	}
+	for name, value := range values {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
+				fmt.Fprintf(&out, verb+"\n", value)
+			}
+			encoded, err := json.Marshal(value)
+			require.NoError(t, err)
+			out.Write(encoded)
+			slog.New(slog.NewTextHandler(&out, nil)).Info("config", "value", value)
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "value", value)
+			for _, secret := range secrets {
+				require.NotContains(t, out.String(), secret)
+			}
+		})
+	}
+	require.Contains(t, fmt.Sprintf("%+v", cfg), "MchID:1900000001")
+	require.Contains(t, fmt.Sprintf("%+v", client), `MchID:"1900000001"`)
+	require.Contains(t, fmt.Sprintf("%+v", cfg), "APIv3Key:set, not shown")
+}
+
+// A key made by hand, without precomputed values, works.
+func TestNewClientTakesAKeyThatIsNotPrecomputed(t *testing.T) {
+	generated, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	cfg := testConfig(t, "http://127.0.0.1:1")
+	cfg.PrivateKey = &rsa.PrivateKey{PublicKey: generated.PublicKey, D: generated.D, Primes: generated.Primes}
+	_, err = wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+}

@@ -1,0 +1,37 @@
+// Package wechatpay is an SDK for the complaint API of WeChat Pay v3
+// ("消费者投诉2.0", /v3/merchant-service/complaints-v2). When a user complains in
+// WeChat and asks for the money back, a merchant's backend answers with it:
+//
+//	key, err := wechatpay.ParsePrivateKey(pem) // apiclient_key.pem
+//	client, err := wechatpay.NewClient(wechatpay.Config{
+//		MchID: "1900000001", SerialNo: "3775B6A4…", PrivateKey: key,
+//		PublicKeyID: "PUB_KEY_ID_01…", PublicKey: pub,
+//	})
+//	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
+//	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.RejectRefund("商品已使用，不符合退款条件", mediaID))
+//
+// ConfigFromEnv reads the settings from the environment.
+//
+// # What nil and each error mean
+//
+// nil means that WeChat Pay said so: the answer's status is the documented one,
+// and its signature was verified. An error is one of these, found with
+// errors.As or errors.Is:
+//
+//   - *ArgumentError: refused before anything was sent, with every fault.
+//   - *APIError: WeChat Pay refused; its Code says why.
+//   - *VerificationError: the answer does not prove to be WeChat Pay's.
+//   - ErrOutcomeUnknown, beside the cause: a write may or may not have taken
+//     effect. Look before you repeat it.
+//   - the transport's or the context's own error: the request was not sent, or
+//     it was a read.
+//
+// # Layers
+//
+// A Client encodes a request and hands it to SigningTransport, which adds the
+// Authorization header; VerifyingTransport verifies the answer; and NewTransport
+// holds the connections. Both transports are plain http.RoundTrippers, and work
+// in any http.Client. Nothing runs in the background, and nothing needs closing.
+//
+// Package wechatpaytest is a WeChat Pay for your own tests.
+package wechatpay

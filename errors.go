@@ -1,0 +1,301 @@
+package wechatpay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrOutcomeUnknown is wrapped by every error after which a write may have
+// taken effect: the connection broke once the request had been handed to it,
+// time ran out, the service answered 5xx, or its answer does not prove to be
+// WeChat Pay's success. The error also wraps the cause. Look at what happened
+// before you repeat the call.
+//
+//	if errors.Is(err, wechatpay.ErrOutcomeUnknown) { … }
+var ErrOutcomeUnknown = errors.New("outcome unknown")
+
+// OutcomeUnknownError is the error that wraps ErrOutcomeUnknown, with what is
+// needed to find out. Find it with errors.As; to ask whether an outcome is
+// unknown, errors.Is with ErrOutcomeUnknown is enough.
+type OutcomeUnknownError struct {
+	Op string // the call
+	// IdempotencyKey is what WeChat Pay knows the call by, where there is such
+	// a thing: the idempotent id of an immediate-service reply. Repeat the call
+	// with the same one, and it is done once.
+	IdempotencyKey string
+	Remedy         string // what to look at
+	Err            error  // the cause
+}
+
+// Error tells the call, what to look at, the key and the cause, in one line.
+func (e *OutcomeUnknownError) Error() string {
+	key := ""
+	if e.IdempotencyKey != "" {
+		key = fmt.Sprintf(" [idempotency key %s]", e.IdempotencyKey)
+	}
+	return fmt.Sprintf("wechatpay: %s: %v, %s%s: %v", e.Op, ErrOutcomeUnknown, e.Remedy, key, e.Err)
+}
+
+// Unwrap gives ErrOutcomeUnknown and the cause.
+func (e *OutcomeUnknownError) Unwrap() []error { return []error{ErrOutcomeUnknown, e.Err} }
+
+// ErrorCode is the code of an error answer. Codes that are not listed here
+// pass through as they came.
+type ErrorCode string
+
+// Codes of the complaint endpoints, of refunds, and of the v3 API in general.
+const (
+	ErrorCodeParamError          ErrorCode = "PARAM_ERROR"           // 400: a parameter is missing, malformed or out of range
+	ErrorCodeInvalidRequest      ErrorCode = "INVALID_REQUEST"       // 400: against the protocol, or against a business rule
+	ErrorCodeSignError           ErrorCode = "SIGN_ERROR"            // 401: Authorization missing, or the signature does not hold
+	ErrorCodeNoAuth              ErrorCode = "NO_AUTH"               // 403: no permission, or not this merchant's complaint
+	ErrorCodeNotEnough           ErrorCode = "NOT_ENOUGH"            // 403: the merchant's balance is too low for the refund
+	ErrorCodeUserAccountAbnormal ErrorCode = "USER_ACCOUNT_ABNORMAL" // 403: the user's account cannot be refunded to
+	ErrorCodeMchNotExists        ErrorCode = "MCH_NOT_EXISTS"        // 404: unknown merchant
+	ErrorCodeResourceNotExists   ErrorCode = "RESOURCE_NOT_EXISTS"   // 404, or 400 for a notification URL that is not configured
+	ErrorCodeOrderNotExist       ErrorCode = "ORDER_NOT_EXIST"       // 404: unknown order
+	ErrorCodeFrequencyLimited    ErrorCode = "FREQUENCY_LIMITED"     // 429: called too often
+	ErrorCodeRateLimitExceeded   ErrorCode = "RATELIMIT_EXCEEDED"    // 429: called too often
+	ErrorCodeSystemError         ErrorCode = "SYSTEM_ERROR"          // 500: the service failed
+	ErrorCodeServiceUnavailable  ErrorCode = "SERVICE_UNAVAILABLE"   // 503: the service is overloaded or down
+)
+
+// APIError is any answer but the documented success: an error status, a
+// redirect, or a success status that the endpoint does not have. Find it with
+// errors.As.
+//
+// Branch on Code, never on Message: messages are Chinese prose and change.
+type APIError struct {
+	StatusCode int
+	Code       ErrorCode // empty where the body has none, such as a gateway's page
+	Message    string
+	// Detail is the free-form detail as it came, or nil. For SIGN_ERROR it
+	// echoes the message that the service checked, with the first characters
+	// of the body: think before you log it.
+	Detail    json.RawMessage
+	RequestID string // WeChat Pay's trace id: quote it to their support
+	Method    string
+	Path      string // escaped, without the query
+}
+
+// Error tells status, code, message, the field that Detail names, and the
+// request id, in one line.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.StatusCode)
+	if e.Code != "" {
+		fmt.Fprintf(&b, " %s", oneLine(string(e.Code)))
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", oneLine(e.Message))
+	}
+	if field, issue := e.fieldAndIssue(); field != "" || issue != "" {
+		fmt.Fprintf(&b, " (%s)", oneLine(strings.Trim(field+": "+issue, ": ")))
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " [request id %s]", oneLine(e.RequestID))
+	}
+	return b.String()
+}
+
+// fieldAndIssue reads what is readable of Detail, which has several shapes.
+func (e *APIError) fieldAndIssue() (field, issue string) {
+	var detail struct {
+		Field, Issue any
+		Detail       struct{ Issue any }
+	}
+	// A field of another type leaves the rest readable.
+	_ = json.Unmarshal(e.Detail, &detail)
+	field, _ = detail.Field.(string)
+	if issue, _ = detail.Issue.(string); issue == "" {
+		issue, _ = detail.Detail.Issue.(string)
+	}
+	return field, issue
+}
+
+// newAPIError reads an error body as far as it can be read.
+func newAPIError(statusCode int, requestID, method, path string, body []byte) *APIError {
+	path, _, _ = strings.Cut(path, "?")
+	e := &APIError{StatusCode: statusCode, RequestID: requestID, Method: method, Path: path}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) == nil {
+		// One by one, so that one field of another type spoils no other.
+		_ = json.Unmarshal(fields["code"], &e.Code)
+		_ = json.Unmarshal(fields["message"], &e.Message)
+		if detail := fields["detail"]; string(detail) != "null" {
+			e.Detail = detail
+		}
+	}
+	if e.Code != "" || e.Message != "" {
+		return e
+	}
+	if statusCode >= 300 && statusCode < 400 {
+		e.Message = "a redirect, which was not followed"
+	} else if text := oneLine(string(body)); text != "" {
+		e.Message = "not WeChat Pay's error format: " + text
+	}
+	return e
+}
+
+// oneLine makes foreign text fit for an error message: valid UTF-8, no line
+// ends or other control characters, 200 characters at most.
+func oneLine(s string) string {
+	if len(s) > 4*300 {
+		s = s[:4*300]
+	}
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError
+	}), " ")
+	if utf8.RuneCountInString(s) > 200 {
+		s = string([]rune(s)[:200]) + "…"
+	}
+	return s
+}
+
+// VerificationReason says why an answer or a notification does not prove to be
+// WeChat Pay's.
+type VerificationReason string
+
+// Reasons of a VerificationError.
+const (
+	VerificationReasonUnsigned          VerificationReason = "UNSIGNED"           // none of the signature headers
+	VerificationReasonMalformedHeader   VerificationReason = "MALFORMED_HEADER"   // a signature header is missing, doubled or unreadable
+	VerificationReasonProbe             VerificationReason = "PROBE"              // WECHATPAY/SIGNTEST/: WeChat Pay tests whether signatures are checked
+	VerificationReasonTimestamp         VerificationReason = "TIMESTAMP"          // 300 s or more away from this machine's clock
+	VerificationReasonUnknownSerial     VerificationReason = "UNKNOWN_SERIAL"     // no key for this serial number or public key id
+	VerificationReasonSignatureMismatch VerificationReason = "SIGNATURE_MISMATCH" // the signature does not hold for this body and key
+	VerificationReasonBodyTooLarge      VerificationReason = "BODY_TOO_LARGE"     // over the limit, so it was not read to the end
+)
+
+// VerificationError is an answer or a notification that does not prove to be
+// WeChat Pay's. If it is the answer to a write, the write may have taken
+// effect: the error that the call returns wraps ErrOutcomeUnknown too.
+type VerificationError struct {
+	Reason     VerificationReason
+	SerialNo   string        // Wechatpay-Serial, as it came
+	Skew       time.Duration // this machine's clock less Wechatpay-Timestamp, where that was readable
+	StatusCode int           // of the answer; 0 for a notification
+	RequestID  string
+}
+
+// Error tells the reason and the usual remedy, in one line.
+func (e *VerificationError) Error() string {
+	var b strings.Builder
+	if e.StatusCode != 0 {
+		fmt.Fprintf(&b, "the %d answer is not proved to be WeChat Pay's: ", e.StatusCode)
+	} else {
+		b.WriteString("not proved to be WeChat Pay's: ")
+	}
+	switch e.Reason {
+	case VerificationReasonUnsigned:
+		b.WriteString("it carries no signature; a proxy may have answered (in a test with a plain mock set Config.InsecureSkipVerify, or use wechatpaytest, which signs)")
+	case VerificationReasonMalformedHeader:
+		b.WriteString("a signature header is missing, doubled or unreadable")
+	case VerificationReasonProbe:
+		b.WriteString("it carries a WECHATPAY/SIGNTEST/ signature, by which WeChat Pay tests that wrong signatures are refused; nothing needs mending")
+	case VerificationReasonTimestamp:
+		fmt.Fprintf(&b, "its timestamp is %v away from this machine's clock, and 300 s is too much; set the clock by NTP", e.Skew.Abs().Round(time.Second))
+	case VerificationReasonUnknownSerial:
+		fmt.Fprintf(&b, "there is no key for serial number %q; compare it with PublicKeyID", oneLine(e.SerialNo))
+	case VerificationReasonSignatureMismatch:
+		fmt.Fprintf(&b, "the signature does not hold with the key %q; either that is not its key, or the body was changed on the way", oneLine(e.SerialNo))
+	case VerificationReasonBodyTooLarge:
+		b.WriteString("its body is larger than any that WeChat Pay sends")
+	default:
+		b.WriteString(string(e.Reason))
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " [request id %s]", oneLine(e.RequestID))
+	}
+	return b.String()
+}
+
+// ArgumentError is what was refused before anything was sent, with every fault
+// that was found. NewClient and ConfigFromEnv return it for wrong settings.
+type ArgumentError struct {
+	Op     string // the call that refused
+	Faults []ArgumentFault
+}
+
+// ArgumentFault is one wrong field.
+type ArgumentFault struct {
+	Field   string // the Go name, such as RejectMediaList[2], or the environment variable
+	Problem string // the limit and what the value was, and the remedy; it shows no secret
+}
+
+// Error lists every fault, in one line.
+func (e *ArgumentError) Error() string {
+	faults := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		faults[i] = f.Field + ": " + f.Problem
+	}
+	return fmt.Sprintf("wechatpay: %s: refused before sending: %s", e.Op, strings.Join(faults, "; "))
+}
+
+// faults collects what is wrong with the arguments of one call.
+type faults []ArgumentFault
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, ArgumentFault{Field: field, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (f faults) err(op string) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &ArgumentError{Op: op, Faults: f}
+}
+
+// text checks a string that WeChat Pay limits in characters. It refuses what
+// WeChat Pay refuses: characters beyond U+FFFF (emoji).
+func (f *faults) text(field, value string, limit int) {
+	if !utf8.ValidString(value) {
+		f.add(field, "not valid UTF-8")
+		return
+	}
+	if n := utf8.RuneCountInString(value); n > limit {
+		f.add(field, "%d characters, at most %d are allowed", n, limit)
+	}
+	for _, r := range value {
+		if r > 0xFFFF {
+			f.add(field, "holds %q (%U), and WeChat Pay takes no character beyond U+FFFF (emoji)", r, r)
+			return
+		}
+	}
+}
+
+// required is text that may not be empty.
+func (f *faults) required(field, value string, limit int) {
+	if value == "" {
+		f.add(field, "empty, 1 to %d characters are required", limit)
+		return
+	}
+	f.text(field, value, limit)
+}
+
+func (f *faults) atLeast(field string, value, least int) {
+	if value < least {
+		f.add(field, "%d, and %d is the least", value, least)
+	}
+}
+
+func (f *faults) between(field string, value, least, most int) {
+	if value < least || value > most {
+		f.add(field, "%d, and %d to %d are allowed", value, least, most)
+	}
+}
+
+// list checks a list of required strings.
+func (f *faults) list(field string, values []string, most, limit int) {
+	if len(values) > most {
+		f.add(field, "%d entries, at most %d are allowed", len(values), most)
+	}
+	for i, value := range values {
+		f.required(fmt.Sprintf("%s[%d]", field, i), value, limit)
+	}
+}

@@ -1,0 +1,206 @@
+package wechatpay
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers of a signed answer or notification.
+const (
+	headerTimestamp     = "Wechatpay-Timestamp"
+	headerNonce         = "Wechatpay-Nonce"
+	headerSignature     = "Wechatpay-Signature"
+	headerSerial        = "Wechatpay-Serial"
+	headerSignatureType = "Wechatpay-Signature-Type"
+	headerRequestID     = "Request-Id"
+)
+
+const (
+	// maxSkew is how far a timestamp may be from this machine's clock.
+	maxSkew = 300 * time.Second
+
+	// probePrefix begins a signature that is wrong on purpose.
+	probePrefix = "WECHATPAY/SIGNTEST/"
+
+	publicKeyIDPrefix = "PUB_KEY_ID_"
+
+	// maxBody bounds an answer that is held in memory to be verified. The
+	// largest are pages of 50 complaints and of 300 negotiation records.
+	maxBody = 16 << 20
+)
+
+// Verifier verifies what WeChat Pay signed: answers and notifications. It is
+// safe for concurrent use; its fields must not be changed after the first.
+type Verifier struct {
+	// Keys are WeChat Pay's, by serial number of the platform certificate or
+	// by public key id. The key is chosen by the Wechatpay-Serial header of
+	// each message, so that both kinds can be held while a merchant switches
+	// from certificates to the public key.
+	Keys map[string]*rsa.PublicKey
+	Time func() time.Time // nil: time.Now
+}
+
+// Verify checks the signature headers of an answer or a notification against
+// its raw body. A 204 has an empty body, and is signed all the same. The
+// timestamp must be less than 300 s away from this machine's clock.
+//
+// The error is a *VerificationError.
+func (v *Verifier) Verify(ctx context.Context, h http.Header, body []byte) error {
+	e := &VerificationError{RequestID: h.Get(headerRequestID)}
+	fail := func(reason VerificationReason) error {
+		e.Reason = reason
+		return e
+	}
+
+	timestamp, nonce, signature, serial := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
+	if len(timestamp)+len(nonce)+len(signature)+len(serial) == 0 {
+		return fail(VerificationReasonUnsigned)
+	}
+	if len(serial) == 1 {
+		e.SerialNo = serial[0]
+	}
+	// Before all else, as a probe need not be well-formed otherwise.
+	if len(signature) > 0 && strings.HasPrefix(signature[0], probePrefix) {
+		return fail(VerificationReasonProbe)
+	}
+	if len(timestamp) != 1 || len(nonce) != 1 || len(signature) != 1 || len(serial) != 1 {
+		return fail(VerificationReasonMalformedHeader)
+	}
+	if kind, ok := h[headerSignatureType]; ok && (len(kind) != 1 || kind[0] != algorithm) {
+		return fail(VerificationReasonMalformedHeader)
+	}
+	seconds, err := strconv.ParseInt(timestamp[0], 10, 64)
+	if err != nil {
+		return fail(VerificationReasonMalformedHeader)
+	}
+	raw, err := base64.StdEncoding.DecodeString(signature[0])
+	if err != nil {
+		return fail(VerificationReasonMalformedHeader)
+	}
+
+	e.Skew = now(v.Time).Sub(time.Unix(seconds, 0))
+	if e.Skew <= -maxSkew || e.Skew >= maxSkew {
+		return fail(VerificationReasonTimestamp)
+	}
+	key := v.Keys[serial[0]]
+	if key == nil || key.N == nil {
+		return fail(VerificationReasonUnknownSerial)
+	}
+	hash := sha256.New()
+	io.WriteString(hash, timestamp[0]+"\n"+nonce[0]+"\n")
+	hash.Write(body)
+	io.WriteString(hash, "\n")
+	var digest [sha256.Size]byte
+	if rsa.VerifyPKCS1v15(key, crypto.SHA256, hash.Sum(digest[:0]), raw) != nil {
+		return fail(VerificationReasonSignatureMismatch)
+	}
+	return nil
+}
+
+// serial is what a request's Wechatpay-Serial header says: with which key the
+// answer is to be signed. The public key comes before certificates.
+func (v *Verifier) serial() string {
+	var best string
+	for serial := range v.Keys {
+		isPublic, bestIsPublic := strings.HasPrefix(serial, publicKeyIDPrefix), strings.HasPrefix(best, publicKeyIDPrefix)
+		if best == "" || isPublic && !bestIsPublic || isPublic == bestIsPublic && serial < best {
+			best = serial
+		}
+	}
+	return best
+}
+
+// VerifyingTransport is a RoundTripper that verifies every 2xx answer, the
+// empty 204 too, before anybody sees it: an answer that does not prove to be
+// WeChat Pay's becomes a *VerificationError. Other answers pass through; they
+// need no signature, and are errors whoever sent them.
+//
+// It reads a 2xx answer into memory, 16 MiB at most. It adds the
+// Wechatpay-Serial header, which names the key that the answer is to be signed
+// with, where the request has none.
+//
+// It never changes the caller's request. It is safe for concurrent use; its
+// fields must not be changed after the first request.
+type VerifyingTransport struct {
+	Verifier *Verifier
+	Base     http.RoundTripper // nil: http.DefaultTransport
+}
+
+// RoundTrip hands the request to Base and verifies the answer.
+func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.Verifier == nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, faults{{"Verifier", "nil"}}.err("VerifyingTransport")
+	}
+	if serial := t.Verifier.serial(); serial != "" && req.Header.Get(headerSerial) == "" {
+		header := req.Header.Clone()
+		if header == nil {
+			header = make(http.Header, 1)
+		}
+		header.Set(headerSerial, serial)
+		req = req.WithContext(req.Context()) // a shallow copy
+		req.Header = header
+	}
+	resp, err := base(t.Base).RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 || req.Context().Value(unsignedAnswerKey{}) != nil {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Verifier.Verify(req.Context(), resp.Header, body); err != nil {
+		if v, ok := err.(*VerificationError); ok {
+			v.StatusCode = resp.StatusCode
+		}
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.ContentLength = int64(len(body))
+	return resp, nil
+}
+
+// unsignedAnswerKey marks, in a context, the one call whose answers WeChat Pay
+// does not sign: the download of an image.
+type unsignedAnswerKey struct{}
+
+// CloseIdleConnections closes those of Base.
+func (t *VerifyingTransport) CloseIdleConnections() { closeIdleConnections(t.Base) }
+
+// readBody reads an answer up to a limit in bytes. A longer one is a
+// *VerificationError, since what was not read cannot be verified.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	var body []byte
+	var err error
+	if resp.ContentLength <= limit {
+		body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	}
+	if resp.ContentLength > limit || int64(len(body)) > limit {
+		return nil, &VerificationError{
+			Reason:     VerificationReasonBodyTooLarge,
+			SerialNo:   resp.Header.Get(headerSerial),
+			StatusCode: resp.StatusCode,
+			RequestID:  resp.Header.Get(headerRequestID),
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the %d answer: %w", resp.StatusCode, err)
+	}
+	return body, nil
+}
