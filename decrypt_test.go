@@ -1,0 +1,55 @@
+package wechatpay_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+// decrypter is an HSM's key that decrypts too.
+type decrypter struct{ hsm }
+
+func (d decrypter) Decrypt(random io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	return d.key.Decrypt(random, ciphertext, opts)
+}
+
+func TestDecrypt(t *testing.T) {
+	key := privateKey(t, "merchant_key.pem")
+	client := func(key crypto.Signer) *wechatpay.Client {
+		cfg := testConfig(t, "http://127.0.0.1:1")
+		cfg.PrivateKey = key
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		return client
+	}
+	raw, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, &key.PublicKey, []byte("13800000000"), nil)
+	require.NoError(t, err)
+	made := base64.StdEncoding.EncodeToString(raw)
+
+	// Made by openssl pkeyutl: testdata/make.sh.
+	for name, ciphertext := range map[string]string{"openssl": string(testdata(t, "phone.enc")), "crypto/rsa": made} {
+		for _, key := range []crypto.Signer{key, decrypter{hsm{key: key}}} {
+			phone, err := client(key).Decrypt(ciphertext)
+			require.NoError(t, err, name)
+			require.Equal(t, "13800000000", phone)
+		}
+	}
+
+	_, err = client(privateKey(t, "platform_key.pem")).Decrypt(made)
+	require.ErrorIs(t, err, rsa.ErrDecryption)
+	require.ErrorContains(t, err, testSerialNo)
+	_, err = client(hsm{key: key}).Decrypt(made)
+	require.ErrorContains(t, err, "no crypto.Decrypter")
+	_, err = client(key).Decrypt("*")
+	require.ErrorContains(t, err, "not base64")
+	_, err = client(key).Decrypt("")
+	require.ErrorIs(t, err, rsa.ErrDecryption)
+}

@@ -1,0 +1,317 @@
+package wechatpay
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"path"
+	"strings"
+)
+
+const (
+	imagesPath = "/v3/merchant-service/images/"
+
+	// maxUpload is WeChat Pay's "2M".
+	maxUpload = 2 << 20
+
+	// maxDownload bounds an image that is downloaded. WeChat Pay documents no
+	// limit for users' images; its own for merchants' is 2 MiB.
+	maxDownload = 32 << 20
+)
+
+// uploadMeta is the meta part of an upload, whose JSON is what is signed.
+type uploadMeta struct {
+	Filename string `json:"filename"`
+	SHA256   string `json:"sha256"`
+}
+
+// uploadAnswer is the answer to an upload.
+type uploadAnswer struct {
+	MediaID string `json:"media_id"`
+}
+
+// UploadImage uploads an image and gives its media id, for RejectRefund, for a
+// reply, or for an ImageBlock. The image is jpg, png or bmp, at most 2 MiB. Its
+// content must fit the extension of filename, which may be in any case; .jpeg is
+// sent as .jpg, and of a path only the last element is sent, at most 128
+// characters.
+//
+// The whole image is read before anything is sent. An upload whose outcome is
+// unknown can be repeated: an image that is not used does no harm. A media id
+// of an upload cannot be downloaded.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012467250 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012467222)
+func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, r io.Reader) (mediaID string, err error) {
+	const op = "ComplaintsV2.UploadImage"
+	var f faults
+	name, contentType := imageName(&f, filename)
+	if isNil(r) {
+		f.add("r", "nil")
+	}
+	if err := f.err(op); err != nil {
+		return "", err
+	}
+
+	// The envelope is as long for any digest, so that the image can be read
+	// into its place behind it.
+	boundary := rand.Text()
+	placeholder, err := envelope(boundary, name, contentType, [sha256.Size]byte{})
+	if err != nil {
+		return "", fmt.Errorf("wechatpay: %s: %w", op, err)
+	}
+	const ending = 64 // more than the closing boundary takes
+	body, err := readBehind(len(placeholder.head), ending, r)
+	if err != nil {
+		return "", fmt.Errorf("wechatpay: %s: reading the image: %w", op, err)
+	}
+	image := body[len(placeholder.head):]
+	if found := http.DetectContentType(image); len(image) == 0 {
+		f.add("r", "empty")
+	} else if len(image) > maxUpload {
+		f.add("r", "more than %d bytes, which is the most that WeChat Pay takes", maxUpload)
+	} else if found != contentType {
+		f.add("r", "%s by its content, and %s by the name %q", found, contentType, name)
+	}
+	if err := f.err(op); err != nil {
+		return "", err
+	}
+	sealed, err := envelope(boundary, name, contentType, sha256.Sum256(image))
+	if err != nil {
+		return "", fmt.Errorf("wechatpay: %s: %w", op, err)
+	}
+	copy(body, sealed.head)
+	body = append(body, sealed.tail...)
+
+	var answer uploadAnswer
+	err = s.client.call(WithSignedBody(ctx, sealed.meta), &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    imagesPath + "upload",
+		body:    &encoded{"multipart/form-data; boundary=" + boundary, body},
+		success: http.StatusOK,
+		out:     &answer,
+		remedy:  "upload the image again: one that is not used does no harm",
+	})
+	if err != nil {
+		return "", err
+	}
+	return answer.MediaID, nil
+}
+
+// imageName gives the name that is sent, and the content type that belongs to
+// its extension.
+func imageName(f *faults, filename string) (name, contentType string) {
+	name = path.Base(strings.ReplaceAll(filename, `\`, "/"))
+	extension := path.Ext(name)
+	name = strings.TrimSuffix(name, extension)
+	switch extension = strings.ToLower(extension); extension {
+	case ".jpg", ".jpeg":
+		extension, contentType = ".jpg", "image/jpeg"
+	case ".png":
+		contentType = "image/png"
+	case ".bmp":
+		contentType = "image/bmp"
+	default:
+		f.add("filename", "%.140q does not end in .jpg, .png or .bmp", filename)
+	}
+	name += extension
+	f.text("filename", name, 128)
+	return name, contentType
+}
+
+// A multipartEnvelope is what stands around the image.
+type multipartEnvelope struct{ head, meta, tail []byte }
+
+func envelope(boundary, name, contentType string, digest [sha256.Size]byte) (*multipartEnvelope, error) {
+	meta, err := json.Marshal(uploadMeta{Filename: name, SHA256: hex.EncodeToString(digest[:])})
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	if err := w.SetBoundary(boundary); err != nil {
+		return nil, err
+	}
+	part, err := w.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {`form-data; name="meta"`},
+		"Content-Type":        {"application/json"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := part.Write(meta); err != nil {
+		return nil, err
+	}
+	if _, err := w.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {`form-data; name="file"; filename="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "%0D", "\n", "%0A").Replace(name) + `"`},
+		"Content-Type":        {contentType},
+	}); err != nil {
+		return nil, err
+	}
+	head := bytes.Clone(b.Bytes())
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return &multipartEnvelope{head: head, meta: meta, tail: b.Bytes()[len(head):]}, nil
+}
+
+// readBehind reads at most one byte more than maxUpload, behind so many bytes
+// that are left free, with so many to spare at the end. What a reader holds that
+// says how much it is, is read into one piece; a stream is read in pieces, and
+// then joined.
+func readBehind(free, spare int, r io.Reader) ([]byte, error) {
+	const piece = 128 << 10
+	size := piece
+	if sized, ok := r.(interface{ Len() int }); ok {
+		size = min(sized.Len(), maxUpload) + 1 // one more, to see the end
+	}
+	r = io.LimitReader(r, maxUpload+1)
+	body := make([]byte, free, free+size+spare)
+	n, err := readFull(r, body[free:free+size])
+	body = body[:free+n]
+	if err == io.EOF {
+		return body, nil
+	}
+	var more [][]byte
+	for err == nil {
+		next := make([]byte, piece)
+		n, err = readFull(r, next)
+		more = append(more, next[:n])
+	}
+	if err != io.EOF {
+		return nil, err
+	}
+	size = len(body)
+	for _, next := range more {
+		size += len(next)
+	}
+	joined := append(make([]byte, 0, size+spare), body...)
+	for _, next := range more {
+		joined = append(joined, next...)
+	}
+	return joined, nil
+}
+
+// readFull fills p. At the end of r it gives io.EOF; unlike io.ReadFull it
+// passes io.ErrUnexpectedEOF on, which is a torn file and no end.
+func readFull(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = r.Read(p[n:])
+		n += more
+	}
+	return n, err
+}
+
+// Image is an image that is being downloaded: a stream, which the caller reads
+// and closes. It is 32 MiB at most; more is an error of Read.
+type Image struct {
+	io.ReadCloser
+	ContentType string // image/jpeg, image/png, …
+	Size        int64  // bytes; -1: not said
+}
+
+// DownloadImage fetches an image of a complaint. media is a media_url as a
+// Complaint or a NegotiationRecord gives it, or the media id at its end; either
+// is sent exactly as given, escaped or bare. (A bare media id with a slash in it
+// is escaped, since it is one element of the path.)
+//
+// WeChat Pay does not sign images: that this one is genuine rests on TLS alone.
+// The context must live until the image is read. A media id of UploadImage
+// cannot be downloaded.
+//
+// The URLs of NegotiationRecord.ImageList are not for here: they are plain
+// links to storage on other hosts. Fetch them with an ordinary http.Client; an
+// Authorization header never goes there.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012467251 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012467223)
+func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (*Image, error) {
+	const op = "ComplaintsV2.DownloadImage"
+	var f faults
+	imagePath := s.client.imagePath(&f, media)
+	if err := f.err(op); err != nil {
+		return nil, err
+	}
+	var answer stream
+	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, success: http.StatusOK, out: &answer}); err != nil {
+		return nil, err
+	}
+	resp := answer.resp
+	contentType := resp.Header.Get("Content-Type")
+	problem := ""
+	switch {
+	case !strings.HasPrefix(contentType, "image/"):
+		problem = fmt.Sprintf("not an image, but %.100q", contentType)
+	case resp.ContentLength > maxDownload:
+		problem = fmt.Sprintf("%d bytes, and %d are the most", resp.ContentLength, maxDownload)
+	default:
+		return &Image{
+			ReadCloser:  &boundedBody{ReadCloser: resp.Body, left: maxDownload},
+			ContentType: contentType,
+			Size:        resp.ContentLength,
+		}, nil
+	}
+	resp.Body.Close()
+	e := newAPIError(resp.StatusCode, resp.Header.Get(headerRequestID), http.MethodGet, imagePath, nil)
+	e.Message = problem
+	return nil, fmt.Errorf("wechatpay: %s: %w", op, e)
+}
+
+// imagePath gives the path and query to fetch an image by. The host of a
+// media_url is left out: it must be one that the key signs for, and with a
+// BaseURL for tests, WeChat Pay's own are fetched from there too.
+func (c *Client) imagePath(f *faults, media string) string {
+	scheme, rest, isURL := strings.Cut(media, "://")
+	switch {
+	case media == "":
+		f.add("media", "empty")
+		return ""
+	case !isURL:
+		if _, err := url.PathUnescape(media); err != nil {
+			f.add("media", "%.100q is wrongly escaped: %v", media, err)
+		}
+		if media == "." || media == ".." || strings.ContainsAny(media, "?#") {
+			f.add("media", "%.100q is not a media id", media)
+		}
+		return imagesPath + strings.ReplaceAll(media, "/", "%2F")
+	}
+	u, err := url.Parse(media)
+	if err != nil {
+		f.add("media", "%.100q is not a URL", media)
+		return ""
+	}
+	guard := SigningTransport{Hosts: append(c.hosts[:len(c.hosts):len(c.hosts)], weChatPayHosts...)}
+	if scheme != "https" && scheme != "http" || !guard.allowed(u.Host, scheme) || u.User != nil {
+		f.add("media", "%.100q is not on a host of WeChat Pay's API: an image_list link is fetched with an ordinary http.Client, and without Authorization", media)
+		return ""
+	}
+	if u.Fragment != "" || !strings.HasPrefix(u.Path, "/v3/") {
+		f.add("media", "%.100q is not a media_url", media)
+	}
+	return rest[len(u.Host):]
+}
+
+// boundedBody fails where a stream goes over its bound.
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("wechatpay: the image is larger than %d bytes", maxDownload)
+	}
+	return n, err
+}

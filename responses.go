@@ -1,0 +1,239 @@
+package wechatpay
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"unicode/utf8"
+)
+
+// RespondRequest is a reply to the user.
+type RespondRequest struct {
+	ComplaintedMchID string   `json:"complainted_mchid"`         // the merchant complained of; "": Config.MchID
+	ResponseContent  string   `json:"response_content"`          // 1 to 500 characters; older pages of WeChat Pay say 200
+	ResponseImages   []string `json:"response_images,omitempty"` // at most 4 media ids of UploadImage
+
+	// JumpURL (https, at most 512 characters) and JumpURLText (at most 10)
+	// show a link; both or neither. Only for merchants whom WeChat Pay enabled.
+	JumpURL     string `json:"jump_url,omitempty"`
+	JumpURLText string `json:"jump_url_text,omitempty"`
+	// MiniProgramJumpInfo shows a link to a mini program: all three fields, or
+	// none. Only for merchants whom WeChat Pay enabled.
+	MiniProgramJumpInfo MiniProgramJumpInfo `json:"mini_program_jump_info,omitzero"`
+}
+
+// Respond sends a reply to the user. The first one makes a PENDING complaint
+// PROCESSING. WeChat Pay allows 60 replies a minute.
+//
+// A reply is not idempotent: after ErrOutcomeUnknown look in the negotiation
+// history for MERCHANT_RESPONSE before you send it again.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012467254 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012467213)
+func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, req *RespondRequest) error {
+	const op = "ComplaintsV2.Respond"
+	f := checkComplaintID(complaintID)
+	if req == nil {
+		f.add("req", "nil")
+		return f.err(op)
+	}
+	body := *req
+	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
+	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
+	f.required("ResponseContent", body.ResponseContent, 500)
+	f.list("ResponseImages", body.ResponseImages, 4, 512)
+	f.text("JumpURL", body.JumpURL, 512)
+	f.text("JumpURLText", body.JumpURLText, 10)
+	if (body.JumpURL == "") != (body.JumpURLText == "") {
+		f.add("JumpURL", "JumpURL and JumpURLText go together: set both or neither")
+	}
+	if body.JumpURL != "" {
+		f.https("JumpURL", body.JumpURL)
+	}
+	if jump := body.MiniProgramJumpInfo; jump != (MiniProgramJumpInfo{}) && (jump.AppID == "" || jump.Path == "" || jump.Text == "") {
+		f.add("MiniProgramJumpInfo", "AppID, Path and Text are all required here")
+	}
+	f.storable("MiniProgramJumpInfo", reflect.ValueOf(body.MiniProgramJumpInfo))
+	if err := f.err(op); err != nil {
+		return err
+	}
+	return s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response",
+		body:    &body,
+		success: http.StatusNoContent,
+		remedy:  "look for MERCHANT_RESPONSE in the complaint's negotiation history before replying again",
+	})
+}
+
+// ImmediateServiceRequest is a reply to a complaint that needs immediate
+// service.
+type ImmediateServiceRequest struct {
+	ComplaintedMchID string  `json:"complainted_mchid"` // the merchant complained of; "": Config.MchID
+	Message          Message `json:"message"`           // at least one block
+	// IdempotentID, at most 128 characters, makes a repeated call the same
+	// reply. Empty: one is made, and an error of unknown outcome carries it.
+	IdempotentID string `json:"idempotent_id"`
+}
+
+// ImmediateServiceResponse tells what became of the reply.
+type ImmediateServiceResponse struct {
+	LogID string `json:"log_id,omitempty"` // of its negotiation record, at most 64 characters
+}
+
+// RespondImmediateService replies to a complaint whose NeedImmediateService is
+// true, with rich text, links and buttons. The first reply makes a PENDING
+// complaint PROCESSING.
+//
+// WeChat Pay processes one IdempotentID once. After ErrOutcomeUnknown repeat
+// the same call with the id that the error carries:
+//
+//	var unknown *wechatpay.OutcomeUnknownError
+//	if errors.As(err, &unknown) {
+//		req.IdempotentID = unknown.IdempotencyKey
+//	}
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4017151596 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4017151726)
+func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, complaintID string, req *ImmediateServiceRequest) (*ImmediateServiceResponse, error) {
+	const op = "ComplaintsV2.RespondImmediateService"
+	f := checkComplaintID(complaintID)
+	if req == nil {
+		f.add("req", "nil")
+		return nil, f.err(op)
+	}
+	body := *req
+	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
+	if body.IdempotentID == "" {
+		body.IdempotentID = rand.Text()
+	}
+	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
+	f.required("IdempotentID", body.IdempotentID, 128)
+	body.Message.check(&f)
+	if err := f.err(op); err != nil {
+		return nil, err
+	}
+	resp := new(ImmediateServiceResponse)
+	err := s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response-immediate-service",
+		body:    &body,
+		success: http.StatusOK,
+		out:     resp,
+		remedy:  "repeat the call with the same IdempotentID",
+		key:     body.IdempotentID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// check refuses what WeChat Pay documents: how many blocks there may be, and how
+// long their texts, it does not.
+func (m *Message) check(f *faults) {
+	if len(m.Blocks) == 0 {
+		f.add("Message.Blocks", "empty: at least one block is required")
+	}
+	for i, block := range m.Blocks {
+		field := fmt.Sprintf("Message.Blocks[%d]", i)
+		payloads := []struct {
+			of  MessageBlockType
+			set bool
+		}{
+			{MessageBlockTypeText, block.Text != nil},
+			{MessageBlockTypeImage, block.Image != nil},
+			{MessageBlockTypeLink, block.Link != nil},
+			{MessageBlockTypeFAQList, block.FAQList != nil},
+			{MessageBlockTypeButton, block.Button != nil},
+			{MessageBlockTypeButtonGroup, block.ButtonGroup != nil},
+		}
+		known := false
+		for _, payload := range payloads {
+			known = known || payload.of == block.Type
+			if payload.set != (payload.of == block.Type) {
+				f.add(field, "its type is %q: it has the payload of that type, and no other", string(block.Type))
+				known = true
+				break
+			}
+		}
+		if !known {
+			f.add(field, "its type %.40q is none that can be sent", string(block.Type))
+		}
+	}
+	f.text("Message.CustomData", m.CustomData, 4096)
+	f.storable("Message.Blocks", reflect.ValueOf(m.Blocks))
+}
+
+// completeRequest is the body of Complete.
+type completeRequest struct {
+	ComplaintedMchID string `json:"complainted_mchid"`
+}
+
+// Complete declares a complaint solved: it becomes PROCESSED, and the user is
+// asked for a rating. complaintedMchID is the merchant complained of; "" means
+// Config.MchID. Call it only once the matter is really solved, since repeated
+// complaints count against the merchant. A complaint whose refund was approved
+// needs no call: it becomes PROCESSED when the refund arrives.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012467255 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012467217)
+func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID, complaintedMchID string) error {
+	const op = "ComplaintsV2.Complete"
+	complaintedMchID = s.orOwn(complaintedMchID)
+	f := checkComplaintID(complaintID)
+	f.required("complaintedMchID", complaintedMchID, 64)
+	if err := f.err(op); err != nil {
+		return err
+	}
+	return s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
+		body:    &completeRequest{ComplaintedMchID: complaintedMchID},
+		success: http.StatusNoContent,
+		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the complaint's negotiation history before completing it again",
+	})
+}
+
+func (s *ComplaintsV2Service) orOwn(mchID string) string {
+	if mchID == "" {
+		return s.client.signer.mchID
+	}
+	return mchID
+}
+
+// https refuses a URL that is not https.
+func (f *faults) https(field, value string) {
+	if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		f.add(field, "%.100q is not an https URL", value)
+	}
+}
+
+// storable refuses, in every string within v, what WeChat Pay refuses:
+// characters beyond U+FFFF (emoji).
+func (f *faults) storable(field string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		f.text(field, v.String(), utf8.RuneCountInString(v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			f.storable(field, v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			f.storable(fmt.Sprintf("%s[%d]", field, i), v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				f.storable(field+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		}
+	}
+}
