@@ -1,0 +1,398 @@
+package wechatpaytest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+// dossier is a complaint with everything that happened to it.
+type dossier struct {
+	table     complaintTable // payer_phone as it was given
+	filed     time.Time
+	records   []record          // in the order in which they took effect
+	decided   bool              // the merchant decided in this round
+	approved  bool              // and approved
+	orders    []*order          // of complaint_order_info
+	replies   map[string]string // log_id by idempotent_id
+	phones    map[string]string // payer_phone encrypted, by serial number
+	numbered  int               // how many records were made
+	announced int               // how many notifications were made
+}
+
+type record struct {
+	recordTable
+	at time.Time // when it took effect
+}
+
+// beijing is the time zone of the wire. It has had no daylight saving time since 1991.
+var beijing = time.FixedZone("CST", 8*60*60)
+
+// Both forms of times occur on the wire. Complaints have milliseconds here, everything else whole seconds.
+func milliseconds(t time.Time) string { return t.In(beijing).Format("2006-01-02T15:04:05.000-07:00") }
+func wholeSeconds(t time.Time) string { return t.In(beijing).Format(time.RFC3339) }
+
+// AddComplaint files a complaint, at its ComplaintTime, or now if that is zero. Fields that are left out and that WeChat Pay always gives
+// are filled in. So are ProblemType, as REFUND; ComplaintedMchID, as the server's merchant; and one order, with its amount as
+// ApplyRefundAmount (a list that is empty, but not nil, means none). Two complaints with the same order have it in common.
+//
+// PayerPhone is the user's number in clear: answers give it encrypted for the merchant certificate that signed the request. Base64 of a
+// ciphertext passes as it is.
+//
+// A complaint with an id that is there already takes its place. AddComplaint panics if c has no wire form that WeChat Pay could send, such
+// as a text that is too long.
+func (s *Server) AddComplaint(c wechatpay.Complaint) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic("wechatpaytest: AddComplaint: " + err.Error())
+	}
+	noOrder := c.ComplaintOrderInfo != nil && len(c.ComplaintOrderInfo) == 0
+	if _, err := s.addComplaint(data, noOrder); err != nil {
+		panic("wechatpaytest: AddComplaint: " + err.Error())
+	}
+}
+
+// AddComplaintJSON is AddComplaint for a complaint in wire form. It returns the complaint as it was filed, or what WeChat Pay could not
+// send: an unknown field, a wrong type, a text that is too long.
+func (s *Server) AddComplaintJSON(data []byte) (wechatpay.Complaint, error) {
+	var probe struct {
+		Orders []json.RawMessage `json:"complaint_order_info"`
+	}
+	_ = json.Unmarshal(data, &probe) // addComplaint says what is wrong
+	return s.addComplaint(data, probe.Orders != nil && len(probe.Orders) == 0)
+}
+
+func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, error) {
+	d := &dossier{}
+	if refused := decodeJSON(schemaOf[complaintTable](), data, &d.table); refused != nil {
+		return wechatpay.Complaint{}, fmt.Errorf("%s", refused.message)
+	}
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &d.table
+	d.filed = now
+	if t.ComplaintTime != "" {
+		d.filed, _ = time.Parse(time.RFC3339, t.ComplaintTime) // the schema let it through
+	}
+	t.ComplaintTime = milliseconds(d.filed)
+	if t.ComplaintID == "" {
+		// The day stands where it stands in the documents' sample.
+		t.ComplaintID = "200201" + d.filed.In(beijing).Format("20060102") + s.digits(13, "complaint", s.number("complaint"))
+	}
+	fill(&t.ComplaintDetail, "商品未收到，申请退款")
+	fill(&t.ComplaintState, "PENDING")
+	fill(&t.ComplaintedMchID, s.mchid)
+	fill(&t.ProblemDescription, "商家未发货")
+	fill(&t.ProblemType, "REFUND")
+	if t.UserComplaintTimes == 0 {
+		t.UserComplaintTimes = 1
+	}
+	if len(t.ComplaintOrderInfo) == 0 && len(t.ServiceOrderInfo) == 0 && !noOrder {
+		t.ComplaintOrderInfo = []orderTable{{}}
+	}
+	var sum int64
+	for i := range t.ComplaintOrderInfo {
+		o := &t.ComplaintOrderInfo[i]
+		fill(&o.TransactionID, "42000"+s.digits(23, "transaction", t.ComplaintID, i))
+		fill(&o.OutTradeNo, "order-"+s.digits(20, "trade", t.ComplaintID, i))
+		if o.Amount == 0 {
+			o.Amount = 100
+		}
+		sum += o.Amount
+	}
+	if t.ApplyRefundAmount != nil && *t.ApplyRefundAmount == 0 {
+		t.ApplyRefundAmount = nil // the SDK's model does not tell 0 from nothing
+	}
+	if t.ApplyRefundAmount == nil && t.ProblemType == "REFUND" && sum > 0 {
+		t.ApplyRefundAmount = &sum
+	}
+	if len(t.ServiceOrderInfo) == 0 {
+		fill(&t.PayerOpenID, "o"+s.digits(27, "openid", t.ComplaintID))
+	}
+
+	if earlier := s.complaints[t.ComplaintID]; earlier != nil {
+		s.filed = slices.DeleteFunc(s.filed, func(d *dossier) bool { return d == earlier })
+	}
+	s.complaints[t.ComplaintID] = d
+	i, _ := slices.BinarySearchFunc(s.filed, d, func(a, b *dossier) int {
+		if c := a.filed.Compare(b.filed); c != 0 {
+			return c
+		}
+		return -1 // of equals, the later filed stays the later
+	})
+	s.filed = slices.Insert(s.filed, i, d)
+	d.link(s)
+	created := recordTable{Operator: operatorUser, OperateType: "USER_CREATE_COMPLAINT", OperateDetails: t.ComplaintDetail, OperateTime: wholeSeconds(d.filed)}
+	if len(t.ComplaintMediaList) > 0 {
+		created.ComplaintMediaList = encode(t.ComplaintMediaList[0])
+	}
+	s.append(d, now, created)
+	s.announce(d, now, "COMPLAINT.CREATE", "CREATE_COMPLAINT", false)
+	return s.complaint(d), nil
+}
+
+func fill(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// The operators of records: free Chinese text.
+const (
+	operatorUser     = "投诉人"
+	operatorMerchant = "商户"
+	operatorPlatform = "平台客服"
+	operatorSystem   = "系统"
+)
+
+// append writes a record. The caller holds mu.
+func (s *Server) append(d *dossier, at time.Time, r recordTable) string {
+	d.numbered++
+	fill(&r.LogID, s.digits(32, "record", d.table.ComplaintID, d.numbered))
+	fill(&r.OperateTime, wholeSeconds(at))
+	d.records = append(d.records, record{r, at})
+	return r.LogID
+}
+
+// convert takes a wire form to a type of the SDK, or back. Unknown names are an error: then the tables of the two are not the same.
+func convert(from, to any) error {
+	dec := json.NewDecoder(bytes.NewReader(encode(from)))
+	dec.DisallowUnknownFields()
+	return dec.Decode(to)
+}
+
+// complaint returns the SDK's form of a complaint. The caller holds mu.
+func (s *Server) complaint(d *dossier) wechatpay.Complaint {
+	var c wechatpay.Complaint
+	if err := json.Unmarshal(encode(s.answerTable(d, s.merchant)), &c); err != nil {
+		panic("wechatpaytest: " + err.Error())
+	}
+	return c
+}
+
+// answerTable is a complaint as the detail gives it, with the phone number encrypted for a merchant certificate. The caller holds mu.
+func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
+	t := d.table
+	phone := t.PayerPhone
+	if phone == "" {
+		return t
+	}
+	if raw, err := base64.StdEncoding.DecodeString(phone); err == nil && len(raw) >= 128 {
+		return t
+	}
+	if d.phones[m.serial] == "" {
+		ciphertext, err := encrypt(&m.key.PublicKey, phone)
+		if err != nil {
+			panic("wechatpaytest: payer_phone: " + err.Error())
+		}
+		if d.phones == nil {
+			d.phones = map[string]string{}
+		}
+		d.phones[m.serial] = ciphertext
+	}
+	t.PayerPhone = d.phones[m.serial]
+	return t
+}
+
+// Complaint returns the complaint as the detail gives it at present, and whether there is one of this id. PayerPhone is encrypted for the
+// newest merchant certificate.
+func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.complaints[id]
+	if d == nil {
+		return wechatpay.Complaint{}, false
+	}
+	return s.complaint(d), true
+}
+
+// History is the ledger of a complaint: what took effect, in order, and at once, whatever [Behaviour.HistoryLag] keeps from the
+// negotiation history. It begins with USER_CREATE_COMPLAINT, and is nil for an unknown id.
+func (s *Server) History(id string) []wechatpay.NegotiationRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.complaints[id]
+	if d == nil {
+		return nil
+	}
+	all := make([]wechatpay.NegotiationRecord, len(d.records))
+	for i, r := range d.records {
+		if err := json.Unmarshal(encode(r.recordTable), &all[i]); err != nil {
+			panic("wechatpaytest: " + err.Error())
+		}
+	}
+	return all
+}
+
+// change runs a test's step on a complaint.
+func (s *Server) change(id string, step func(d *dossier, now time.Time) error) error {
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.complaints[id]
+	if d == nil {
+		return fmt.Errorf("wechatpaytest: there is no complaint %q", id)
+	}
+	return step(d, now)
+}
+
+// ChangeComplaint changes a complaint as edit leaves it, without a record. PayerPhone is in clear, as AddComplaint got it.
+func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) error {
+	return s.change(id, func(d *dossier, _ time.Time) error {
+		var c wechatpay.Complaint
+		if err := convert(d.table, &c); err != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
+		}
+		edit(&c)
+		data, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
+		}
+		var t complaintTable
+		if refused := decodeJSON(schemaOf[complaintTable](), data, &t); refused != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %s", refused.message)
+		}
+		if t.ComplaintID != id {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
+		}
+		t.ComplaintTime = d.table.ComplaintTime
+		d.table, d.phones = t, nil
+		d.link(s)
+		return nil
+	})
+}
+
+// AddRecord writes a record into the history of a complaint, with a LogID and the time if it has none. It changes nothing else.
+func (s *Server) AddRecord(id string, r wechatpay.NegotiationRecord) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		var t recordTable
+		if err := convert(r, &t); err != nil {
+			return fmt.Errorf("wechatpaytest: AddRecord: %w", err)
+		}
+		if t.OperateType == "" {
+			return fmt.Errorf("wechatpaytest: AddRecord: the record has no OperateType")
+		}
+		fill(&t.Operator, operatorSystem)
+		s.append(d, now, t)
+		return nil
+	})
+}
+
+// UserReplies writes a message of the user, which then waits for a reply. The images are media_urls that AddImage returned.
+func (s *Server) UserReplies(id, text string, mediaURLs ...string) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		r := recordTable{Operator: operatorUser, OperateType: "USER_RESPONSE", OperateDetails: text}
+		if len(mediaURLs) > 0 {
+			r.ComplaintMediaList = encode(mediaTable{"OPERATION_IMAGE", mediaURLs})
+		}
+		d.table.IncomingUserResponse = true
+		s.append(d, now, r)
+		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "USER_RESPONSE", false)
+		return nil
+	})
+}
+
+// UserContinues lets the user file a finished complaint again: it is PENDING, and a new decision is due.
+func (s *Server) UserContinues(id string) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		if d.table.ComplaintState != "PROCESSED" {
+			return fmt.Errorf("wechatpaytest: complaint %s is %s, and the user can file it again once it is PROCESSED", id, d.table.ComplaintState)
+		}
+		d.table.ComplaintState = "PENDING"
+		d.table.UserComplaintTimes++
+		d.decided, d.approved = false, false
+		s.append(d, now, recordTable{Operator: operatorUser, OperateType: "USER_CONTINUE_COMPLAINT", OperateDetails: d.table.ComplaintDetail})
+		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "CONTINUE_COMPLAINT", false)
+		return nil
+	})
+}
+
+// PlatformRefunds lets WeChat Pay refund the complaint in full by itself, at the merchant's cost, as it does with overdue ones. The
+// complaint is PROCESSED. What endpoint 15 lets a merchant refund does not change: one who does not look first pays the user twice.
+func (s *Server) PlatformRefunds(id string) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		if d.table.ComplaintFullRefunded {
+			return fmt.Errorf("wechatpaytest: complaint %s is refunded in full already", id)
+		}
+		d.table.ComplaintFullRefunded = true
+		d.table.ComplaintState = "PROCESSED"
+		s.append(d, now, recordTable{Operator: operatorSystem, OperateType: "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE"})
+		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
+		return nil
+	})
+}
+
+// find returns the complaint of the path, if it is against the caller.
+func (c *call) find() (*dossier, *refusal) {
+	d := c.s.complaints[c.id]
+	if d == nil {
+		return nil, c.b.UnknownComplaint.refuse("there is no complaint %s", c.id)
+	}
+	if !c.owns(d.table.ComplaintedMchID) {
+		return nil, noAuth.refuse("complaint %s is against merchant %s, not against the caller %s", c.id, d.table.ComplaintedMchID, c.s.mchid)
+	}
+	return d, nil
+}
+
+// owns says whether complaints against a merchant are the caller's.
+func (c *call) owns(mchid string) bool {
+	return mchid == c.s.mchid || slices.Contains(c.b.SubMchIDs, mchid)
+}
+
+// replied is what any reply of the merchant does.
+func (d *dossier) replied() {
+	if d.table.ComplaintState == "PENDING" {
+		d.table.ComplaintState = "PROCESSING"
+	}
+	d.table.IncomingUserResponse = false
+}
+
+// undecided refuses a decision that has no place in the state of the complaint.
+func (c *call) undecided(d *dossier) *refusal {
+	var why string
+	switch {
+	case d.decided:
+		why = "the refund request is decided already"
+	case d.table.ComplaintFullRefunded:
+		why = "the order is refunded in full already"
+	case d.table.ComplaintState == "PROCESSED":
+		why = "the complaint is finished"
+	default:
+		return nil
+	}
+	refused := c.b.WrongState.refuse("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
+	refused.internal = internalRepeated
+	return refused
+}
+
+// mediaProblem refuses media ids that no upload returned.
+func (c *call) mediaProblem(pointer string, ids []string) *refusal {
+	for i, id := range ids {
+		if refused := c.mediaIDProblem(fmt.Sprintf("%s/%d", pointer, i), id); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+func (c *call) mediaIDProblem(pointer, id string) *refusal {
+	if m := c.s.media[id]; c.b.AnyMediaID && id != "" || m != nil && m.uploaded {
+		return nil
+	}
+	return bodyError(pointer, id, "is no media_id that an upload returned")
+}
+
+// imageLinks are the image_list of a record: plain links on another host.
+func (c *call) imageLinks(ids []string) []string {
+	var links []string
+	for _, id := range ids {
+		links = append(links, c.s.storageLink(id, c.now))
+	}
+	return links
+}

@@ -1,0 +1,329 @@
+package wechatpaytest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Refund is a refund that the server accepted.
+type Refund struct {
+	OutRefundNo   string
+	RefundID      string
+	TransactionID string
+	OutTradeNo    string
+	SubMchID      string
+	Amount        int64  // fen
+	Status        string // PROCESSING, SUCCESS, CLOSED or ABNORMAL
+}
+
+// order is an order that complaints are about, and what was refunded of it.
+type order struct {
+	orderTable
+	mchid       string
+	dossiers    []*dossier
+	accepted    int64 // fen, refunds that were closed apart
+	received    int64 // fen that reached the user
+	partials    int
+	lastPartial time.Time
+}
+
+type refund struct {
+	table     refundTable
+	subMchID  string
+	request   refundBody
+	notifyURL string
+	order     *order
+}
+
+// The wire form of a refund.
+type refundTable struct {
+	RefundID            string            `json:"refund_id"`
+	OutRefundNo         string            `json:"out_refund_no"`
+	TransactionID       string            `json:"transaction_id"`
+	OutTradeNo          string            `json:"out_trade_no"`
+	Channel             string            `json:"channel"`
+	UserReceivedAccount string            `json:"user_received_account"`
+	SuccessTime         string            `json:"success_time,omitempty"`
+	CreateTime          string            `json:"create_time"`
+	Status              string            `json:"status"`
+	FundsAccount        string            `json:"funds_account,omitempty"`
+	Amount              refundAmountTable `json:"amount"`
+}
+
+type refundAmountTable struct {
+	Total            int64            `json:"total"`
+	Refund           int64            `json:"refund"`
+	PayerTotal       int64            `json:"payer_total"`
+	PayerRefund      int64            `json:"payer_refund"`
+	SettlementRefund int64            `json:"settlement_refund"`
+	SettlementTotal  int64            `json:"settlement_total"`
+	DiscountRefund   int64            `json:"discount_refund"`
+	Currency         string           `json:"currency"`
+	From             []refundFromBody `json:"from,omitempty"`
+}
+
+// link finds or makes the orders of a complaint. The caller holds mu.
+func (d *dossier) link(s *Server) {
+	for _, o := range s.orders {
+		o.dossiers = slices.DeleteFunc(o.dossiers, func(other *dossier) bool {
+			return other == d || other.table.ComplaintID == d.table.ComplaintID
+		})
+	}
+	d.orders = nil
+	for _, t := range d.table.ComplaintOrderInfo {
+		i := slices.IndexFunc(s.orders, func(o *order) bool { return o.TransactionID == t.TransactionID })
+		if i < 0 {
+			i = len(s.orders)
+			s.orders = append(s.orders, &order{orderTable: t, mchid: d.table.ComplaintedMchID})
+		}
+		o := s.orders[i]
+		o.dossiers = append(o.dossiers, d)
+		d.orders = append(d.orders, o)
+	}
+}
+
+// Endpoint 15: create refund.
+
+type refundBody struct {
+	SubMchID      string            `json:"sub_mchid" check:"max=32"`
+	TransactionID string            `json:"transaction_id" check:"max=32"`
+	OutTradeNo    string            `json:"out_trade_no" check:"min=6,max=32"`
+	OutRefundNo   string            `json:"out_refund_no" check:"required,bytes,max=64,form=refundnumber"`
+	Reason        string            `json:"reason" check:"bytes,max=80"`
+	NotifyURL     string            `json:"notify_url" check:"min=8,max=256,form=noquery"`
+	FundsAccount  string            `json:"funds_account" check:"enum=AVAILABLE|UNSETTLED"`
+	Amount        refundAmountBody  `json:"amount" check:"required"`
+	GoodsDetail   []refundGoodsBody `json:"goods_detail"`
+}
+
+type refundAmountBody struct {
+	Refund   int64            `json:"refund" check:"required,min=1"`
+	Total    int64            `json:"total" check:"required,min=1"`
+	Currency string           `json:"currency" check:"required,max=16,enum=CNY"`
+	From     []refundFromBody `json:"from"`
+}
+
+type refundFromBody struct {
+	Account string `json:"account" check:"required,enum=AVAILABLE|UNAVAILABLE"`
+	Amount  int64  `json:"amount" check:"required,min=1"`
+}
+
+type refundGoodsBody struct {
+	MerchantGoodsID  string `json:"merchant_goods_id" check:"required"`
+	WechatpayGoodsID string `json:"wechatpay_goods_id"`
+	GoodsName        string `json:"goods_name"`
+	UnitPrice        int64  `json:"unit_price" check:"required,min=0"`
+	RefundAmount     int64  `json:"refund_amount" check:"required,min=0"`
+	RefundQuantity   int64  `json:"refund_quantity" check:"required,min=1"`
+}
+
+func (b *refundBody) check(c *call) *refusal {
+	if refused := c.checkSubMchID(inBody, "/sub_mchid", b.SubMchID); refused != nil {
+		return refused
+	}
+	switch {
+	case b.TransactionID == "" && b.OutTradeNo == "":
+		return bodyError("/transaction_id", nil, "is missing, and so is out_trade_no: one of the two names the order")
+	case b.TransactionID != "" && b.OutTradeNo != "":
+		return bodyError("/out_trade_no", b.OutTradeNo, "is there beside transaction_id: one of the two names the order")
+	case b.Amount.Refund > b.Amount.Total:
+		return bodyError("/amount/refund", b.Amount.Refund, "is more than amount.total, %d", b.Amount.Total)
+	}
+	var sum int64
+	accounts := map[string]bool{}
+	for i, f := range b.Amount.From {
+		if accounts[f.Account] {
+			return bodyError(fmt.Sprintf("/amount/from/%d/account", i), f.Account, "is there twice")
+		}
+		accounts[f.Account] = true
+		sum += f.Amount
+	}
+	if len(b.Amount.From) > 0 && sum != b.Amount.Refund {
+		return bodyError("/amount/from", nil, "has %d fen in all, and amount.refund is %d", sum, b.Amount.Refund)
+	}
+	return nil
+}
+
+// checkSubMchID wants sub_mchid of a service provider, and of nobody else.
+func (c *call) checkSubMchID(location, field, subMchID string) *refusal {
+	provider := len(c.b.SubMchIDs) > 0
+	switch {
+	case provider && subMchID == "":
+		return paramError(location, &paramFault{field: field, issue: "is missing, and the caller is a service provider"})
+	case !provider && subMchID != "":
+		return paramError(location, &paramFault{field: field, value: subMchID, issue: "must be absent: the caller is an ordinary merchant"})
+	}
+	return nil
+}
+
+func (c *call) createRefund(b *refundBody) (any, *refusal) {
+	if earlier := c.s.refunds[b.OutRefundNo]; earlier != nil {
+		if !reflect.DeepEqual(earlier.request, *b) {
+			refused := invalidRequest.refuse("out_refund_no %s was used with other parameters", b.OutRefundNo)
+			refused.internal = internalRepeated
+			return nil, refused
+		}
+		return earlier.table, nil
+	}
+	if refusal := c.b.RefundRefusal; refusal.StatusCode != 0 {
+		return nil, refusal.refuse("the test refuses refunds")
+	}
+	o, refused := c.refundable(b)
+	if refused != nil {
+		return nil, refused
+	}
+	r := &refund{subMchID: b.SubMchID, request: *b, notifyURL: b.NotifyURL, order: o, table: refundTable{
+		RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
+		OutRefundNo:         b.OutRefundNo,
+		TransactionID:       o.TransactionID,
+		OutTradeNo:          o.OutTradeNo,
+		Channel:             "ORIGINAL",
+		UserReceivedAccount: "支付用户零钱",
+		CreateTime:          wholeSeconds(c.now),
+		Status:              "PROCESSING",
+		FundsAccount:        b.FundsAccount,
+		Amount: refundAmountTable{
+			Total: o.Amount, PayerTotal: o.Amount, SettlementTotal: o.Amount,
+			Refund: b.Amount.Refund, PayerRefund: b.Amount.Refund, SettlementRefund: b.Amount.Refund,
+			Currency: "CNY", From: b.Amount.From,
+		},
+	}}
+	c.s.refunds[b.OutRefundNo] = r
+	c.s.refundOrder = append(c.s.refundOrder, r)
+	o.accepted += b.Amount.Refund
+	if b.Amount.Refund < o.Amount {
+		o.partials++
+		o.lastPartial = c.now
+	}
+	for _, d := range o.dossiers {
+		kind := "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"
+		if slices.ContainsFunc(d.orders, func(o *order) bool { return o.accepted < o.Amount }) {
+			kind = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
+		}
+		c.append(d, recordTable{Operator: operatorSystem, OperateType: kind})
+		c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
+	}
+	accepted := r.table
+	if c.b.RefundsArrive {
+		c.s.settle(r, "SUCCESS", c.now)
+	}
+	return accepted, nil
+}
+
+// refundable finds the order, and refuses what cannot be refunded of it.
+func (c *call) refundable(b *refundBody) (*order, *refusal) {
+	i := slices.IndexFunc(c.s.orders, func(o *order) bool {
+		return b.TransactionID != "" && o.TransactionID == b.TransactionID || b.OutTradeNo != "" && o.OutTradeNo == b.OutTradeNo
+	})
+	if i < 0 {
+		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
+	}
+	o := c.s.orders[i]
+	seller := c.s.mchid
+	if b.SubMchID != "" {
+		seller = b.SubMchID
+	}
+	if !c.owns(seller) || o.mchid != seller {
+		return nil, noAuth.refuse("merchant %s has no permission to refund this order", seller)
+	}
+	switch {
+	case b.Amount.Total != o.Amount:
+		return nil, invalidRequest.refuse("amount.total is %d, and the order's amount %d", b.Amount.Total, o.Amount)
+	case o.accepted+b.Amount.Refund > o.Amount:
+		return nil, invalidRequest.refuse("amount.refund is %d, and %d of the order are still refundable", b.Amount.Refund, o.Amount-o.accepted)
+	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.dossiers, func(d *dossier) bool { return d.table.ComplaintState != "PROCESSED" }):
+		return nil, invalidRequest.refuse("amount.from is refused for an order under complaint")
+	}
+	if b.Amount.Refund < o.Amount {
+		if o.partials >= 50 {
+			return nil, invalidRequest.refuse("the order had 50 partial refunds, and no more are taken")
+		}
+		if o.partials > 0 && c.now.Sub(o.lastPartial) < time.Minute {
+			refused := rateLimited.refuse("partial refunds of an order are taken a minute apart")
+			refused.internal = internalFrequency
+			return nil, refused
+		}
+	}
+	return o, nil
+}
+
+// Endpoint 16: query refund.
+
+type refundQuery struct {
+	SubMchID string `json:"sub_mchid" check:"max=32"`
+}
+
+func (q *refundQuery) check(c *call) *refusal {
+	return c.checkSubMchID(inQuery, "sub_mchid", q.SubMchID)
+}
+
+func (c *call) getRefund(q *refundQuery) (any, *refusal) {
+	r := c.s.refunds[c.id]
+	if r == nil || r.subMchID != q.SubMchID {
+		return nil, notExists.refuse("there is no refund %s", c.id)
+	}
+	return r.table, nil
+}
+
+// Refunds returns the refunds that the server accepted, in order.
+func (s *Server) Refunds() []Refund {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Refund, len(s.refundOrder))
+	for i, r := range s.refundOrder {
+		all[i] = Refund{r.table.OutRefundNo, r.table.RefundID, r.table.TransactionID, r.table.OutTradeNo, r.subMchID, r.table.Amount.Refund, r.table.Status}
+	}
+	return all
+}
+
+// SettleRefund brings a refund that is PROCESSING or ABNORMAL to a status: SUCCESS, it reached the user, and complaints that were approved
+// are PROCESSED; CLOSED, it failed, and what it was to refund can be refunded again, under another number; ABNORMAL, the bank refused it.
+// If the refund has a notify_url, its notification is due.
+func (s *Server) SettleRefund(outRefundNo, status string) error {
+	if !slices.Contains([]string{"SUCCESS", "CLOSED", "ABNORMAL"}, status) {
+		return fmt.Errorf("wechatpaytest: a refund cannot be settled as %q: there are SUCCESS, CLOSED and ABNORMAL", status)
+	}
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.refunds[outRefundNo]
+	if r == nil {
+		return fmt.Errorf("wechatpaytest: there is no refund %q", outRefundNo)
+	}
+	if was := r.table.Status; was == "SUCCESS" || was == "CLOSED" {
+		return fmt.Errorf("wechatpaytest: refund %s is %s, which is final", outRefundNo, was)
+	}
+	s.settle(r, status, now)
+	return nil
+}
+
+// settle ends a refund. The caller holds mu.
+func (s *Server) settle(r *refund, status string, now time.Time) {
+	r.table.Status = status
+	switch status {
+	case "CLOSED":
+		r.order.accepted -= r.table.Amount.Refund
+	case "SUCCESS":
+		r.table.SuccessTime = wholeSeconds(now)
+		r.order.received += r.table.Amount.Refund
+		for _, d := range r.order.dossiers {
+			if !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount }) {
+				d.table.ComplaintFullRefunded = true
+			}
+			if d.approved {
+				d.table.ComplaintState = "PROCESSED"
+			}
+			s.append(d, now, recordTable{Operator: operatorSystem, OperateType: "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE"})
+			s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
+		}
+	}
+	if r.notifyURL != "" {
+		s.post(now, r.notifyURL, Notification{
+			ID:          s.eventID("refund", r.table.OutRefundNo, status, now.UnixNano()),
+			EventType:   "REFUND." + status,
+			OutRefundNo: r.table.OutRefundNo,
+		})
+	}
+}

@@ -1,0 +1,369 @@
+package wechatpaytest
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wechatpay-complaints/wechatpay"
+)
+
+// Server is a WeChat Pay for one merchant, on a loopback address. It is safe for concurrent use, and several may run side by side.
+//
+// It is an http.Handler too: a test that needs TLS or HTTP/2 mounts it in an httptest.Server of its own.
+type Server struct {
+	// URL is where the server listens, of the form http://127.0.0.1:port.
+	URL string
+
+	http      *httptest.Server
+	listener  *listener
+	handlers  *http.ServeMux // the user's own, by pattern
+	plain     *http.ServeMux // those that are no part of the API
+	behaviour atomic.Pointer[Behaviour]
+	advanced  atomic.Int64 // how far Advance moved the clock, in nanoseconds
+	mchid     string
+	nonces    nonces
+	done      chan struct{} // closed by Close
+	closing   sync.Once
+
+	mu          sync.Mutex // guards what follows
+	merchants   map[string]*merchant
+	merchant    *merchant // the newest certificate
+	platform    []*platformCertificate
+	current     int // the platform certificate that signs
+	custom      map[string]http.Handler
+	complaints  map[string]*dossier
+	filed       []*dossier // in the order of their complaint_time
+	orders      []*order
+	refunds     map[string]*refund
+	refundOrder []*refund
+	media       map[string]*media
+	notifyURL   string
+	numbered    map[string]int // how many ids of a kind there are
+	log         requestLog
+	faults      faultBoard
+	mail        mailbox
+}
+
+// merchant is an API certificate of the merchant.
+type merchant struct {
+	serial string
+	key    *rsa.PrivateKey
+	cert   *x509.Certificate
+}
+
+var merchantCertificates sync.Map // of func() *merchant by number
+
+// merchantNumber returns the n-th API certificate of this process.
+func merchantNumber(n int) *merchant {
+	made, _ := merchantCertificates.LoadOrStore(n, sync.OnceValue(func() *merchant {
+		key := processKey(merchantRole(n))
+		from := time.Date(2020, 1, 1, n, 0, 0, 0, time.UTC)
+		cert := certificateOf(key, defaultMchID, from, from.AddDate(80, 0, 0))
+		return &merchant{serialOf(cert), key, cert}
+	}))
+	return made.(func() *merchant)()
+}
+
+const defaultMchID = "1900000001"
+
+// NewServer starts a server on a free port of loopback. The caller calls Close. It panics if it cannot listen, as httptest.NewServer does.
+//
+// The first server of a process generates the RSA keys, which takes some tenths of a second; the others share them.
+func NewServer() *Server {
+	return newServer(httptest.NewUnstartedServer(nil))
+}
+
+// Listen is NewServer on an address of the caller's choice, such as "127.0.0.1:8080". Mind that the SDK sends plain http to loopback only.
+func Listen(addr string) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("wechatpaytest: %w", err)
+	}
+	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}), nil
+}
+
+func newServer(server *httptest.Server) *Server {
+	var keys sync.WaitGroup
+	for _, role := range []string{merchantRole(0), publicKeyRole} {
+		keys.Add(1)
+		go func() {
+			defer keys.Done()
+			processKey(role)
+		}()
+	}
+	keys.Wait()
+
+	first := merchantNumber(0)
+	s := &Server{
+		http:       server,
+		listener:   newListener(server.Listener),
+		handlers:   http.NewServeMux(),
+		plain:      http.NewServeMux(),
+		mchid:      defaultMchID,
+		done:       make(chan struct{}),
+		merchants:  map[string]*merchant{first.serial: first},
+		merchant:   first,
+		custom:     map[string]http.Handler{},
+		complaints: map[string]*dossier{},
+		refunds:    map[string]*refund{},
+		media:      map[string]*media{},
+		numbered:   map[string]int{},
+	}
+	b := &Behaviour{Seed: rand.Uint64()}
+	b.fillIn()
+	s.behaviour.Store(b)
+	s.mail.wake = make(chan struct{}, 1)
+	s.HandlePlain(storagePath, http.HandlerFunc(s.serveStorage))
+
+	s.http.Listener = s.listener
+	s.http.Config.Handler = s
+	// WeChat Pay closes connections that are idle for 8 s.
+	s.http.Config.IdleTimeout = 8 * time.Second
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.http.Config.ConnState = s.listener.state
+	s.http.Start()
+	s.URL = s.http.URL
+	return s
+}
+
+// Close stops the server: answers under way are finished, faults that wait are cut short, and no goroutine is left. It may be called again.
+func (s *Server) Close() {
+	s.closing.Do(func() {
+		close(s.done)
+		s.http.Close()
+		s.mail.stop()
+	})
+}
+
+// Config returns a client configuration that fits the server: its merchant's newest key and certificate, the keys that its [KeyMode]
+// gives a merchant, its URL and its clock.
+func (s *Server) Config() wechatpay.Config {
+	s.mu.Lock()
+	m := s.merchant
+	s.mu.Unlock()
+	cfg := wechatpay.Config{
+		MchID:       s.mchid,
+		SerialNo:    m.serial,
+		PrivateKey:  m.key,
+		Certificate: m.cert,
+		APIv3Key:    processAPIv3Key(),
+		BaseURL:     s.URL,
+		Time:        s.Now,
+	}
+	if s.behaviour.Load().KeyMode != KeyModeCertificate {
+		cfg.PublicKeyID = publicKeyID()
+		cfg.PublicKey = &processKey(publicKeyRole).PublicKey
+	}
+	return cfg
+}
+
+// Set changes the behaviour: change gets a copy of what holds, and what it leaves holds for the requests that come from then on. A field
+// that it leaves zero, and that cannot be, has its first value again. It panics for a KeyMode that does not exist.
+func (s *Server) Set(change func(*Behaviour)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := *s.behaviour.Load()
+	change(&b)
+	b.fillIn()
+	b.SubMchIDs = slices.Clone(b.SubMchIDs)
+	s.behaviour.Store(&b)
+	s.poke()
+}
+
+// Now is the server's clock.
+func (s *Server) Now() time.Time {
+	return s.behaviour.Load().Time().Add(time.Duration(s.advanced.Load()))
+}
+
+// Advance moves the server's clock on, and with it that of clients made from Config. What becomes due by it happens as if the time had
+// passed.
+func (s *Server) Advance(d time.Duration) {
+	s.advanced.Add(int64(d))
+	s.poke()
+}
+
+// RenewMerchantCertificate gives the merchant a further API certificate with a key of its own, as a merchant does before the old one
+// expires, and returns the configuration for it. The earlier ones stay valid. Config gives the newest.
+func (s *Server) RenewMerchantCertificate() wechatpay.Config {
+	s.mu.Lock()
+	n := len(s.merchants)
+	s.mu.Unlock()
+	m := merchantNumber(n)
+	s.mu.Lock()
+	s.merchants[m.serial] = m
+	s.merchant = m
+	s.mu.Unlock()
+	return s.Config()
+}
+
+// RevokeMerchantCertificate makes a merchant API certificate invalid: requests signed by it are 401 SIGN_ERROR.
+func (s *Server) RevokeMerchantCertificate(serialNo string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.merchants[serialNo]; m != nil {
+		s.merchants[serialNo] = nil // keeps its place in the count
+	}
+}
+
+func (s *Server) allMerchants() []*merchant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*merchant
+	for _, m := range s.merchants {
+		if m != nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// digits makes an id of n digits from the seed and what it names.
+func (s *Server) digits(n int, names ...any) string {
+	sum := s.hash(names...)
+	return decimal(sum[:], n)
+}
+
+func (s *Server) hash(names ...any) [sha256.Size]byte {
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, s.behaviour.Load().Seed))
+	for _, name := range names {
+		fmt.Fprintf(h, "\x00%v", name)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// number counts ids of a kind. The caller holds mu.
+func (s *Server) number(kind string) int {
+	s.numbered[kind]++
+	return s.numbered[kind]
+}
+
+// listener can refuse connections for a while: it gives up its port, so that dialling fails as it does when a host is down, and takes the
+// same port again afterwards.
+type listener struct {
+	addr net.Addr
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	inner    net.Listener // nil while refusing
+	refusing bool
+	closed   bool
+	conns    map[net.Conn]connState
+}
+
+// connState is what is known of an open connection.
+type connState int
+
+const (
+	connIdle   connState = 1 << iota // no request is on it
+	connDoomed                       // it is closed as soon as it is idle
+)
+
+func newListener(inner net.Listener) *listener {
+	l := &listener{addr: inner.Addr(), inner: inner, conns: map[net.Conn]connState{}}
+	l.changed = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		l.mu.Lock()
+		for l.refusing && !l.closed {
+			l.changed.Wait()
+		}
+		inner := l.inner
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			return nil, net.ErrClosed
+		}
+		conn, err := inner.Accept()
+		if err == nil {
+			return conn, nil
+		}
+		l.mu.Lock()
+		replaced := l.refusing || l.inner != inner
+		closed = l.closed
+		l.mu.Unlock()
+		if closed || !replaced {
+			return nil, err
+		}
+	}
+}
+
+func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.changed.Broadcast()
+	if l.inner == nil {
+		return nil
+	}
+	return l.inner.Close()
+}
+
+// refuse begins or ends to refuse new connections.
+func (l *listener) refuse(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.refusing == on {
+		return
+	}
+	if on {
+		l.refusing = true
+		l.inner.Close()
+		l.inner = nil
+		return
+	}
+	inner, err := net.Listen("tcp", l.addr.String())
+	if err != nil {
+		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
+	}
+	l.inner, l.refusing = inner, false
+	l.changed.Broadcast()
+}
+
+// state keeps book of connections; net/http calls it for each change.
+func (l *listener) state(conn net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateClosed, http.StateHijacked:
+		delete(l.conns, conn)
+	case http.StateActive:
+		l.conns[conn] = l.conns[conn] &^ connIdle
+	case http.StateNew, http.StateIdle:
+		if l.conns[conn]&connDoomed != 0 {
+			conn.Close()
+		}
+		l.conns[conn] |= connIdle
+	}
+}
+
+// closeIdle closes the connections that no request is on, and dooms the others to be closed when theirs is answered: a client knows that
+// it has its answer a little before the server knows that the connection is idle, and a test must not depend on that.
+func (l *listener) closeIdle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn, state := range l.conns {
+		if state&connIdle != 0 {
+			conn.Close()
+		}
+		l.conns[conn] |= connDoomed
+	}
+}
