@@ -79,8 +79,11 @@ func BenchmarkCall(b *testing.B) {
 		}
 	})
 	b.Run("Client", func(b *testing.B) {
-		client, err := wechatpay.NewClient(testConfig(b, server.URL))
+		cfg := testConfig(b, server.URL)
+		cfg.Retry, cfg.Transport = wechatpay.RetryPolicy{}, nil // the defaults
+		client, err := wechatpay.NewClient(cfg)
 		require.NoError(b, err)
+		b.Cleanup(client.HTTPClient().CloseIdleConnections)
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := approve(context.Background(), client); err != nil {

@@ -7,13 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"log/slog"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-resty/resty/v2"
@@ -30,13 +29,14 @@ type Client struct {
 	// ComplaintsV2 is the complaint API ("消费者投诉2.0").
 	ComplaintsV2 *ComplaintsV2Service
 
-	signer  *Signer
-	time    func() time.Time
-	baseURL string
-	hosts   []string // that the signer signs for
-	serial  string   // for Wechatpay-Serial; empty: not sent
-	http    *http.Client
-	resty   *resty.Client
+	signer   *Signer
+	time     func() time.Time
+	retry    RetryPolicy
+	logger   *slog.Logger // nil: silent
+	hosts    []*host      // main, and backup if there is one
+	signsFor []string     // host[:port]
+	http     *http.Client
+	resty    *resty.Client
 }
 
 // NewClient checks the settings and makes a Client from them. It sends nothing.
@@ -54,27 +54,33 @@ func NewClient(cfg Config) (*Client, error) {
 	if !cfg.InsecureSkipVerify {
 		transport = &VerifyingTransport{Verifier: verifier, Base: transport}
 	}
-	hosts := cfg.hosts()
 	c := &Client{
-		signer:  signer,
-		time:    cfg.Time,
-		baseURL: cfg.BaseURL,
-		hosts:   hosts,
-		serial:  verifier.serial(),
-		http: &http.Client{
-			Transport: &SigningTransport{Signer: signer, Hosts: hosts, Time: cfg.Time, Base: transport},
-			// A signature is for one host and one path; WeChat Pay documents
-			// no redirect.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		signer:   signer,
+		time:     cfg.Time,
+		retry:    cfg.Retry,
+		logger:   cfg.Logger,
+		hosts:    []*host{{url: cfg.BaseURL}},
+		signsFor: cfg.signsFor(),
+	}
+	if cfg.BackupURL != "" {
+		c.hosts = append(c.hosts, &host{url: cfg.BackupURL})
+	}
+	c.http = &http.Client{
+		Transport: &SigningTransport{Signer: signer, Hosts: c.signsFor, Time: cfg.Time, Base: transport},
+		// A signature is for one path; WeChat Pay documents no redirect.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	// resty would change an http.Client that it is given: it gets a copy. Its
 	// own retry stays off, since it repeats POSTs.
 	restyHTTP := *c.http
 	c.resty = resty.NewWithClient(&restyHTTP).
 		SetLogger(discard{}).
+		SetHeader("Accept", "application/json").
 		SetHeader("User-Agent", userAgent).
 		SetPreRequestHook(dropEmptyContentType)
+	if serial := verifier.serial(); serial != "" {
+		c.resty.SetHeader(headerSerial, serial)
+	}
 	c.ComplaintsV2 = &ComplaintsV2Service{client: c}
 	return c, nil
 }
@@ -97,16 +103,16 @@ func dropEmptyContentType(_ *resty.Client, req *http.Request) error {
 
 // Format prints the settings that are no secrets, whatever the verb.
 func (c Client) Format(w fmt.State, _ rune) {
-	fmt.Fprintf(w, "wechatpay.Client{MchID:%q BaseURL:%q}", c.signer.mchID, c.baseURL)
+	fmt.Fprintf(w, "wechatpay.Client{MchID:%q BaseURL:%q}", c.signer.mchID, c.hosts[0].url)
 }
 
 // HTTPClient gives an http.Client over the same connections, for other
 // libraries and for what Do does not cover. It signs each request, verifies
 // each 2xx answer, follows no redirect, and repeats nothing. The caller sets
-// Accept and User-Agent, without which WeChat Pay refuses a request; a
-// Wechatpay-Serial header is added where there is none.
+// Accept and User-Agent, without which WeChat Pay refuses a request. Where
+// answers are verified, a Wechatpay-Serial header is added if there is none.
 //
-// It refuses other hosts than the Client's own, and, on the network, all that
+// It refuses other hosts than the Client's own, and whatever else
 // SigningTransport and VerifyingTransport refuse.
 func (c *Client) HTTPClient() *http.Client {
 	client := *c.http
@@ -118,9 +124,11 @@ func (c *Client) HTTPClient() *http.Client {
 // sends none; a verified answer is decoded into out unless out is nil or the
 // answer is empty.
 //
-// Success is a 200 or a 204. Any other answer is an *APIError; of these a 202
-// ("accepted, pending") of a write also wraps ErrOutcomeUnknown, like every
-// failure after which the write may stand.
+// Success is a 200 or a 204. Any other answer is an *APIError. That of a write
+// also wraps ErrOutcomeUnknown if the write may stand: 202 ("accepted, pending")
+// and 5xx, and 429, which means of some endpoints that the request is being
+// accepted. Only a GET is repeated, unless the
+// request certainly did not reach the service.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) error {
 	const op = "Do"
 	var f faults
@@ -138,7 +146,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 	if err := f.err(op); err != nil {
 		return err
 	}
-	return c.call(ctx, &call{op: op, method: method, path: path, body: body, out: out})
+	return c.call(ctx, &call{op: op, method: method, path: path, body: body, out: out, repeat: onlyUnsent})
 }
 
 // A call is one request as its endpoint describes it.
@@ -146,11 +154,48 @@ type call struct {
 	op      string // the method's name, for errors
 	method  string
 	path    string // escaped, with the query: sent as it is
-	body    any    // encoded as JSON, or an encoded body; nil: no body
+	body    any    // encoded as JSON, or an *encoded; nil: no body
+	accept  string // the Accept header; empty: application/json
 	success int    // the documented status; 0: 200 or 204
 	out     any    // what the answer is decoded into, or a *stream; nil: nothing is expected
-	remedy  string // what to look at when the outcome is unknown
-	key     string // what makes a repeated call the same to the service; empty: nothing
+
+	repeat repetition
+	key    string // what makes a repeated call the same to the service; empty: nothing
+	remedy string // what to look at when the outcome is unknown
+	// lookUp finds out what became of a write of unknown outcome; nil: nothing
+	// can. started is when the call began, ended when its last attempt did.
+	lookUp func(ctx context.Context, started, ended time.Time) (verdict, error)
+
+	signedAt time.Time // set to the Wechatpay-Timestamp of the success
+}
+
+// A repetition says which class of failure lets a call be sent again.
+type repetition int
+
+const (
+	unlessAnswered repetition = iota // notSent; busy too, as the service says that it did nothing
+	onlyUnsent                       // notSent
+	always                           // all but definite: it does no harm twice
+)
+
+// again decides whether a request is sent again after a failure of the class.
+func (cl *call) again(failed class) bool {
+	switch failed {
+	case notSent:
+		return true
+	case busy:
+		return cl.repeat != onlyUnsent || cl.method == http.MethodGet
+	case unknown:
+		return cl.repeat == always || cl.method == http.MethodGet
+	}
+	return false
+}
+
+// mayStand decides whether a request may have taken effect in spite of a failure
+// of the class. Of an API that this package does not know, even a 429 may mean
+// that the request is being accepted: so it is with refunds.
+func (cl *call) mayStand(failed class) bool {
+	return cl.method != http.MethodGet && (failed == unknown || failed == busy && cl.repeat == onlyUnsent)
 }
 
 // An encoded body is sent as it is, under its own Content-Type.
@@ -162,8 +207,8 @@ type encoded struct {
 // A stream takes an answer that is not read, nor signed: an image.
 type stream struct{ resp *http.Response }
 
-// call encodes, sends and decodes. Every error of a write that may stand wraps
-// ErrOutcomeUnknown here, and nowhere else.
+// call encodes, sends and decodes, and repeats within the policy. Every error of
+// a write that may stand wraps ErrOutcomeUnknown here, and nowhere else.
 func (c *Client) call(ctx context.Context, cl *call) error {
 	var body *encoded
 	switch content := cl.body.(type) {
@@ -177,122 +222,207 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		}
 		body = &encoded{"application/json", text}
 	}
-	mayStand, err := c.attempt(ctx, cl, body)
-	switch {
-	case err == nil:
-		return nil
-	case mayStand && cl.method != http.MethodGet:
-		remedy := cl.remedy
-		if remedy == "" {
-			remedy = "look at what became of it before repeating the call"
+	var (
+		started = time.Now()
+		before  error // an earlier failure that the last one does not tell
+		doubt   bool  // whether an attempt may have taken effect
+	)
+	for n := 1; ; n++ {
+		h := c.pickHost()
+		failed := c.attempt(ctx, cl, body, h, n)
+		if failed == nil {
+			return nil
 		}
-		return &OutcomeUnknownError{Op: cl.op, IdempotencyKey: cl.key, Remedy: remedy, Err: err}
-	default:
-		return fmt.Errorf("wechatpay: %s: %w", cl.op, err)
+		doubt = doubt || cl.mayStand(failed.class)
+
+		var found verdict
+		if doubt && cl.lookUp != nil && !cl.again(failed.class) && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
+			ended := time.Now()
+			c.warn(ctx, cl, "looking whether it stands", n, failed.err)
+			var err error
+			switch found, err = cl.lookUp(ctx, started, ended); found {
+			case stands:
+				return nil
+			case overruled:
+				return fmt.Errorf("wechatpay: %s: %w: %w", cl.op, err, failed.err)
+			case absent:
+				if failed.class == definite {
+					return cl.fail(n, false, failed.err, nil)
+				}
+			default:
+				return cl.fail(n, doubt, failed.err, err)
+			}
+		}
+		elsewhere := ctx.Err() == nil && c.failedOver(h, failed)
+		if n >= c.retry.MaxAttempts || found != absent && (!cl.again(failed.class) || !c.pause(ctx, n, failed, elsewhere)) {
+			return cl.fail(n, doubt, failed.err, before)
+		}
+		c.warn(ctx, cl, "sending it again", n, failed.err)
+		if cl.mayStand(failed.class) || c.pickHost() != h {
+			before = failed.err
+		}
 	}
 }
 
-// attempt sends one request and reads the answer. On an error, mayStand tells
-// whether the request may have taken effect nevertheless.
-func (c *Client) attempt(ctx context.Context, cl *call, body *encoded) (mayStand bool, err error) {
-	resp, mayStand, err := c.send(ctx, cl, body)
-	if err != nil {
-		return mayStand, err
+// fail makes the error of a call, with what is worth telling beside the last
+// failure.
+func (cl *call) fail(attempts int, doubt bool, err, beside error) error {
+	if beside != nil {
+		err = fmt.Errorf("%w; besides: %w", err, beside)
 	}
-	if s, ok := cl.out.(*stream); ok && resp.StatusCode == cl.success {
-		s.resp = resp // the caller closes it
-		return false, nil
+	if attempts > 1 {
+		err = fmt.Errorf("%d attempts: %w", attempts, err)
 	}
-	defer resp.Body.Close()
-	return cl.read(resp)
+	if !doubt {
+		return fmt.Errorf("wechatpay: %s: %w", cl.op, err)
+	}
+	remedy := cl.remedy
+	if remedy == "" {
+		remedy = "look at what became of it before repeating the call"
+	}
+	return &OutcomeUnknownError{Op: cl.op, IdempotencyKey: cl.key, Remedy: remedy, Err: err}
+}
+
+// attempt sends one request to one host and reads the answer.
+func (c *Client) attempt(ctx context.Context, cl *call, body *encoded, h *host, n int) *failure {
+	if err := ctx.Err(); err != nil {
+		return &failure{class: definite, err: err}
+	}
+	if answer, ok := cl.out.(*stream); ok {
+		return c.attemptStream(ctx, cl, h, n, answer)
+	}
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, c.retry.AttemptTimeout)
+	defer cancel()
+	resp, failed := c.send(within, cl, body, h)
+	if failed == nil {
+		failed = c.read(cl, resp)
+	}
+	c.done(ctx, within, cl, h, n, resp, failed, time.Since(began))
+	return failed
+}
+
+// attemptStream sends one request, and gives its answer unread if it is the
+// documented success. The policy's timeout is over when the answer begins: an
+// image takes as long as it takes.
+func (c *Client) attemptStream(ctx context.Context, cl *call, h *host, n int, answer *stream) *failure {
+	began := time.Now()
+	within, cancel := context.WithCancelCause(context.WithValue(ctx, unsignedAnswerKey{}, true))
+	timer := time.AfterFunc(c.retry.AttemptTimeout, func() { cancel(context.DeadlineExceeded) })
+	resp, failed := c.send(within, cl, nil, h)
+	timer.Stop()
+	if failed == nil && resp.StatusCode == cl.success {
+		answer.resp = resp
+		resp.Body = &cancelingBody{resp.Body, cancel}
+	} else {
+		defer cancel(nil)
+		if failed == nil {
+			failed = c.read(cl, resp)
+		}
+	}
+	c.done(ctx, within, cl, h, n, resp, failed, time.Since(began))
+	return failed
+}
+
+// cancelingBody ends the attempt's context with the body.
+type cancelingBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b *cancelingBody) Close() error {
+	defer b.cancel(nil)
+	return b.ReadCloser.Close()
 }
 
 // send gives the answer with its body unread.
-func (c *Client) send(ctx context.Context, cl *call, body *encoded) (_ *http.Response, mayStand bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
-	}
-	accept := "application/json"
-	if _, ok := cl.out.(*stream); ok {
-		accept = "*/*"
-		ctx = context.WithValue(ctx, unsignedAnswerKey{}, true)
-	}
+func (c *Client) send(ctx context.Context, cl *call, body *encoded, h *host) (*http.Response, *failure) {
 	var conn connection
-	req := c.resty.R().
-		SetContext(conn.trace(ctx)).
-		SetDoNotParseResponse(true).
-		SetHeader("Accept", accept)
-	if c.serial != "" {
-		req.SetHeader(headerSerial, c.serial)
+	req := c.resty.R().SetContext(conn.trace(ctx)).SetDoNotParseResponse(true)
+	if cl.accept != "" {
+		req.SetHeader("Accept", cl.accept)
 	}
 	if body != nil {
 		req.SetHeader("Content-Type", body.contentType).SetBody(bytes.NewReader(body.content))
 	}
-	resp, err := req.Execute(cl.method, c.baseURL+cl.path)
-	if err != nil {
-		// The URL and the method, which url.Error repeats, are the caller's.
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return nil, !conn.neverGot(err), fmt.Errorf("%s %s: %w", cl.method, c.baseURL, err)
+	resp, err := req.Execute(cl.method, h.url+cl.path)
+	if err == nil {
+		return resp.RawResponse, nil
 	}
-	return resp.RawResponse, false, nil
+	// The URL and the method, which url.Error repeats, are the caller's.
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	err = fmt.Errorf("%s %s: %w", cl.method, h.url, err)
+	return nil, &failure{class: classify(err, &conn), err: err}
 }
 
 // maxErrorBody bounds what is read of an answer that is an error anyway.
 const maxErrorBody = 64 << 10
 
-// read decodes the documented success, and makes any other answer an error.
-func (cl *call) read(resp *http.Response) (mayStand bool, err error) {
+// read decodes the documented success, and makes any other answer a failure.
+func (c *Client) read(cl *call, resp *http.Response) *failure {
+	defer resp.Body.Close()
 	status, requestID := resp.StatusCode, resp.Header.Get(headerRequestID)
 	if status < 200 || status > 299 {
 		// The status decides, however much of the body can be read.
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		return status < 200 || status >= 500, newAPIError(status, requestID, cl.method, cl.path, body)
+		err := newAPIError(status, requestID, cl.method, cl.path, body)
+		return &failure{class: classify(err, nil), err: err, retryAfter: c.retryAfter(resp.Header)}
 	}
 	body, err := readBody(resp, maxBody)
 	if err != nil {
-		return true, err
+		return &failure{class: unknown, err: err}
 	}
 	if status != cl.success && (cl.success != 0 || status != http.StatusOK && status != http.StatusNoContent) {
-		e := newAPIError(status, requestID, cl.method, cl.path, body)
-		e.Message = strings.TrimSuffix("not the documented success: "+e.Message, ": ")
-		return true, e
+		err := newAPIError(status, requestID, cl.method, cl.path, body)
+		err.Message = strings.TrimSuffix("not the documented success: "+err.Message, ": ")
+		return &failure{class: classify(err, nil), err: err}
+	}
+	cl.signedAt = now(c.time)
+	if seconds, err := strconv.ParseInt(resp.Header.Get(headerTimestamp), 10, 64); err == nil {
+		cl.signedAt = time.Unix(seconds, 0)
 	}
 	if cl.out == nil || len(body) == 0 && cl.success == 0 {
-		return false, nil
+		return nil
 	}
 	if err := json.Unmarshal(body, cl.out); err != nil {
-		return true, fmt.Errorf("%s %s: the %d answer cannot be decoded [request id %s]: %w", cl.method, cl.path, status, oneLine(requestID), err)
+		return &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer cannot be decoded [request id %s]: %w", cl.method, cl.path, status, oneLine(requestID), err)}
 	}
-	return false, nil
+	return nil
 }
 
-// A connection records whether net/http asked for a connection and got one.
-type connection struct {
-	asked, got atomic.Bool
-}
-
-func (c *connection) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { c.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { c.got.Store(true) },
-	})
-}
-
-// neverGot reports whether a request that ended in err certainly did not reach
-// the server: it was refused or failed before it was signed, or no connection
-// was got. A RoundTripper that does not report to httptrace leaves the question
-// open, unless its error says that it could not connect.
-func (c *connection) neverGot(err error) bool {
-	if c.got.Load() {
-		return false
+// done tells a failure that its time had run out, and logs the attempt: neither
+// headers nor bodies, so that nothing secret can be in it.
+func (c *Client) done(ctx, within context.Context, cl *call, h *host, attempt int, resp *http.Response, failed *failure, took time.Duration) {
+	if failed != nil && within.Err() != nil && ctx.Err() == nil {
+		failed.err = fmt.Errorf("no answer within %v: %w", c.retry.AttemptTimeout, failed.err)
 	}
-	var refused *ArgumentError
-	var unsigned *signingError
-	var unresolved *net.DNSError
-	var failed *net.OpError
-	return c.asked.Load() || errors.As(err, &refused) || errors.As(err, &unsigned) ||
-		errors.As(err, &unresolved) || errors.As(err, &failed) && failed.Op == "dial"
+	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	path, _, _ := strings.Cut(cl.path, "?")
+	attrs := []slog.Attr{
+		slog.String("op", cl.op), slog.String("method", cl.method), slog.String("path", path), slog.String("host", h.url),
+		slog.Int("attempt", attempt), slog.Duration("duration", took),
+	}
+	if resp != nil {
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", resp.Header.Get(headerRequestID)))
+	}
+	if failed != nil {
+		var api *APIError
+		if errors.As(failed.err, &api) && api.Code != "" {
+			attrs = append(attrs, slog.String("code", string(api.Code)))
+		}
+		attrs = append(attrs, slog.String("error", failed.err.Error()))
+	}
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "wechatpay: attempt", attrs...)
+}
+
+// warn logs what the Client does about a failure.
+func (c *Client) warn(ctx context.Context, cl *call, what string, attempt int, err error) {
+	if c.logger != nil {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "wechatpay: "+what, slog.String("op", cl.op), slog.Int("attempt", attempt), slog.String("error", err.Error()))
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // ComplaintsV2Service is the complaint API ("消费者投诉2.0"). Get it from a
@@ -69,6 +70,18 @@ func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressReques
 // MERCHANT_REFUSE_RERUND) before deciding again. Any other error means that it
 // does not stand: an *ArgumentError was not sent, an *APIError was refused.
 //
+// Where an answer is lost or proves nothing, the negotiation history is read for
+// this decision, as of the time when the call began. Found: the result is nil.
+// Not found in two looks, the second after RetryPolicy.Settle: it is sent again,
+// within RetryPolicy.MaxAttempts. The opposite decision found: an error that
+// says so. Where the history cannot be read, or the user files again meanwhile,
+// the outcome stays unknown.
+//
+// nil after such a look cannot tell this decision from an equal one that a
+// colleague made at the same time, with another day, reason or remark. And a
+// context that has run out leaves no time to look: give it half a minute, or
+// none. How long a decision can take without one is told at RetryPolicy.
+//
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467256 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467218)
 func (s *ComplaintsV2Service) UpdateRefundProgress(ctx context.Context, complaintID string, req *UpdateRefundProgressRequest) error {
@@ -85,14 +98,18 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(ctx context.Context, complain
 		body:    req,
 		success: http.StatusNoContent,
 		remedy:  "read the complaint's negotiation history before deciding again",
+		lookUp: func(ctx context.Context, started, ended time.Time) (verdict, error) {
+			return s.lookUpDecision(ctx, complaintID, req.Action, started, ended)
+		},
 	})
 	var refusal *APIError
-	if errors.As(err, &refusal) && refusal.StatusCode == http.StatusBadRequest {
-		// The service says in prose alone which 400 this is.
-		return fmt.Errorf("%w (a complaint that is no refund request, or not open to this fast decision, "+
-			"is settled by refunding the order with POST /v3/refund/domestic/refunds, and completing the complaint)", err)
+	if err == nil || !errors.As(err, &refusal) || refusal.StatusCode != http.StatusBadRequest {
+		return err
 	}
-	return err
+	// Which 400 this is, the service says in prose alone. The hint must not lead
+	// to a second refund.
+	return fmt.Errorf("%w (read the complaint first: it may be decided or refunded already; if it is neither, and is no refund request or not open to this fast decision, "+
+		"it is settled by refunding the order with POST /v3/refund/domestic/refunds and completing the complaint)", err)
 }
 
 func (req *UpdateRefundProgressRequest) check(f *faults) {

@@ -155,7 +155,7 @@ func TestUpdateRefundProgressOutcomes(t *testing.T) {
 			api(wechatpay.APIError{StatusCode: 400, Code: wechatpay.ErrorCodeParamError, Message: "非极速退款投诉单", RequestID: "08F7A1B2C30610-0",
 				Detail: []byte(`{"field":"/action","value":"APPROVE","issue":"state","location":"body"}`)})(t, err)
 			require.ErrorContains(t, err, "400 PARAM_ERROR: 非极速退款投诉单 (/action: state) [request id 08F7A1B2C30610-0]")
-			require.ErrorContains(t, err, "is settled by refunding the order")
+			require.ErrorContains(t, err, "read the complaint first: it may be decided or refunded already")
 		}},
 		{"401", reply(t, 401, `{"code":"SIGN_ERROR","message":"签名错误","detail":{"detail":{"issue":"sign not match"},"field":"signature","location":"authorization"}}`), false, func(t *testing.T, err error) {
 			require.ErrorContains(t, err, "401 SIGN_ERROR: 签名错误 (signature: sign not match)")
@@ -248,9 +248,8 @@ func TestUpdateRefundProgressContexts(t *testing.T) {
 	t.Run("cancelled while dialling", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		transport := wechatpay.NewTransport()
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			cancel()
-			<-ctx.Done()
 			return nil, ctx.Err()
 		}
 		cfg := testConfig(t, "http://127.0.0.1:1")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -48,8 +49,9 @@ type Config struct {
 	// Optional: it gives SerialNo, and proves that PrivateKey fits.
 	Certificate *x509.Certificate
 
-	// APIv3Key decrypts notifications and platform certificates: 32 bytes, set
-	// in the merchant platform under API安全 → APIv3密钥. Optional for calls.
+	// APIv3Key is the 32 bytes that notifications and platform certificates are
+	// encrypted with, set in the merchant platform under API安全 → APIv3密钥.
+	// Calls do not need it.
 	APIv3Key string
 
 	// PublicKeyID ("PUB_KEY_ID_…") and PublicKey (pub_key.pem, see
@@ -72,6 +74,15 @@ type Config struct {
 
 	// Transport sends the signed requests; nil means NewTransport().
 	Transport http.RoundTripper
+
+	// Retry says how often and how patiently a call is repeated; the zero value
+	// is the default policy.
+	Retry RetryPolicy
+
+	// Logger gets one debug record for each attempt, and a warning when the
+	// Client repeats a request or looks what became of it; nil means silence.
+	// No record holds a header, a body, or a secret.
+	Logger *slog.Logger
 
 	// Time is the clock for signatures and their verification; nil means
 	// time.Now.
@@ -182,8 +193,11 @@ func (cfg *Config) complete() error {
 		f.add("InsecureSkipVerify", "set, and BaseURL or BackupURL is not loopback: anybody on the way could answer for WeChat Pay")
 	}
 	cfg.checkPublicKey(&f, public, onLoopback)
+	cfg.Retry.complete(&f)
 	if cfg.Transport == nil {
-		cfg.Transport = NewTransport()
+		transport := NewTransport()
+		transport.ResponseHeaderTimeout = 0 // Retry.AttemptTimeout bounds the header too
+		cfg.Transport = transport
 	} else if isNil(cfg.Transport) {
 		f.add("Transport", "a nil %T: leave the field nil for the default", cfg.Transport)
 	}
@@ -275,8 +289,8 @@ func serialNumber(certificate *x509.Certificate) string {
 	return strings.ToUpper(hex.EncodeToString(certificate.SerialNumber.Bytes()))
 }
 
-// hosts are those that the private key signs for.
-func (cfg *Config) hosts() []string {
+// signsFor are the hosts that the private key signs for.
+func (cfg *Config) signsFor() []string {
 	var hosts []string
 	for _, raw := range []string{cfg.BaseURL, cfg.BackupURL} {
 		if u, err := url.Parse(raw); err == nil && u.Host != "" {

@@ -15,16 +15,16 @@
 // # What nil and each error mean
 //
 // nil means that WeChat Pay said so: the answer's status is the documented one,
-// and its signature was verified. An error is one of these, found with
-// errors.As or errors.Is:
+// and its signature was verified; or the negotiation history shows it, where the
+// answer was lost. Of an error ask first whether a write may have taken effect:
 //
+//   - errors.Is(err, ErrOutcomeUnknown): it may or may not have. Look before you
+//     repeat it. The cause is wrapped too, so that the types below fit as well.
 //   - *ArgumentError: refused before anything was sent, with every fault.
 //   - *APIError: WeChat Pay refused; its Code says why.
-//   - *VerificationError: the answer does not prove to be WeChat Pay's.
-//   - ErrOutcomeUnknown, beside the cause: a write may or may not have taken
-//     effect. Look before you repeat it.
-//   - the transport's or the context's own error: the request was not sent, or
-//     it was a read.
+//   - *VerificationError: the answer to a read does not prove to be WeChat Pay's.
+//   - anything else: the transport's or the context's own error, or what a look
+//     at the history found. No write has taken effect.
 //
 // # Layers
 //

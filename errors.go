@@ -234,7 +234,7 @@ func (e *ArgumentError) Error() string {
 	for i, f := range e.Faults {
 		faults[i] = f.Field + ": " + f.Problem
 	}
-	return fmt.Sprintf("wechatpay: %s: refused before sending: %s", e.Op, strings.Join(faults, "; "))
+	return fmt.Sprintf("wechatpay: %s: invalid: %s", e.Op, strings.Join(faults, "; "))
 }
 
 // faults collects what is wrong with the arguments of one call.

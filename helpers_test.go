@@ -47,7 +47,8 @@ func privateKey(t testing.TB, name string) *rsa.PrivateKey {
 	return key
 }
 
-// testConfig is a complete configuration for a service at baseURL.
+// testConfig is a complete configuration for a service at baseURL. It repeats
+// nothing: what is repeated has tests of its own.
 func testConfig(t testing.TB, baseURL string) wechatpay.Config {
 	t.Helper()
 	transport := wechatpay.NewTransport()
@@ -62,6 +63,7 @@ func testConfig(t testing.TB, baseURL string) wechatpay.Config {
 		BaseURL:     baseURL,
 		Transport:   transport,
 		Time:        testClock,
+		Retry:       wechatpay.RetryPolicy{MaxAttempts: 1},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -45,9 +46,9 @@ type uploadAnswer struct {
 // sent as .jpg, and of a path only the last element is sent, at most 128
 // characters.
 //
-// The whole image is read before anything is sent. An upload whose outcome is
-// unknown can be repeated: an image that is not used does no harm. A media id
-// of an upload cannot be downloaded.
+// The whole image is read before anything is sent. An upload is repeated like a
+// read, since an image that is not used does no harm. A media id of an upload
+// cannot be downloaded.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467250 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467222)
@@ -100,6 +101,7 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		body:    &encoded{"multipart/form-data; boundary=" + boundary, body},
 		success: http.StatusOK,
 		out:     &answer,
+		repeat:  always,
 		remedy:  "upload the image again: one that is not used does no harm",
 	})
 	if err != nil {
@@ -244,7 +246,7 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 		return nil, err
 	}
 	var answer stream
-	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, success: http.StatusOK, out: &answer}); err != nil {
+	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, accept: "*/*", success: http.StatusOK, out: &answer}); err != nil {
 		return nil, err
 	}
 	resp := answer.resp
@@ -291,7 +293,7 @@ func (c *Client) imagePath(f *faults, media string) string {
 		f.add("media", "%.100q is not a URL", media)
 		return ""
 	}
-	guard := SigningTransport{Hosts: append(c.hosts[:len(c.hosts):len(c.hosts)], weChatPayHosts...)}
+	guard := SigningTransport{Hosts: slices.Concat(c.signsFor, weChatPayHosts)}
 	if scheme != "https" && scheme != "http" || !guard.allowed(u.Host, scheme) || u.User != nil {
 		f.add("media", "%.100q is not on a host of WeChat Pay's API: an image_list link is fetched with an ordinary http.Client, and without Authorization", media)
 		return ""

@@ -20,7 +20,7 @@ type ListComplaintsRequest struct {
 	// empty: all of theirs.
 	ComplaintedMchID string
 	Limit            int // complaints on the page, 1 to 50; 0: 50
-	Offset           int // complaints to leave out before it; All begins there 0 and ignores it
+	Offset           int // complaints to leave out before it; All takes 0 alone
 }
 
 // beijing is the zone of the API's days. It has had no summer time since 1991.

@@ -247,7 +247,7 @@ func TestAllStopsAtOnce(t *testing.T) {
 	require.Len(t, s.limits, 2)
 
 	_, err := all(context.Background(), client, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Offset: 1})
-	require.ErrorContains(t, err, "wechatpay: ComplaintsV2.All: refused before sending: Offset: 1: All begins at 0")
+	require.ErrorContains(t, err, "wechatpay: ComplaintsV2.All: invalid: Offset: 1: All begins at 0")
 	_, err = all(context.Background(), client, nil)
 	require.ErrorContains(t, err, "req: nil")
 }

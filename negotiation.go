@@ -38,18 +38,24 @@ func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintI
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
+	history, _, err := s.history(ctx, op, complaintID, limit, req.Offset)
+	return history, err
+}
+
+// history reads one page, and tells when the service signed it.
+func (s *ComplaintsV2Service) history(ctx context.Context, op, complaintID string, limit, offset int) (*NegotiationHistory, time.Time, error) {
 	history := new(NegotiationHistory)
-	err := s.client.call(ctx, &call{
+	cl := call{
 		op:      op,
 		method:  http.MethodGet,
-		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(req.Offset),
+		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(offset),
 		success: http.StatusOK,
 		out:     history,
-	})
-	if err != nil {
-		return nil, err
 	}
-	return history, nil
+	if err := s.client.call(ctx, &cl); err != nil {
+		return nil, time.Time{}, err
+	}
+	return history, cl.signedAt, nil
 }
 
 // AllNegotiationHistory gives the whole negotiation history, page by page, as
@@ -58,19 +64,25 @@ func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintI
 // last. It remembers the ids of the records of this one complaint.
 func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complaintID string) iter.Seq2[*NegotiationRecord, error] {
 	return func(yield func(*NegotiationRecord, error) bool) {
-		p := pager[NegotiationRecord]{
-			limit: 100,
-			id:    func(r *NegotiationRecord) string { return r.LogID },
-			seen:  make(map[string]struct{}),
-			fetch: func(limit, offset int) ([]NegotiationRecord, int, error) {
-				page, err := s.NegotiationHistory(ctx, complaintID, &PageRequest{Limit: limit, Offset: offset})
-				if err != nil {
-					return nil, 0, err
-				}
-				return page.Data, page.TotalCount, nil
-			},
-		}
+		p := historyPager(func(limit, offset int) ([]NegotiationRecord, int, error) {
+			page, err := s.NegotiationHistory(ctx, complaintID, &PageRequest{Limit: limit, Offset: offset})
+			if err != nil {
+				return nil, 0, err
+			}
+			return page.Data, page.TotalCount, nil
+		})
 		p.walk(ctx, yield)
+	}
+}
+
+// historyPager reads a negotiation history. Records may be added meanwhile, and
+// a history is short: its ids are remembered.
+func historyPager(fetch func(limit, offset int) ([]NegotiationRecord, int, error)) *pager[NegotiationRecord] {
+	return &pager[NegotiationRecord]{
+		limit: 100,
+		fetch: fetch,
+		id:    func(r *NegotiationRecord) string { return r.LogID },
+		seen:  make(map[string]struct{}),
 	}
 }
 

@@ -2,8 +2,10 @@ package wechatpay
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 const notificationURLPath = "/v3/merchant-service/complaint-notifications"
@@ -53,9 +55,13 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 		return nil, err
 	}
 	set := new(NotificationURL)
+	repeat := unlessAnswered
+	if method == http.MethodPut {
+		repeat = always
+	}
 	err := s.client.call(ctx, &call{
 		op: op, method: method, path: notificationURLPath, body: &notificationURLRequest{URL: url}, success: http.StatusOK, out: set,
-		remedy: "read it with NotificationURL",
+		repeat: repeat, remedy: "read it with NotificationURL",
 	})
 	if err != nil {
 		return nil, err
@@ -85,6 +91,15 @@ func (s *ComplaintsV2Service) NotificationURL(ctx context.Context) (*Notificatio
 func (s *ComplaintsV2Service) DeleteNotificationURL(ctx context.Context) error {
 	return s.client.call(ctx, &call{
 		op: "ComplaintsV2.DeleteNotificationURL", method: http.MethodDelete, path: notificationURLPath, success: http.StatusNoContent,
-		remedy: "read it with NotificationURL",
+		repeat: always, remedy: "read it with NotificationURL",
+		// A second DELETE may be refused because the first took effect.
+		lookUp: func(ctx context.Context, _, _ time.Time) (verdict, error) {
+			_, err := s.NotificationURL(ctx)
+			var refusal *APIError
+			if errors.As(err, &refusal) && refusal.Code == ErrorCodeResourceNotExists {
+				return stands, nil
+			}
+			return unproved, err
+		},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"time"
 	"unicode/utf8"
 )
 
@@ -125,6 +126,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, compl
 		body:    &body,
 		success: http.StatusOK,
 		out:     resp,
+		repeat:  always,
 		remedy:  "repeat the call with the same IdempotentID",
 		key:     body.IdempotentID,
 	})
@@ -198,6 +200,9 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID, complai
 		body:    &completeRequest{ComplaintedMchID: complaintedMchID},
 		success: http.StatusNoContent,
 		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the complaint's negotiation history before completing it again",
+		lookUp: func(ctx context.Context, started, ended time.Time) (verdict, error) {
+			return s.lookUpCompletion(ctx, complaintID, started, ended)
+		},
 	})
 }
 

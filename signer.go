@@ -131,15 +131,19 @@ func isNil(v any) bool {
 // SigningTransport, which builds the message.
 func (s *Signer) Sign(message string) (string, error) {
 	digest := sha256.Sum256([]byte(message))
-	return s.signDigest(digest[:])
-}
-
-func (s *Signer) signDigest(digest []byte) (string, error) {
-	signature, err := s.key.Sign(rand.Reader, digest, crypto.SHA256)
+	signature, err := s.signDigest(digest[:])
 	if err != nil {
-		return "", &signingError{err}
+		return "", err
 	}
 	return base64.StdEncoding.EncodeToString(signature), nil
+}
+
+func (s *Signer) signDigest(digest []byte) ([]byte, error) {
+	signature, err := s.key.Sign(rand.Reader, digest, crypto.SHA256)
+	if err != nil {
+		return nil, &signingError{err}
+	}
+	return signature, nil
 }
 
 // Format prints merchant number and serial number, whatever the verb.
@@ -155,22 +159,28 @@ func (s *Signer) Format(w fmt.State, _ rune) {
 // sent, time, nonce, body; each line ended by \n), signs it, and gives the
 // value of the Authorization header. The body is hashed as it streams by.
 func (s *Signer) authorization(method, uri string, now time.Time, body io.Reader) (string, error) {
-	timestamp := strconv.FormatInt(now.Unix(), 10)
+	var room [1024]byte // on the stack: first the message but for the body, then the header
 	nonce := rand.Text()
+	message := append(append(append(append(room[:0], method...), '\n'), uri...), '\n')
+	message = append(strconv.AppendInt(message, now.Unix(), 10), '\n')
+	message = append(append(message, nonce...), '\n')
 	hash := sha256.New()
-	io.WriteString(hash, method+"\n"+uri+"\n"+timestamp+"\n"+nonce+"\n")
+	hash.Write(message)
 	if body != nil {
 		if _, err := io.Copy(hash, body); err != nil {
 			return "", &signingError{fmt.Errorf("reading the body: %w", err)}
 		}
 	}
-	io.WriteString(hash, "\n")
+	hash.Write([]byte{'\n'})
 	var digest [sha256.Size]byte
 	signature, err := s.signDigest(hash.Sum(digest[:0]))
 	if err != nil {
 		return "", err
 	}
-	return s.prefix + nonce + `",timestamp="` + timestamp + `",signature="` + signature + `"`, nil
+	header := append(append(room[:0], s.prefix...), nonce...)
+	header = strconv.AppendInt(append(header, `",timestamp="`...), now.Unix(), 10)
+	header = base64.StdEncoding.AppendEncode(append(header, `",signature="`...), signature)
+	return string(append(header, '"')), nil
 }
 
 // signingError is a request that could not be signed, and so was not sent.

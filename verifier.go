@@ -56,55 +56,54 @@ type Verifier struct {
 //
 // The error is a *VerificationError.
 func (v *Verifier) Verify(ctx context.Context, h http.Header, body []byte) error {
-	e := &VerificationError{RequestID: h.Get(headerRequestID)}
-	fail := func(reason VerificationReason) error {
-		e.Reason = reason
-		return e
+	reason, skew := v.verify(h, body)
+	if reason == "" {
+		return nil
 	}
+	return &VerificationError{Reason: reason, SerialNo: h.Get(headerSerial), Skew: skew, RequestID: h.Get(headerRequestID)}
+}
 
+// verify gives an empty reason if the signature holds.
+func (v *Verifier) verify(h http.Header, body []byte) (reason VerificationReason, skew time.Duration) {
 	timestamp, nonce, signature, serial := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
 	if len(timestamp)+len(nonce)+len(signature)+len(serial) == 0 {
-		return fail(VerificationReasonUnsigned)
-	}
-	if len(serial) == 1 {
-		e.SerialNo = serial[0]
+		return VerificationReasonUnsigned, 0
 	}
 	// Before all else, as a probe need not be well-formed otherwise.
 	if len(signature) > 0 && strings.HasPrefix(signature[0], probePrefix) {
-		return fail(VerificationReasonProbe)
+		return VerificationReasonProbe, 0
 	}
 	if len(timestamp) != 1 || len(nonce) != 1 || len(signature) != 1 || len(serial) != 1 {
-		return fail(VerificationReasonMalformedHeader)
+		return VerificationReasonMalformedHeader, 0
 	}
 	if kind, ok := h[headerSignatureType]; ok && (len(kind) != 1 || kind[0] != algorithm) {
-		return fail(VerificationReasonMalformedHeader)
+		return VerificationReasonMalformedHeader, 0
 	}
 	seconds, err := strconv.ParseInt(timestamp[0], 10, 64)
 	if err != nil {
-		return fail(VerificationReasonMalformedHeader)
+		return VerificationReasonMalformedHeader, 0
 	}
 	raw, err := base64.StdEncoding.DecodeString(signature[0])
 	if err != nil {
-		return fail(VerificationReasonMalformedHeader)
+		return VerificationReasonMalformedHeader, 0
 	}
 
-	e.Skew = now(v.Time).Sub(time.Unix(seconds, 0))
-	if e.Skew <= -maxSkew || e.Skew >= maxSkew {
-		return fail(VerificationReasonTimestamp)
+	skew = now(v.Time).Sub(time.Unix(seconds, 0))
+	if skew <= -maxSkew || skew >= maxSkew {
+		return VerificationReasonTimestamp, skew
 	}
 	key := v.Keys[serial[0]]
 	if key == nil || key.N == nil {
-		return fail(VerificationReasonUnknownSerial)
+		return VerificationReasonUnknownSerial, skew
 	}
-	hash := sha256.New()
-	io.WriteString(hash, timestamp[0]+"\n"+nonce[0]+"\n")
-	hash.Write(body)
-	io.WriteString(hash, "\n")
-	var digest [sha256.Size]byte
-	if rsa.VerifyPKCS1v15(key, crypto.SHA256, hash.Sum(digest[:0]), raw) != nil {
-		return fail(VerificationReasonSignatureMismatch)
+	var room [512]byte // on the stack, for the usual answer
+	message := append(append(append(append(room[:0], timestamp[0]...), '\n'), nonce[0]...), '\n')
+	message = append(append(message, body...), '\n')
+	digest := sha256.Sum256(message)
+	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], raw) != nil {
+		return VerificationReasonSignatureMismatch, skew
 	}
-	return nil
+	return "", skew
 }
 
 // serial is what a request's Wechatpay-Serial header says: with which key the
@@ -171,10 +170,21 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 		}
 		return nil, err
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	resp.ContentLength = int64(len(body))
+	resp.Body, resp.ContentLength = http.NoBody, int64(len(body))
+	if len(body) > 0 {
+		resp.Body = &verifiedBody{Reader: bytes.NewReader(body), content: body}
+	}
 	return resp, nil
 }
+
+// verifiedBody is an answer that is in memory already. readBody takes it out in
+// one piece.
+type verifiedBody struct {
+	*bytes.Reader
+	content []byte
+}
+
+func (*verifiedBody) Close() error { return nil }
 
 // unsignedAnswerKey marks, in a context, the one call whose answers WeChat Pay
 // does not sign: the download of an image.
@@ -186,6 +196,12 @@ func (t *VerifyingTransport) CloseIdleConnections() { closeIdleConnections(t.Bas
 // readBody reads an answer up to a limit in bytes. A longer one is a
 // *VerificationError, since what was not read cannot be verified.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	if verified, ok := resp.Body.(*verifiedBody); ok {
+		return verified.content, nil
+	}
+	if resp.Body == http.NoBody {
+		return nil, nil
+	}
 	var body []byte
 	var err error
 	if resp.ContentLength <= limit {

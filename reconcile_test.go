@@ -1,0 +1,348 @@
+package wechatpay_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+// newPay starts a WeChat Pay with one refund request, and a Client for it.
+func newPay(t testing.TB, change ...func(*wechatpay.Config)) (*wechatpaytest.Server, *wechatpay.Client) {
+	t.Helper()
+	server := wechatpaytest.NewServer()
+	t.Cleanup(server.Close)
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
+	return server, payClient(t, server, change...)
+}
+
+func payClient(t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config)) *wechatpay.Client {
+	t.Helper()
+	cfg := server.Config()
+	cfg.Retry = hasty
+	transport := wechatpay.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	cfg.Transport = transport
+	for _, change := range change {
+		change(&cfg)
+	}
+	client, err := wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	return client
+}
+
+// count tells how many requests of a kind came: "POST update-refund-progress".
+func count(server *wechatpaytest.Server, kind string) (n int) {
+	method, path, _ := strings.Cut(kind, " ")
+	for _, request := range server.Requests() {
+		if request.Method == method && strings.Contains(request.Path, path) {
+			n++
+		}
+	}
+	return n
+}
+
+// operations are the types of a complaint's records.
+func operations(server *wechatpaytest.Server) (types []wechatpay.OperateType) {
+	for _, record := range server.History(testComplaintID) {
+		types = append(types, record.OperateType)
+	}
+	return types
+}
+
+const decision = "POST update-refund-progress"
+
+// A decision that took effect is found, whatever became of its answer, and is
+// not sent again.
+func TestDecisionThatStandsIsFound(t *testing.T) {
+	for _, fault := range []wechatpaytest.Fault{
+		{Kind: wechatpaytest.FaultLostAnswer}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultForged}, {Kind: wechatpaytest.FaultUnsigned},
+		{Kind: wechatpaytest.FaultProbe}, {Kind: wechatpaytest.FaultOld},
+		{Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502, TakesEffect: true}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
+	} {
+		for _, req := range []*wechatpay.UpdateRefundProgressRequest{wechatpay.ApproveRefund(0), wechatpay.RejectRefund("已使用")} {
+			t.Run(string(fault.Kind)+" "+string(req.Action), func(t *testing.T) {
+				server, client := newPay(t)
+				fault.Path, fault.Times = "update-refund-progress", 1
+				server.Fault(fault)
+				require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, req))
+				require.Equal(t, 1, count(server, decision))
+				require.Len(t, operations(server), 2)
+			})
+		}
+	}
+}
+
+// One that did not is sent again, once the history has twice not shown it.
+func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultError500, wechatpaytest.FaultError502, wechatpaytest.FaultError503, wechatpaytest.FaultHTML502} {
+		t.Run(string(kind), func(t *testing.T) {
+			server, client := newPay(t)
+			server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: kind, Times: 2})
+			require.NoError(t, approve(context.Background(), client))
+			require.Equal(t, 3, count(server, decision))
+			require.Equal(t, 4, count(server, "GET negotiation-historys"))
+			require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeMerchantApproveRefund}, operations(server))
+		})
+	}
+}
+
+// The history lags behind: the decision shows by the second look.
+func TestDecisionIsFoundInAHistoryThatLags(t *testing.T) {
+	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.Settle = 500 * time.Millisecond })
+	server.Set(func(b *wechatpaytest.Behaviour) { b.HistoryLag = 100 * time.Millisecond })
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	require.NoError(t, approve(context.Background(), client))
+	require.Equal(t, 1, count(server, decision))
+	require.Equal(t, 2, count(server, "GET negotiation-historys"))
+}
+
+// A decision of an earlier round is not this one, nor is one of minutes ago.
+func TestAnEarlierDecisionProvesNothing(t *testing.T) {
+	server, client := newPay(t)
+	reject := func() error {
+		return client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用"))
+	}
+	require.NoError(t, reject())
+	server.Advance(time.Minute)
+	require.NoError(t, server.UserContinues(testComplaintID))
+	server.Advance(time.Minute)
+
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	require.NoError(t, reject())
+	require.Equal(t, 3, count(server, decision))
+	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeMerchantRefuseRefund,
+		wechatpay.OperateTypeUserContinueComplaint, wechatpay.OperateTypeMerchantRefuseRefund}, operations(server))
+}
+
+// onDecision runs f before the first decision is sent.
+func onDecision(f func()) func(*wechatpay.Config) {
+	return func(cfg *wechatpay.Config) {
+		base, done := cfg.Transport, false
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost && !done {
+				done = true
+				f()
+			}
+			return base.RoundTrip(req)
+		})
+	}
+}
+
+// A colleague decides the opposite while the answer is lost.
+func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
+	server, colleague := newPay(t)
+	client := payClient(t, server, onDecision(func() {
+		require.NoError(t, colleague.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用")))
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+	}))
+	err := approve(context.Background(), client)
+	require.ErrorContains(t, err, "the opposite decision stands: MERCHANT_REFUSE_RERUND")
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Equal(t, 2, count(server, decision))
+}
+
+// The user files again while the outcome is unknown: nothing is sent into the
+// new round.
+func TestNothingIsSentIntoANewRound(t *testing.T) {
+	server, colleague := newPay(t)
+	client := payClient(t, server, onDecision(func() {
+		require.NoError(t, colleague.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+		require.NoError(t, server.UserContinues(testComplaintID))
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+	}))
+	err := approve(context.Background(), client)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "the user has filed the complaint again since the call began")
+	require.Equal(t, 1, count(server, decision))
+}
+
+// A refusal after a doubt is looked up before it is called a failure: the lost
+// first attempt is what the second is refused for.
+func TestARefusalAfterADoubtIsLookedUp(t *testing.T) {
+	server, _ := newPay(t)
+	var posts atomic.Int32
+	// The first attempt takes effect after two looks have not shown it.
+	late := make(chan *http.Request, 1)
+	client := payClient(t, server, func(cfg *wechatpay.Config) {
+		base := cfg.Transport
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPost {
+				return base.RoundTrip(req)
+			}
+			if posts.Add(1) == 1 {
+				late <- req.Clone(context.Background())
+				return nil, errors.New("the line is dead")
+			}
+			first := <-late
+			body, err := first.GetBody()
+			require.NoError(t, err)
+			first.Body = body
+			resp, err := base.RoundTrip(first)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return base.RoundTrip(req)
+		})
+	})
+	require.NoError(t, approve(context.Background(), client))
+	require.Equal(t, int32(2), posts.Load())
+	require.Len(t, operations(server), 2)
+}
+
+// A refusal without a doubt is a failure at once, and one that the history does
+// not explain is the failure that it says.
+func TestRefusals(t *testing.T) {
+	server, client := newPay(t)
+	require.NoError(t, approve(context.Background(), client))
+	err := approve(context.Background(), client)
+	var refusal *wechatpay.APIError
+	require.ErrorAs(t, err, &refusal)
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Zero(t, count(server, "GET negotiation-historys"))
+
+	// Decided long ago, and the first answer is a gateway's.
+	server.Advance(time.Hour)
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultHTML502})
+	err = approve(context.Background(), client)
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, 400, refusal.StatusCode)
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+}
+
+func TestWhatLeavesADecisionUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prepare func(*wechatpaytest.Server)
+		policy  wechatpay.RetryPolicy
+		posts   int
+		looks   int
+		text    string
+	}{
+		{"the looks fail", func(s *wechatpaytest.Server) {
+			s.Fault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4})
+		}, wechatpay.RetryPolicy{}, 1, 4, "looking whether it stands"},
+		{"one look fails", func(s *wechatpaytest.Server) {
+			s.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }))
+		}, wechatpay.RetryPolicy{}, 1, 1, "looking whether it stands"},
+		{"the attempts are used up", func(s *wechatpaytest.Server) {
+			s.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3})
+		}, wechatpay.RetryPolicy{MaxAttempts: 2}, 2, 4, "2 attempts"},
+		{"looking takes too long", func(s *wechatpaytest.Server) {
+			s.Fault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9})
+		}, wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond}, 1, -1, "looking whether it stands"},
+		{"nothing is to be repeated or looked up", func(*wechatpaytest.Server) {}, wechatpay.RetryPolicy{MaxAttempts: 1}, 1, 0, "outcome unknown"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server, client := newPay(t, func(cfg *wechatpay.Config) {
+				cfg.Retry.MaxAttempts = tt.policy.MaxAttempts
+				if tt.policy.AttemptTimeout != 0 {
+					cfg.Retry.AttemptTimeout = tt.policy.AttemptTimeout
+				}
+			})
+			server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+			tt.prepare(server)
+			err := approve(context.Background(), client)
+			requireOutcome(t, err, true)
+			require.ErrorContains(t, err, tt.text)
+			require.Equal(t, tt.posts, count(server, decision))
+			if tt.looks >= 0 {
+				require.Equal(t, tt.looks, count(server, "GET negotiation-historys"))
+			}
+		})
+	}
+
+	t.Run("the context leaves no time to look again", func(t *testing.T) {
+		server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.Settle = time.Hour })
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := approve(ctx, client)
+		requireOutcome(t, err, true)
+		require.ErrorContains(t, err, "no time to look again")
+		require.NoError(t, ctx.Err(), "it waits for nothing")
+		require.Equal(t, 1, count(server, decision))
+	})
+}
+
+// The history's order is not documented, and the record may be on any page.
+func TestDecisionIsFoundOnAnyPage(t *testing.T) {
+	for _, oldestFirst := range []bool{true, false} {
+		server, client := newPay(t)
+		server.Set(func(b *wechatpaytest.Behaviour) { b.HistoryOldestFirst = oldestFirst })
+		for range 250 {
+			require.NoError(t, server.UserReplies(testComplaintID, "在吗"))
+		}
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		require.NoError(t, approve(context.Background(), client))
+		require.Equal(t, 3, count(server, "GET negotiation-historys"))
+	}
+}
+
+// The service's clock counts, not this machine's.
+func TestLookingUpWithAWrongClock(t *testing.T) {
+	for _, off := range []time.Duration{-4 * time.Minute, 4 * time.Minute} {
+		server := wechatpaytest.NewServer()
+		t.Cleanup(server.Close)
+		server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
+		client := payClient(t, server, func(cfg *wechatpay.Config) {
+			cfg.Time = func() time.Time { return server.Now().Add(off) }
+		})
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		require.NoError(t, approve(context.Background(), client))
+		require.Equal(t, 1, count(server, decision))
+	}
+}
+
+// A completion is never sent again; it is done if the history and the state say
+// so.
+func TestCompletion(t *testing.T) {
+	server, client := newPay(t)
+	server.Fault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostAnswer})
+	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+	require.Equal(t, 1, count(server, "POST complete"))
+	require.Equal(t, 1, count(server, "GET negotiation-historys"))
+
+	server, client = newPay(t)
+	server.Fault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
+	err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, "")
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Equal(t, 1, count(server, "POST complete"))
+	require.Equal(t, 2, count(server, "GET negotiation-historys"))
+
+	// Completed, and filed again before the look.
+	server, _ = newPay(t)
+	client = payClient(t, server, func(cfg *wechatpay.Config) {
+		base := cfg.Transport
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := base.RoundTrip(req)
+			if req.Method == http.MethodPost {
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				require.NoError(t, server.UserContinues(testComplaintID))
+				return nil, errors.New("the line is dead")
+			}
+			return resp, err
+		})
+	})
+	err = client.ComplaintsV2.Complete(context.Background(), testComplaintID, "")
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+}
+
+// A reply is never sent again once it may have been taken.
+func TestRespondIsNotRepeated(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultLostAnswer, wechatpaytest.FaultError500} {
+		server, client := newPay(t)
+		server.Fault(wechatpaytest.Fault{Path: "response", Kind: kind})
+		err := client.ComplaintsV2.Respond(context.Background(), testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
+		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+		require.Len(t, server.Requests(), 1)
+	}
+}
