@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+// clearEnv leaves no setting of the machine to the test.
+func clearEnv(t *testing.T) {
+	t.Helper()
+	for _, setting := range os.Environ() {
+		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "WECHATPAY_") {
+			t.Setenv(name, "")
+		}
+	}
+}
+
+// live starts a WeChat Pay that has one complaint, and sets the environment for
+// it.
+func live(t *testing.T) *wechatpaytest.Server {
+	t.Helper()
+	server := wechatpaytest.NewServer()
+	t.Cleanup(server.Close)
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: sampleID})
+
+	cfg := server.Config()
+	privateKey, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
+	require.NoError(t, err)
+	publicKey, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
+	require.NoError(t, err)
+	clearEnv(t)
+	t.Setenv("WECHATPAY_MCHID", cfg.MchID)
+	t.Setenv("WECHATPAY_SERIAL_NO", cfg.SerialNo)
+	t.Setenv("WECHATPAY_PRIVATE_KEY_FILE", pemFile(t, "apiclient_key.pem", "PRIVATE KEY", privateKey))
+	t.Setenv("WECHATPAY_APIV3_KEY", cfg.APIv3Key)
+	t.Setenv("WECHATPAY_PUBLIC_KEY_ID", cfg.PublicKeyID)
+	t.Setenv("WECHATPAY_PUBLIC_KEY_FILE", pemFile(t, "pub_key.pem", "PUBLIC KEY", publicKey))
+	t.Setenv("WECHATPAY_BASE_URL", cfg.BaseURL)
+	return server
+}
+
+func pemFile(t *testing.T, name, blockType string, der []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600))
+	return file
+}
+
+func runWith(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(context.Background(), args, &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// requireNoSignature checks that nothing of a signature is shown.
+func requireNoSignature(t *testing.T, output string) {
+	t.Helper()
+	for _, attribute := range []string{`signature="`, `nonce_str="`, `timestamp="`} {
+		require.NotContains(t, output, attribute)
+	}
+}
+
+func TestEmbedded(t *testing.T) {
+	const path = "> POST /v3/merchant-service/complaints-v2/" + sampleID + "/update-refund-progress\n"
+	tests := []struct {
+		name string
+		args []string
+		want []string // in this order
+	}{
+		{"no flags", nil, []string{
+			"embedded WeChat Pay, http://127.0.0.1:",
+			"Before: complaint " + sampleID + " is PENDING\n", "USER_CREATE_COMPLAINT",
+			path, `> Authorization: WECHATPAY2-SHA256-RSA2048 mchid="1900000001",serial_no="`,
+			"> Accept: application/json\n", "> Content-Type: application/json\n", "> User-Agent: ", "> Wechatpay-Serial: PUB_KEY_ID_",
+			"> {\"action\":\"APPROVE\",\"launch_refund_day\":0}\n",
+			"< 204 No Content\n< Request-Id: 0",
+			"Accepted: the refund is approved. No money has moved",
+			"After: complaint " + sampleID + " is PROCESSING\n", "USER_CREATE_COMPLAINT", "MERCHANT_APPROVE_REFUND",
+		}},
+		{"approve in three working days", []string{"-action", "approve", "-launch-refund-day", "3", "-remark", "已核实"}, []string{
+			path, "> {\"action\":\"APPROVE\",\"launch_refund_day\":3,\"remark\":\"已核实\"}\n", "< 204 ", "is PROCESSING\n",
+		}},
+		{"reject", []string{"-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用"}, []string{
+			"is PENDING\n", path, "> {\"action\":\"REJECT\",\"reject_reason\":\"商品已使用\"}\n", "< 204 ",
+			"Accepted: the refund is rejected, and the complaint is closed.",
+			"is PROCESSED\n", "MERCHANT_REFUSE_RERUND  商品已使用\n",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clearEnv(t)
+			status, stdout, stderr := runWith(test.args...)
+			require.Zero(t, status)
+			require.Empty(t, stderr)
+			rest := stdout
+			for _, want := range test.want {
+				_, after, found := strings.Cut(rest, want)
+				require.True(t, found, "%q is missing, or too early, in\n%s", want, stdout)
+				rest = after
+			}
+			require.Equal(t, 1, strings.Count(stdout, "\n> POST "))
+			requireNoSignature(t, stdout)
+		})
+	}
+}
+
+func TestEmbeddedWithoutTheComplaint(t *testing.T) {
+	clearEnv(t)
+	status, stdout, stderr := runWith("-complaint-id", "4711")
+	require.Equal(t, 1, status)
+	require.Contains(t, stdout, "Before: there is no complaint 4711\n")
+	require.Contains(t, stderr, "RESOURCE_NOT_EXISTS")
+}
+
+func TestWrongFlags(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unknown flag", []string{"-approve"}, "flag provided but not defined: -approve"},
+		{"no number", []string{"-launch-refund-day", "soon"}, `invalid value "soon"`},
+		{"an argument", []string{"APPROVE"}, `unexpected argument "APPROVE"`},
+		{"empty complaint id", []string{"-complaint-id", ""}, "-complaint-id is required"},
+		{"empty action", []string{"-action", ""}, "-action is required"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clearEnv(t)
+			status, stdout, stderr := runWith(test.args...)
+			require.Equal(t, 2, status)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, test.want)
+			require.Contains(t, stderr, "-reject-reason", "the usage")
+			require.Equal(t, 1, strings.Count(stderr, test.want))
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	clearEnv(t)
+	status, stdout, stderr := runWith("-h")
+	require.Zero(t, status)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "-launch-refund-day")
+}
+
+// What the SDK refuses is not sent.
+func TestRefusedArguments(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no such action", []string{"-action", "MAYBE"}, `Action: "MAYBE" is neither APPROVE nor REJECT`},
+		{"day with REJECT", []string{"-action", "REJECT", "-launch-refund-day", "0"}, "LaunchRefundDay: only goes with APPROVE"},
+		{"reason with APPROVE", []string{"-reject-reason", "no"}, "RejectReason: only goes with REJECT"},
+		{"negative day", []string{"-launch-refund-day", "-1"}, "LaunchRefundDay: -1"},
+		{"long reason", []string{"-action", "REJECT", "-reject-reason", strings.Repeat("不", 201)}, "RejectReason: 201 characters"},
+		{"long id", []string{"-complaint-id", strings.Repeat("1", 65)}, "complaintID: 65 characters"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clearEnv(t)
+			status, stdout, stderr := runWith(test.args...)
+			require.Equal(t, 1, status)
+			require.NotContains(t, stdout, "> POST")
+			require.Contains(t, stderr, "The decision does not stand.")
+			require.Equal(t, 1, strings.Count(stderr, test.want), stderr)
+		})
+	}
+}
+
+func TestLiveMakesOneRequest(t *testing.T) {
+	server := live(t)
+	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用")
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	require.Contains(t, stdout, "Accepted: the refund is rejected")
+	require.NotContains(t, stdout, "embedded")
+
+	requests := server.Requests()
+	require.Len(t, requests, 1)
+	require.Equal(t, "POST /v3/merchant-service/complaints-v2/"+sampleID+"/update-refund-progress → 204", requests[0].String())
+	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用"}`, string(requests[0].Body))
+	require.Contains(t, stdout, "< 204 No Content\n< Request-Id: "+requests[0].RequestID+"\n")
+
+	// Nothing that could be sent again is shown.
+	requireNoSignature(t, stdout)
+	secrets := regexp.MustCompile(`(?:signature|nonce_str|timestamp)="([^"]+)"`).FindAllStringSubmatch(requests[0].Header.Get("Authorization"), -1)
+	require.Len(t, secrets, 3)
+	for _, secret := range secrets {
+		require.NotContains(t, stdout, secret[1])
+	}
+}
+
+func TestLiveRefusal(t *testing.T) {
+	server := live(t)
+	require.NoError(t, server.ChangeComplaint(sampleID, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers }))
+	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "APPROVE")
+	require.Equal(t, 1, status)
+	require.NotContains(t, stdout, "Accepted")
+
+	requests := server.Requests()
+	require.Len(t, requests, 1)
+	require.Equal(t, 400, requests[0].StatusCode)
+	require.Contains(t, stderr, "Refused, the decision does not stand.")
+	for _, once := range []string{"400 PARAM_ERROR", requests[0].Problem, requests[0].RequestID} {
+		require.Equal(t, 1, strings.Count(stdout+stderr, once), "%q in\n%s", once, stdout+stderr)
+	}
+	requireNoSignature(t, stdout+stderr)
+}
+
+// The answer is lost, and there is no time left to find out what it was.
+func TestLiveUnknownOutcome(t *testing.T) {
+	server := live(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	server.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultLostAnswer, Probability: 1})
+	server.Set(func(b *wechatpaytest.Behaviour) { b.Log = func(wechatpaytest.Request) { cancel() } })
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 1, run(ctx, []string{"-complaint-id", sampleID, "-action", "APPROVE"}, &stdout, &stderr))
+	require.NotContains(t, stdout.String(), "Accepted")
+	require.Contains(t, stderr.String(), "Nobody knows yet whether the decision stands.")
+	require.Contains(t, stderr.String(), "negotiation history")
+	require.NotContains(t, stderr.String(), "does not stand")
+	requireNoSignature(t, stdout.String()+stderr.String())
+
+	records := server.History(sampleID)
+	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, records[len(records)-1].OperateType, "it does stand")
+}
+
+func TestLiveNotSent(t *testing.T) {
+	server := live(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 1, run(ctx, []string{"-complaint-id", sampleID, "-action", "APPROVE"}, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "The decision does not stand.")
+	require.Contains(t, stderr.String(), context.Canceled.Error())
+	require.Empty(t, server.Requests())
+}
+
+// A decision for a real merchant has no defaults.
+func TestLiveNeedsItsFlags(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no complaint id", []string{"-action", "APPROVE"}, "-complaint-id is required"},
+		{"no action", []string{"-complaint-id", sampleID}, "-action is required"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := live(t)
+			status, stdout, stderr := runWith(test.args...)
+			require.Equal(t, 2, status)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, test.want)
+			require.Empty(t, server.Requests())
+		})
+	}
+}
+
+func TestLiveWrongSettings(t *testing.T) {
+	tests := []struct {
+		name, variable, value, want string
+	}{
+		{"a file that is not there", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no-such-file.pem"},
+		{"no serial number", "WECHATPAY_SERIAL_NO", "", "SerialNo: empty"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := live(t)
+			t.Setenv(test.variable, test.value)
+			status, _, stderr := runWith("-complaint-id", sampleID, "-action", "APPROVE")
+			require.Equal(t, 2, status)
+			require.Equal(t, 1, strings.Count(stderr, test.want), stderr)
+			require.Empty(t, server.Requests())
+		})
+	}
+}
+
+// The pictures are uploaded first, and their media ids go with the decision.
+func TestImages(t *testing.T) {
+	server := live(t)
+	picture := filepath.Join(t.TempDir(), "evidence.png")
+	require.NoError(t, os.WriteFile(picture, []byte("\x89PNG\r\n\x1a\n picture"), 0o600))
+	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用", "-image", picture, "-image", picture)
+	require.Equal(t, 0, status, stderr)
+	require.NotContains(t, stdout, "picture\n", "the bytes of the picture are printed")
+
+	requests := server.Requests()
+	require.Len(t, requests, 3)
+	var uploaded [2]struct {
+		MediaID string `json:"media_id"`
+	}
+	for i := range uploaded {
+		require.Equal(t, "POST /v3/merchant-service/images/upload → 200", requests[i].String())
+		require.NoError(t, json.Unmarshal(requests[i].Answer, &uploaded[i]))
+	}
+	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用","reject_media_list":["`+uploaded[0].MediaID+`","`+uploaded[1].MediaID+`"]}`, string(requests[2].Body))
+
+	// A picture that cannot be uploaded: nothing is decided.
+	for _, tt := range []struct{ image, problem string }{{filepath.Join(t.TempDir(), "missing.png"), "no such file"}, {"main_test.go", "does not end in .jpg, .png or .bmp"}} {
+		server := live(t)
+		status, _, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-image", tt.image)
+		require.Equal(t, 1, status)
+		require.Contains(t, stderr, "Nothing was decided")
+		require.Contains(t, stderr, tt.problem)
+		require.Empty(t, server.Requests())
+	}
+	status, _, stderr = runWith("-complaint-id", sampleID, "-action", "APPROVE", "-image", picture)
+	require.Equal(t, 2, status)
+	require.Contains(t, stderr, "-image only goes with -action REJECT")
+}
