@@ -28,8 +28,13 @@ var userAgent = "wechatpay-complaints-go/" + Version + " (" + runtime.GOOS + "/"
 type Client struct {
 	// ComplaintsV2 is the complaint API ("消费者投诉2.0").
 	ComplaintsV2 *ComplaintsV2Service
+	// Refunds creates and reads refunds; RefundComplaint makes sure that the
+	// one for a complaint is paid once.
+	Refunds *RefundsService
 
 	signer   *Signer
+	verifier *Verifier
+	apiv3Key *string // a pointer, of which fmt prints no more than the address
 	time     func() time.Time
 	retry    RetryPolicy
 	logger   *slog.Logger // nil: silent
@@ -56,6 +61,8 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		signer:   signer,
+		verifier: verifier,
+		apiv3Key: &cfg.APIv3Key,
 		time:     cfg.Time,
 		retry:    cfg.Retry,
 		logger:   cfg.Logger,
@@ -82,6 +89,7 @@ func NewClient(cfg Config) (*Client, error) {
 		c.resty.SetHeader(headerSerial, serial)
 	}
 	c.ComplaintsV2 = &ComplaintsV2Service{client: c}
+	c.Refunds = &RefundsService{client: c}
 	return c, nil
 }
 
@@ -254,7 +262,7 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			}
 		}
 		elsewhere := ctx.Err() == nil && c.failedOver(h, failed)
-		if n >= c.retry.MaxAttempts || found != absent && (!cl.again(failed.class) || !c.pause(ctx, n, failed, elsewhere)) {
+		if n >= c.retry.MaxAttempts || found != absent && !cl.again(failed.class) || !c.pause(ctx, n, failed, elsewhere) {
 			return cl.fail(n, doubt, failed.err, before)
 		}
 		c.warn(ctx, cl, "sending it again", n, failed.err)

@@ -48,9 +48,7 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 	if url != "" {
 		f.https("url", url)
 	}
-	if strings.ContainsAny(url, "?#") {
-		f.add("url", "it may have no query and no fragment")
-	}
+	f.noQuery("url", url)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
@@ -67,6 +65,13 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 		return nil, err
 	}
 	return set, nil
+}
+
+// noQuery refuses a URL with a query or a fragment.
+func (f *faults) noQuery(field, value string) {
+	if strings.ContainsAny(value, "?#") {
+		f.add(field, "it may have no query and no fragment")
+	}
 }
 
 // NotificationURL reads the URL for complaint notifications. Without one the

@@ -57,7 +57,7 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 	if jump := body.MiniProgramJumpInfo; jump != (MiniProgramJumpInfo{}) && (jump.AppID == "" || jump.Path == "" || jump.Text == "") {
 		f.add("MiniProgramJumpInfo", "AppID, Path and Text are all required here")
 	}
-	f.storable("MiniProgramJumpInfo", reflect.ValueOf(body.MiniProgramJumpInfo))
+	f.allStorable("MiniProgramJumpInfo", reflect.ValueOf(body.MiniProgramJumpInfo))
 	if err := f.err(op); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (m *Message) check(f *faults) {
 		}
 	}
 	f.text("Message.CustomData", m.CustomData, 4096)
-	f.storable("Message.Blocks", reflect.ValueOf(m.Blocks))
+	f.allStorable("Message.Blocks", reflect.ValueOf(m.Blocks))
 }
 
 // completeRequest is the body of Complete.
@@ -220,24 +220,29 @@ func (f *faults) https(field, value string) {
 	}
 }
 
-// storable refuses, in every string within v, what WeChat Pay refuses:
-// characters beyond U+FFFF (emoji).
-func (f *faults) storable(field string, v reflect.Value) {
+// storable refuses what WeChat Pay refuses in any text: characters beyond U+FFFF
+// (emoji).
+func (f *faults) storable(field, value string) {
+	f.text(field, value, utf8.RuneCountInString(value))
+}
+
+// allStorable looks at every string within v.
+func (f *faults) allStorable(field string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		f.text(field, v.String(), utf8.RuneCountInString(v.String()))
+		f.storable(field, v.String())
 	case reflect.Pointer:
 		if !v.IsNil() {
-			f.storable(field, v.Elem())
+			f.allStorable(field, v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			f.storable(fmt.Sprintf("%s[%d]", field, i), v.Index(i))
+			f.allStorable(fmt.Sprintf("%s[%d]", field, i), v.Index(i))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				f.storable(field+"."+v.Type().Field(i).Name, v.Field(i))
+				f.allStorable(field+"."+v.Type().Field(i).Name, v.Field(i))
 			}
 		}
 	}
