@@ -481,6 +481,7 @@ func TestAddComplaint(t *testing.T) {
 		`{"complaint_detail":"` + strings.Repeat("字", 301) + `"}`: "300",
 		`{"user_tag_list":null}`:                                  "null",
 		`[]`:                                                      "object",
+		`{"complaint_id":"1","payer_phone":"` + strings.Repeat("1", 215) + `"}`: "/payer_phone has 215 bytes in clear",
 	} {
 		_, err := s.AddComplaintJSON([]byte(body))
 		require.ErrorContains(t, err, want)

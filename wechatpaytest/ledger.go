@@ -69,8 +69,9 @@ func (s *Server) AddComplaintJSON(data []byte) (wechatpay.Complaint, error) {
 
 func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, error) {
 	d := &dossier{}
-	if refused := decodeJSON(schemaOf[complaintTable](), data, &d.table); refused != nil {
-		return wechatpay.Complaint{}, fmt.Errorf("%s", refused.message)
+	var err error
+	if d.table, err = decodeComplaint(data); err != nil {
+		return wechatpay.Complaint{}, err
 	}
 	now := s.Now()
 	s.mu.Lock()
@@ -137,6 +138,26 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	return s.complaint(d), nil
 }
 
+// maxPhone is what RSA-OAEP with SHA-1 and a key of 2048 bits can encrypt, in bytes.
+const maxPhone = 214
+
+// decodeComplaint takes a complaint in wire form, its phone number in clear or encrypted.
+func decodeComplaint(data []byte) (t complaintTable, err error) {
+	if refused := decodeJSON(schemaOf[complaintTable](), data, &t); refused != nil {
+		return t, fmt.Errorf("%s", refused.message)
+	}
+	if n := len(t.PayerPhone); n > maxPhone && !isCiphertext(t.PayerPhone) {
+		return t, fmt.Errorf("/payer_phone has %d bytes in clear, and at most %d can be encrypted", n, maxPhone)
+	}
+	return t, nil
+}
+
+// isCiphertext tells a phone number that is encrypted already.
+func isCiphertext(phone string) bool {
+	raw, err := base64.StdEncoding.DecodeString(phone)
+	return err == nil && len(raw) >= 128
+}
+
 func fill(field *string, value string) {
 	if *field == "" {
 		*field = value
@@ -180,10 +201,7 @@ func (s *Server) complaint(d *dossier) wechatpay.Complaint {
 func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
 	t := d.table
 	phone := t.PayerPhone
-	if phone == "" {
-		return t
-	}
-	if raw, err := base64.StdEncoding.DecodeString(phone); err == nil && len(raw) >= 128 {
+	if phone == "" || isCiphertext(phone) {
 		return t
 	}
 	if d.phones[m.serial] == "" {
@@ -254,9 +272,9 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
-		var t complaintTable
-		if refused := decodeJSON(schemaOf[complaintTable](), data, &t); refused != nil {
-			return fmt.Errorf("wechatpaytest: ChangeComplaint: %s", refused.message)
+		t, err := decodeComplaint(data)
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
 		if t.ComplaintID != id {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
