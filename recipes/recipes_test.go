@@ -1,0 +1,483 @@
+package recipes_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"golang.org/x/time/rate"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+const complaintID = "200201820200101080076610000"
+
+// newServer has one complaint.
+func newServer(t *testing.T) *wechatpaytest.Server {
+	t.Helper()
+	server := wechatpaytest.NewServer()
+	t.Cleanup(server.Close)
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, PayerPhone: "13900000000"})
+	return server
+}
+
+func newClient(t *testing.T, cfg wechatpay.Config) *wechatpay.Client {
+	t.Helper()
+	client, err := wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+	return client
+}
+
+func reply(ctx context.Context, client *wechatpay.Client) error {
+	return client.ComplaintsV2.Respond(ctx, complaintID, &wechatpay.RespondRequest{ResponseContent: "您好，已收到您的反馈。"})
+}
+
+func tracer(t *testing.T) (*trace.TracerProvider, *tracetest.SpanRecorder) {
+	t.Helper()
+	recorder := tracetest.NewSpanRecorder()
+	return trace.NewTracerProvider(trace.WithSpanProcessor(recorder)), recorder
+}
+
+// What the Client knows of a failed request by httptrace, it knows through
+// otelhttp too.
+func TestOpenTelemetryKeepsTheEvidence(t *testing.T) {
+	broken := errors.New("the connector is broken") // says of itself nothing about sending
+	transports := map[string]func(*testing.T, http.RoundTripper) http.RoundTripper{
+		"bare": func(_ *testing.T, base http.RoundTripper) http.RoundTripper { return base },
+		"otelhttp": func(t *testing.T, base http.RoundTripper) http.RoundTripper {
+			provider, _ := tracer(t)
+			return traced(base, provider)
+		},
+	}
+	for name, wrap := range transports {
+		t.Run(name, func(t *testing.T) {
+			t.Run("no connection", func(t *testing.T) {
+				server := newServer(t)
+				base := wechatpay.NewTransport()
+				base.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, broken }
+				cfg := server.Config()
+				cfg.Transport = wrap(t, base)
+				cfg.Retry.MaxAttempts = 1
+				err := reply(t.Context(), newClient(t, cfg))
+				require.ErrorIs(t, err, broken)
+				require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			})
+			t.Run("connection lost", func(t *testing.T) {
+				server := newServer(t)
+				server.Fault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultLostAnswer})
+				cfg := server.Config()
+				cfg.Transport = wrap(t, wechatpay.NewTransport())
+				require.ErrorIs(t, reply(t.Context(), newClient(t, cfg)), wechatpay.ErrOutcomeUnknown)
+				require.Len(t, server.Requests(), 1)
+			})
+			t.Run("without evidence it is unknown", func(t *testing.T) {
+				server := newServer(t)
+				cfg := server.Config()
+				cfg.Transport = wrap(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken }))
+				require.ErrorIs(t, reply(t.Context(), newClient(t, cfg)), wechatpay.ErrOutcomeUnknown)
+			})
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// No span holds a request header or a body, and no request a tracing header.
+func TestOpenTelemetryShowsNoAuthorization(t *testing.T) {
+	global := otel.GetTextMapPropagator()
+	t.Cleanup(func() { otel.SetTextMapPropagator(global) })
+	otel.SetTextMapPropagator(propagation.TraceContext{}) // as programs do that trace their own services
+	server := newServer(t)
+	server.Fault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultBusy429, Delay: time.Nanosecond})
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	provider, recorder := tracer(t)
+	cfg := server.Config()
+	cfg.Transport = traced(wechatpay.NewTransport(), provider)
+	client := newClient(t, cfg)
+	ctx, parent := provider.Tracer("test").Start(t.Context(), "parent")
+	require.NoError(t, reply(ctx, client))
+	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0)))
+	parent.End()
+
+	requests := server.Requests()
+	require.Len(t, requests, 4) // 429, again; lost, looked for
+	spans := recorder.Ended()
+	require.Len(t, spans, len(requests)+1)
+	recorded := ""
+	for _, span := range spans {
+		recorded += span.Name() + "\n" + span.Status().Description + "\n"
+		attributes := span.Attributes()
+		for _, event := range span.Events() {
+			recorded += event.Name + "\n"
+			attributes = append(attributes, event.Attributes...)
+		}
+		for _, attribute := range attributes {
+			recorded += string(attribute.Key) + "=" + attribute.Value.Emit() + "\n"
+		}
+	}
+	require.Contains(t, recorded, complaintID)
+	for _, secret := range []string{"authorization", "wechatpay2-", "signature=", "nonce_str", "您好"} {
+		require.NotContains(t, strings.ToLower(recorded), secret)
+	}
+	for _, request := range requests {
+		_, signature, found := strings.Cut(request.Header.Get("Authorization"), `signature="`)
+		require.True(t, found)
+		require.NotContains(t, recorded, signature[:40])
+		require.NotContains(t, request.Header, "Traceparent")
+	}
+}
+
+// exhausted has given away its only token, and has the next one after so long.
+func exhausted(next time.Duration) *rate.Limiter {
+	limiter := rate.NewLimiter(rate.Every(next), 1)
+	limiter.Allow()
+	return limiter
+}
+
+// A request that the limiter holds back was certainly not sent, however its
+// waiting ends; and the host is not blamed for it.
+func TestRateLimitRefusalIsCertain(t *testing.T) {
+	ends := map[string]struct {
+		next  time.Duration
+		end   func(*rate.Limiter, context.CancelFunc) // beside the call
+		cause error
+	}{
+		"its turn comes after the attempt's end": {next: time.Hour},
+		"cancelled while it waits": {
+			next: 10 * time.Second, // within the attempt's 20 s
+			end: func(limiter *rate.Limiter, cancel context.CancelFunc) {
+				for limiter.Tokens() > -0.5 { // until it has a turn to wait for
+					runtime.Gosched()
+				}
+				cancel()
+			},
+			cause: context.Canceled,
+		},
+	}
+	writes := map[string]func(context.Context, *wechatpay.Client) error{
+		"response": reply,
+		"update-refund-progress": func(ctx context.Context, client *wechatpay.Client) error {
+			return client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
+		},
+		"profitsharing": func(ctx context.Context, client *wechatpay.Client) error {
+			return client.Do(ctx, http.MethodPost, "/v3/profitsharing", map[string]string{}, nil)
+		},
+	}
+	for name, end := range ends {
+		for segment, write := range writes {
+			t.Run(name+"/"+segment, func(t *testing.T) {
+				main, backup := newServer(t), newServer(t)
+				limiter := exhausted(end.next)
+				cfg := main.Config()
+				cfg.BackupURL = backup.URL
+				cfg.Transport = limited{wechatpay.NewTransport(), map[string]*rate.Limiter{segment: limiter}}
+				client := newClient(t, cfg)
+
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if end.end != nil {
+					go end.end(limiter, cancel)
+				}
+				err := write(ctx, client)
+				require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+				var refusal *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &refusal)
+				require.Equal(t, "rate limit", refusal.Op)
+				require.NotContains(t, err.Error(), "attempts") // it was not repeated
+				if end.cause != nil {
+					require.ErrorIs(t, err, end.cause)
+				}
+				require.Empty(t, main.Requests())
+
+				_, err = client.ComplaintsV2.Get(t.Context(), complaintID)
+				require.NoError(t, err)
+				require.Len(t, main.Requests(), 1)
+				require.Empty(t, backup.Requests())
+			})
+		}
+	}
+}
+
+// What the comment in refused says of other errors is so: bare ones leave doubt,
+// and those of a dial are repeated and blame the host.
+func TestRateLimitOtherErrors(t *testing.T) {
+	tests := map[string]struct {
+		err                  error
+		unknown              bool
+		sent                 int // times, all of them in vain
+		readMain, readBackup int // where the next read goes
+	}{
+		"bare":    {err: context.Canceled, unknown: true, sent: 1, readMain: 1},
+		"refused": {err: &wechatpay.ArgumentError{Op: "rate limit"}, sent: 1, readMain: 1},
+		"dial":    {err: &net.OpError{Op: "dial", Err: context.Canceled}, sent: 3, readBackup: 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			main, backup := newServer(t), newServer(t)
+			base, sent := wechatpay.NewTransport(), 0
+			cfg := main.Config()
+			cfg.BackupURL = backup.URL
+			// An odd number, so that main is the last to be blamed.
+			cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 3, MinDelay: time.Nanosecond, MaxDelay: time.Nanosecond}
+			cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+				if req.Method == http.MethodPost {
+					sent++
+					return nil, test.err
+				}
+				return base.RoundTrip(req)
+			})
+			client := newClient(t, cfg)
+			err := reply(t.Context(), client)
+			require.ErrorIs(t, err, test.err)
+			require.Equal(t, test.unknown, errors.Is(err, wechatpay.ErrOutcomeUnknown))
+			require.Equal(t, test.sent, sent)
+
+			_, err = client.ComplaintsV2.Get(t.Context(), complaintID)
+			require.NoError(t, err)
+			require.Len(t, main.Requests(), test.readMain)
+			require.Len(t, backup.Requests(), test.readBackup)
+		})
+	}
+}
+
+// A limit on looking leaves the doubt that made it look.
+func TestRateLimitLeavesDoubt(t *testing.T) {
+	server := newServer(t)
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	cfg := server.Config()
+	cfg.Transport = limited{wechatpay.NewTransport(), map[string]*rate.Limiter{"negotiation-historys": exhausted(time.Hour)}}
+	err := newClient(t, cfg).ComplaintsV2.UpdateRefundProgress(t.Context(), complaintID, wechatpay.ApproveRefund(0))
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Len(t, server.Requests(), 1)
+}
+
+// The segments are those of the SDK's paths: a misspelt one would limit nothing.
+func TestRateLimitHoldsEachEndpoint(t *testing.T) {
+	calls := map[string]func(context.Context, *wechatpay.Client) error{
+		"response": reply,
+		"upload": func(ctx context.Context, client *wechatpay.Client) error {
+			_, err := client.ComplaintsV2.UploadImage(ctx, "receipt.png", strings.NewReader("\x89PNG\r\n\x1a\n"))
+			return err
+		},
+		"complaints-v2": func(ctx context.Context, client *wechatpay.Client) error {
+			day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			_, err := client.ComplaintsV2.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day, EndDate: day})
+			return err
+		},
+		"negotiation-historys": func(ctx context.Context, client *wechatpay.Client) error {
+			_, err := client.ComplaintsV2.NegotiationHistory(ctx, complaintID, nil)
+			return err
+		},
+		"complete": func(ctx context.Context, client *wechatpay.Client) error {
+			return client.ComplaintsV2.Complete(ctx, complaintID, "")
+		},
+	}
+	for segment := range ceilings() {
+		t.Run(segment, func(t *testing.T) {
+			require.Contains(t, calls, segment)
+			server := newServer(t)
+			cfg := server.Config()
+			cfg.Transport = limited{wechatpay.NewTransport(), map[string]*rate.Limiter{segment: exhausted(time.Hour)}}
+			client := newClient(t, cfg)
+			var refusal *wechatpay.ArgumentError
+			require.ErrorAs(t, calls[segment](t.Context(), client), &refusal)
+			require.Equal(t, "rate limit", refusal.Op)
+
+			_, err := client.ComplaintsV2.Get(t.Context(), complaintID) // has no limit
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestPerMinute(t *testing.T) {
+	for _, n := range []int{60, 200, 1500} {
+		limiter := perMinute(n)
+		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		var gone []time.Time
+		for at := begin; at.Before(begin.Add(3 * time.Minute)); at = at.Add(5 * time.Millisecond) {
+			if !limiter.AllowN(at, 1) {
+				continue
+			}
+			gone = append(gone, at)
+			if before := len(gone) - 1 - n; before >= 0 {
+				require.GreaterOrEqual(t, at.Sub(gone[before]), time.Minute, "more than %d in a minute", n)
+			}
+		}
+		require.Greater(t, len(gone), 3*n*85/100, "it wastes the ceiling")
+	}
+}
+
+// Calls go on while the keys change: none fails, each is signed with the old key
+// or the new one, and no connection is made for it.
+func TestKeyRotationUnderLoad(t *testing.T) {
+	server := newServer(t)
+	const callers, calls = 8, 10
+	var dials atomic.Int64
+	transport := wechatpay.NewTransport()
+	transport.MaxConnsPerHost = callers
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return dial(ctx, network, addr)
+	}
+	merchant := &rotating{transport: transport}
+	oldConfig := server.Config()
+	require.NoError(t, merchant.rotate(oldConfig))
+
+	var warm, done sync.WaitGroup
+	rotated := make(chan struct{})
+	failures := make(chan error, callers)
+	for range callers {
+		warm.Add(1)
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			first := sync.OnceFunc(warm.Done)
+			defer first()
+			for left := calls; left > 0; {
+				complaint, err := merchant.client().ComplaintsV2.Get(t.Context(), complaintID)
+				if err != nil {
+					failures <- err
+					return
+				}
+				phone, err := merchant.decrypt(complaint.PayerPhone)
+				if err != nil || phone != "13900000000" {
+					failures <- errors.Join(err, errors.New("phone: "+phone))
+					return
+				}
+				first()
+				select {
+				case <-rotated:
+					left--
+				default: // until the keys have changed
+				}
+			}
+		}()
+	}
+	warm.Wait()
+	newConfig := server.RenewMerchantCertificate()
+	err := merchant.rotate(newConfig)
+	close(rotated)
+	done.Wait()
+	close(failures)
+	require.NoError(t, err)
+	require.NoError(t, <-failures)
+
+	signedBy := func(serialNo string) (n int) {
+		for _, request := range server.Requests() {
+			if strings.Contains(request.Header.Get("Authorization"), `serial_no="`+serialNo+`"`) {
+				n++
+			}
+		}
+		return n
+	}
+	require.NotEqual(t, oldConfig.SerialNo, newConfig.SerialNo)
+	require.GreaterOrEqual(t, signedBy(oldConfig.SerialNo), callers)
+	require.GreaterOrEqual(t, signedBy(newConfig.SerialNo), callers*(calls-1)) // the first may have begun before
+	require.Equal(t, len(server.Requests()), signedBy(oldConfig.SerialNo)+signedBy(newConfig.SerialNo))
+	require.Positive(t, dials.Load())
+	require.LessOrEqual(t, dials.Load(), int64(callers))
+}
+
+func TestKeyRotationWithWrongKeys(t *testing.T) {
+	server := newServer(t)
+	merchant := &rotating{transport: wechatpay.NewTransport()}
+	require.NoError(t, merchant.rotate(server.Config()))
+	client := merchant.client()
+
+	wrong := server.Config()
+	wrong.PrivateKey = server.RenewMerchantCertificate().PrivateKey
+	require.ErrorContains(t, merchant.rotate(wrong), "does not fit PrivateKey")
+	require.Same(t, client, merchant.client())
+	require.Nil(t, merchant.before.Load())
+}
+
+func TestKeyRotationDecryptsNoOtherText(t *testing.T) {
+	server := newServer(t)
+	merchant := &rotating{transport: wechatpay.NewTransport()}
+	require.NoError(t, merchant.rotate(server.Config()))
+	complaint, err := merchant.client().ComplaintsV2.Get(t.Context(), complaintID)
+	require.NoError(t, err)
+
+	// Two certificates later the key of that phone is gone.
+	require.NoError(t, merchant.rotate(server.RenewMerchantCertificate()))
+	require.NoError(t, merchant.rotate(server.RenewMerchantCertificate()))
+	_, err = merchant.decrypt(complaint.PayerPhone)
+	require.ErrorIs(t, err, rsa.ErrDecryption)
+}
+
+func TestHSMKeyMustFitTheCertificate(t *testing.T) {
+	server := newServer(t)
+	certificate := server.Config().Certificate
+	other := server.RenewMerchantCertificate().PrivateKey.(*rsa.PrivateKey)
+	_, err := newHSMKey(softwareHSM{"key": other}, "key", certificate)
+	require.ErrorIs(t, err, rsa.ErrVerification)
+	_, err = newHSMKey(softwareHSM{}, "key", certificate)
+	require.ErrorContains(t, err, `no key "key"`)
+}
+
+// A request that the HSM does not sign is not sent.
+func TestHSMFails(t *testing.T) {
+	server := newServer(t)
+	cfg := server.Config()
+	service := softwareHSM{"key": cfg.PrivateKey.(*rsa.PrivateKey)}
+	key, err := newHSMKey(service, "key", cfg.Certificate)
+	require.NoError(t, err)
+	cfg.PrivateKey = key
+	client := newClient(t, cfg)
+	require.NoError(t, reply(t.Context(), client))
+
+	delete(service, "key")
+	err = client.ComplaintsV2.UpdateRefundProgress(t.Context(), complaintID, wechatpay.ApproveRefund(0))
+	require.ErrorContains(t, err, `no key "key"`)
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Len(t, server.Requests(), 1)
+}
+
+// A key that only signs is enough for all but Decrypt.
+func TestHSMThatOnlySigns(t *testing.T) {
+	server := newServer(t)
+	cfg := server.Config()
+	cfg.PrivateKey = struct{ crypto.Signer }{cfg.PrivateKey}
+	client := newClient(t, cfg)
+	complaint, err := client.ComplaintsV2.Get(t.Context(), complaintID)
+	require.NoError(t, err)
+	_, err = client.Decrypt(complaint.PayerPhone)
+	var refusal *wechatpay.ArgumentError
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "PrivateKey", refusal.Faults[0].Field)
+}
+
+func TestHSMKeyDoesNothingElse(t *testing.T) {
+	server := newServer(t)
+	cfg := server.Config()
+	key, err := newHSMKey(softwareHSM{"key": cfg.PrivateKey.(*rsa.PrivateKey)}, "key", cfg.Certificate)
+	require.NoError(t, err)
+	digest := make([]byte, 32)
+	_, err = key.Sign(rand.Reader, digest, &rsa.PSSOptions{Hash: crypto.SHA256})
+	require.Error(t, err)
+	_, err = key.Sign(rand.Reader, digest, crypto.SHA384)
+	require.Error(t, err)
+	_, err = key.Decrypt(rand.Reader, digest, &rsa.OAEPOptions{Hash: crypto.SHA256})
+	require.ErrorContains(t, err, "SHA-1")
+	_, err = key.Decrypt(rand.Reader, digest, &rsa.PKCS1v15DecryptOptions{})
+	require.ErrorContains(t, err, "SHA-1")
+}
