@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -35,13 +36,16 @@ type Client struct {
 	signer   *Signer
 	verifier *Verifier
 	apiv3Key *string // a pointer, of which fmt prints no more than the address
-	time     func() time.Time
-	retry    RetryPolicy
-	logger   *slog.Logger // nil: silent
-	hosts    []*host      // main, and backup if there is one
-	signsFor []string     // host[:port]
-	http     *http.Client
-	resty    *resty.Client
+	// certificates are what calls ask to be answered with; nil: they ask for the
+	// public key, or verify nothing.
+	certificates *certificates
+	time         func() time.Time
+	retry        RetryPolicy
+	logger       *slog.Logger // nil: silent
+	hosts        []*host      // main, and backup if there is one
+	signsFor     []string     // host[:port]
+	http         *http.Client
+	resty        *resty.Client
 }
 
 // NewClient checks the settings and makes a Client from them. It sends nothing.
@@ -84,9 +88,14 @@ func NewClient(cfg Config) (*Client, error) {
 		SetLogger(discard{}).
 		SetHeader("Accept", "application/json").
 		SetHeader("User-Agent", userAgent).
-		SetPreRequestHook(dropEmptyContentType)
+		SetPreRequestHook(dropEmptyBody)
 	if serial := verifier.serial(); serial != "" {
 		c.resty.SetHeader(headerSerial, serial)
+	} else if !cfg.InsecureSkipVerify {
+		c.certificates = verifier.certificates
+	}
+	if cfg.APIv3Key != "" {
+		verifier.certificates.download = c.downloadCertificates
 	}
 	c.ComplaintsV2 = &ComplaintsV2Service{client: c}
 	c.Refunds = &RefundsService{client: c}
@@ -100,10 +109,12 @@ func (discard) Errorf(string, ...any) {}
 func (discard) Warnf(string, ...any)  {}
 func (discard) Debugf(string, ...any) {}
 
-// dropEmptyContentType takes back the Content-Type that resty invents for a
-// DELETE or POST without a body.
-func dropEmptyContentType(_ *resty.Client, req *http.Request) error {
-	if req.Body == nil || req.Body == http.NoBody {
+// dropEmptyBody takes back what resty makes of a DELETE or POST without a body:
+// a body of unknown length, which is sent chunked, and a type for it. A body of
+// this package has a length.
+func dropEmptyBody(_ *resty.Client, req *http.Request) error {
+	if req.ContentLength <= 0 {
+		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 		req.Header.Del("Content-Type")
 	}
 	return nil
@@ -121,9 +132,11 @@ func (c Client) Format(w fmt.State, _ rune) {
 // answers are verified, a Wechatpay-Serial header is added if there is none.
 //
 // It refuses other hosts than the Client's own, and whatever else
-// SigningTransport and VerifyingTransport refuse.
+// SigningTransport and VerifyingTransport refuse. Its Timeout, over all of a
+// request, is Retry.AttemptTimeout: set it as you like.
 func (c *Client) HTTPClient() *http.Client {
 	client := *c.http
+	client.Timeout = c.retry.AttemptTimeout
 	return &client
 }
 
@@ -145,11 +158,18 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 	default:
 		f.add("method", "%.20q is none of GET, POST, PUT, PATCH, DELETE", method)
 	}
-	if u, err := url.ParseRequestURI(path); err != nil || !strings.HasPrefix(path, "/v3/") || strings.Contains(path, "#") || u.RequestURI() != path {
+	notEscaped := func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }
+	if u, err := url.ParseRequestURI(path); err != nil || !strings.HasPrefix(path, "/v3/") || strings.ContainsFunc(path, notEscaped) || u.RequestURI() != path {
 		f.add("path", "%.100q is not the escaped path of a v3 endpoint, such as /v3/merchant-service/complaints-v2", path)
+	}
+	if isNil(body) {
+		body = nil // encoded, it would be a JSON null, which WeChat Pay refuses
 	}
 	if method == http.MethodGet && body != nil {
 		f.add("body", "a GET has none")
+	}
+	if out != nil && (reflect.TypeOf(out).Kind() != reflect.Pointer || reflect.ValueOf(out).IsNil()) {
+		f.add("out", "%T, and a pointer that is not nil is required", out)
 	}
 	if err := f.err(op); err != nil {
 		return err
@@ -166,6 +186,10 @@ type call struct {
 	accept  string // the Accept header; empty: application/json
 	success int    // the documented status; 0: 200 or 204
 	out     any    // what the answer is decoded into, or a *stream; nil: nothing is expected
+	serial  string // the Wechatpay-Serial header; empty: as the Client's keys say
+	// prove verifies an answer that the transport does not; nil: there is nothing
+	// left to verify.
+	prove func(h http.Header, body []byte) *failure
 
 	repeat repetition
 	key    string // what makes a repeated call the same to the service; empty: nothing
@@ -181,9 +205,9 @@ type call struct {
 type repetition int
 
 const (
-	unlessAnswered repetition = iota // notSent; busy too, as the service says that it did nothing
-	onlyUnsent                       // notSent
-	always                           // all but definite: it does no harm twice
+	unlessProcessed repetition = iota // notSent; busy too, as the service says that it did nothing
+	onlyUnsent                        // notSent
+	always                            // all but definite: it does no harm twice
 )
 
 // again decides whether a request is sent again after a failure of the class.
@@ -230,9 +254,17 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		}
 		body = &encoded{"application/json", text}
 	}
+	// The download of certificates cannot wait for itself.
+	if c.certificates != nil && cl.serial == "" && cl.prove == nil {
+		newest, err := c.certificates.newest(ctx)
+		if err != nil {
+			return fmt.Errorf("wechatpay: %s: %w", cl.op, err)
+		}
+		cl.serial = newest.serialNo
+	}
 	var (
 		started = time.Now()
-		before  error // an earlier failure that the last one does not tell
+		before  error // the last failure that left a doubt, or that was another host's
 		doubt   bool  // whether an attempt may have taken effect
 	)
 	for n := 1; ; n++ {
@@ -262,7 +294,14 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			}
 		}
 		elsewhere := ctx.Err() == nil && c.failedOver(h, failed)
-		if n >= c.retry.MaxAttempts || found != absent && !cl.again(failed.class) || !c.pause(ctx, n, failed, elsewhere) {
+		again := found == absent || cl.again(failed.class)
+		if n >= c.retry.MaxAttempts || !again {
+			return cl.fail(n, doubt, failed.err, before)
+		}
+		if !c.pause(ctx, n, failed, elsewhere) {
+			if err := ctx.Err(); err != nil && !errors.Is(failed.err, err) {
+				before = err
+			}
 			return cl.fail(n, doubt, failed.err, before)
 		}
 		c.warn(ctx, cl, "sending it again", n, failed.err)
@@ -311,17 +350,16 @@ func (c *Client) attempt(ctx context.Context, cl *call, body *encoded, h *host, 
 }
 
 // attemptStream sends one request, and gives its answer unread if it is the
-// documented success. The policy's timeout is over when the answer begins: an
-// image takes as long as it takes.
+// documented success. An image takes as long as it takes: the policy's timeout is
+// for the beginning of the answer, and then for each read.
 func (c *Client) attemptStream(ctx context.Context, cl *call, h *host, n int, answer *stream) *failure {
 	began := time.Now()
 	within, cancel := context.WithCancelCause(context.WithValue(ctx, unsignedAnswerKey{}, true))
 	timer := time.AfterFunc(c.retry.AttemptTimeout, func() { cancel(context.DeadlineExceeded) })
 	resp, failed := c.send(within, cl, nil, h)
-	timer.Stop()
-	if failed == nil && resp.StatusCode == cl.success {
+	if inTime := timer.Stop(); failed == nil && resp.StatusCode == cl.success && inTime {
 		answer.resp = resp
-		resp.Body = &cancelingBody{resp.Body, cancel}
+		resp.Body = &streamedBody{resp.Body, cancel, timer, c.retry.AttemptTimeout}
 	} else {
 		defer cancel(nil)
 		if failed == nil {
@@ -332,13 +370,22 @@ func (c *Client) attemptStream(ctx context.Context, cl *call, h *host, n int, an
 	return failed
 }
 
-// cancelingBody ends the attempt's context with the body.
-type cancelingBody struct {
+// streamedBody ends the attempt's context with the body, or when nothing comes
+// for as long as an attempt may take.
+type streamedBody struct {
 	io.ReadCloser
-	cancel context.CancelCauseFunc
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer
+	patience time.Duration
 }
 
-func (b *cancelingBody) Close() error {
+func (b *streamedBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.patience)
+	defer b.timer.Stop()
+	return b.ReadCloser.Read(p)
+}
+
+func (b *streamedBody) Close() error {
 	defer b.cancel(nil)
 	return b.ReadCloser.Close()
 }
@@ -349,6 +396,9 @@ func (c *Client) send(ctx context.Context, cl *call, body *encoded, h *host) (*h
 	req := c.resty.R().SetContext(conn.trace(ctx)).SetDoNotParseResponse(true)
 	if cl.accept != "" {
 		req.SetHeader("Accept", cl.accept)
+	}
+	if cl.serial != "" {
+		req.SetHeader(headerSerial, cl.serial)
 	}
 	if body != nil {
 		req.SetHeader("Content-Type", body.contentType).SetBody(bytes.NewReader(body.content))
@@ -362,9 +412,23 @@ func (c *Client) send(ctx context.Context, cl *call, body *encoded, h *host) (*h
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	err = fmt.Errorf("%s %s: %w", cl.method, h.url, err)
+	err = fmt.Errorf("%s %s: %w", cl.method, h.url, &foreignError{err})
 	return nil, &failure{class: classify(err, &conn), err: err}
 }
+
+// foreignError bounds the text of an error that may quote what came from the
+// network.
+type foreignError struct{ error }
+
+func (e *foreignError) Error() string {
+	text := e.error.Error()
+	if len(text) > 1000 {
+		return oneLine(text)
+	}
+	return text
+}
+
+func (e *foreignError) Unwrap() error { return e.error }
 
 // maxErrorBody bounds what is read of an answer that is an error anyway.
 const maxErrorBody = 64 << 10
@@ -388,6 +452,11 @@ func (c *Client) read(cl *call, resp *http.Response) *failure {
 		err.Message = strings.TrimSuffix("not the documented success: "+err.Message, ": ")
 		return &failure{class: classify(err, nil), err: err}
 	}
+	if cl.prove != nil {
+		if failed := cl.prove(resp.Header, body); failed != nil {
+			return failed
+		}
+	}
 	cl.signedAt = now(c.time)
 	if seconds, err := strconv.ParseInt(resp.Header.Get(headerTimestamp), 10, 64); err == nil {
 		cl.signedAt = time.Unix(seconds, 0)
@@ -396,7 +465,11 @@ func (c *Client) read(cl *call, resp *http.Response) *failure {
 		return nil
 	}
 	if err := json.Unmarshal(body, cl.out); err != nil {
-		return &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer cannot be decoded [request id %s]: %w", cl.method, cl.path, status, oneLine(requestID), err)}
+		failed := &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer cannot be decoded [request id %s]: %w", cl.method, cl.path, status, oneLine(requestID), err)}
+		if cl.method == http.MethodGet {
+			failed.class = definite // it would come again, and out holds a part of it
+		}
+		return failed
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +26,7 @@ func TestDo(t *testing.T) {
 		{"GET with a query", http.MethodGet, "/v3/pay/transactions/id/1?mchid=1900000001", nil, 200, `{"state":"SUCCESS"}`, ""},
 		{"POST", http.MethodPost, "/v3/pay/x", map[string]any{"a": 1}, 200, `{"state":"SUCCESS"}`, `{"a":1}`},
 		{"POST without a body", http.MethodPost, "/v3/pay/x", nil, 204, "", ""},
+		{"POST of a nil pointer", http.MethodPost, "/v3/pay/x", (*struct{})(nil), 204, "", ""},
 		{"PUT", http.MethodPut, "/v3/pay/x", json.RawMessage(`{"b":2}`), 200, `{"state":"SUCCESS"}`, `{"b":2}`},
 		{"PATCH", http.MethodPatch, "/v3/pay/x", struct{}{}, 204, "", `{}`},
 		{"DELETE", http.MethodDelete, "/v3/pay/a%2Fb", nil, 204, "", ""},
@@ -36,6 +38,8 @@ func TestDo(t *testing.T) {
 				require.Equal(t, tt.path, r.RequestURI)
 				require.Equal(t, tt.sent, string(body))
 				require.Equal(t, "application/json", r.Header.Get("Accept"))
+				require.Empty(t, r.TransferEncoding)
+				require.Equal(t, int64(len(tt.sent)), r.ContentLength)
 				if tt.sent == "" {
 					require.Empty(t, r.Header["Content-Type"])
 				} else {
@@ -70,6 +74,7 @@ func TestDoRefusesArguments(t *testing.T) {
 		{"not escaped", "GET", "/v3/投诉", nil, "path"},
 		{"wrongly escaped", "GET", "/v3/%zz", nil, "path"},
 		{"fragment", "GET", "/v3/x#y", nil, "path"},
+		{"blank in the query", "GET", "/v3/x?a=b c", nil, "path"},
 		{"line end", "GET", "/v3/x\n", nil, "path"},
 		{"GET with a body", "GET", "/v3/x", "body", "body"},
 	} {
@@ -82,6 +87,9 @@ func TestDoRefusesArguments(t *testing.T) {
 		})
 	}
 	require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", func() {}, nil), "encoding the body")
+	for _, out := range []any{struct{}{}, (*struct{})(nil), map[string]any{}} {
+		require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", nil, out), "a pointer that is not nil is required", "found out after the write")
+	}
 }
 
 // A failed read is no unknown outcome: nothing stands.
@@ -215,4 +223,36 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 	require.Len(t, nonces, 32)
+}
+
+// A proved answer that cannot be decoded would come again: it is not asked for
+// again, so that no two answers are mixed.
+func TestUndecodableReadIsNotRepeated(t *testing.T) {
+	calls := 0
+	_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		reply(t, 200, `{"complaint_order_info":[{"transaction_id":"T1"}],"complaint_time":"yesterday"}`)(w, r)
+	})
+	complaint, err := hastyClient(t, server.URL).ComplaintsV2.Get(context.Background(), testComplaintID)
+	require.Nil(t, complaint)
+	require.ErrorContains(t, err, "cannot be decoded")
+	require.Equal(t, 1, calls)
+}
+
+// What a stranger sends does not fill the log.
+func TestForeignErrorsAreBounded(t *testing.T) {
+	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		require.NoError(t, err)
+		io.WriteString(conn, strings.Repeat("x", 50_000)+"\r\n")
+		conn.Close()
+	})
+	err := approve(context.Background(), client)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Less(t, len(err.Error()), 1000)
+}
+
+func TestHTTPClientHasATimeout(t *testing.T) {
+	client, _ := newMock(t, nil)
+	require.Equal(t, 20*time.Second, client.HTTPClient().Timeout)
 }

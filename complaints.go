@@ -91,6 +91,7 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(ctx context.Context, complain
 	if err := f.err(op); err != nil {
 		return err
 	}
+	action := req.Action
 	err := s.client.call(ctx, &call{
 		op:      op,
 		method:  http.MethodPost,
@@ -99,11 +100,14 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(ctx context.Context, complain
 		success: http.StatusNoContent,
 		remedy:  "read the complaint's negotiation history before deciding again",
 		lookUp: func(ctx context.Context, started, ended time.Time) (verdict, error) {
-			return s.lookUpDecision(ctx, complaintID, req.Action, started, ended)
+			return s.lookUpDecision(ctx, complaintID, action, started, ended)
 		},
 	})
+	if err == nil || errors.Is(err, ErrOutcomeUnknown) {
+		return err
+	}
 	var refusal *APIError
-	if err == nil || !errors.As(err, &refusal) || refusal.StatusCode != http.StatusBadRequest {
+	if !errors.As(err, &refusal) || refusal.StatusCode != http.StatusBadRequest {
 		return err
 	}
 	// Which 400 this is, the service says in prose alone. The hint must not lead

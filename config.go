@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,7 +43,8 @@ type Config struct {
 
 	// PrivateKey belongs to the merchant API certificate: an *rsa.PrivateKey
 	// (apiclient_key.pem, see ParsePrivateKey), or a crypto.Signer of an HSM or
-	// a KMS. At least 2048 bits.
+	// a KMS. At least 2048 bits. It signs once for each attempt, must be safe for
+	// concurrent use, and bounds its own time: no context reaches it.
 	PrivateKey crypto.Signer
 
 	// Certificate is the merchant API certificate (apiclient_cert.pem).
@@ -51,17 +53,28 @@ type Config struct {
 
 	// APIv3Key is the 32 bytes that notifications and platform certificates are
 	// encrypted with, set in the merchant platform under API安全 → APIv3密钥.
-	// Calls do not need it.
+	// Calls do not need it where PublicKey or PlatformCertificates is set.
 	APIv3Key string
 
+	// WeChat Pay's answers and notifications are verified by the key that they
+	// name. At least one of PublicKey, PlatformCertificates and APIv3Key is
+	// required.
+	//
 	// PublicKeyID ("PUB_KEY_ID_…") and PublicKey (pub_key.pem, see
-	// ParsePublicKey) verify WeChat Pay's answers. Merchant platform: API安全 →
-	// 微信支付公钥.
+	// ParsePublicKey) are the WeChat Pay public key. With it, every request asks
+	// to be answered under it. Merchant platform: API安全 → 微信支付公钥.
+	//
+	// A merchant that has platform certificates sets APIv3Key: they are
+	// downloaded when they are first needed, which is before the first call
+	// without a public key, and again when an unknown one is named, once a minute
+	// at most, and when the newest is about to expire. While a merchant switches
+	// from certificates to the public key, it sets both.
 	PublicKeyID string
 	PublicKey   *rsa.PublicKey
 
-	// PlatformCertificates verify WeChat Pay's answers to merchants that have
-	// certificates in place of the public key, or both while they switch.
+	// PlatformCertificates are kept by hand: nothing is downloaded as long as
+	// they will do, and nothing ever without APIv3Key. They are valid for as long
+	// as they say, on Config.Time's clock.
 	PlatformCertificates []*x509.Certificate
 
 	// BaseURL is scheme and host of the service; empty means DefaultBaseURL.
@@ -72,7 +85,14 @@ type Config struct {
 	// means DefaultBackupURL where BaseURL is the default, else none.
 	BackupURL string
 
-	// Transport sends the signed requests; nil means NewTransport().
+	// Transport sends the signed requests; nil means NewTransport(). A
+	// RoundTripper of your own decides what is known when it gives an error: an
+	// *ArgumentError says that nothing was sent, and the call ends; a *net.OpError
+	// with Op "dial", or a *net.DNSError, says that the host could not be reached,
+	// and the request may be sent again, to the backup too. After any other error
+	// a write may have taken effect, unless net/http's own transport is behind it,
+	// and reports to httptrace that it never got a connection. It must pass the
+	// request's context on, and must not repeat a request by itself.
 	Transport http.RoundTripper
 
 	// Retry says how often and how patiently a call is repeated; the zero value
@@ -91,7 +111,8 @@ type Config struct {
 	// InsecureSkipVerify takes every answer for WeChat Pay's, whoever sent it.
 	// It is for tests against a plain httptest mock, and NewClient refuses it
 	// unless BaseURL, and BackupURL if set, is loopback. PublicKey may then be
-	// left out. Notifications are verified all the same.
+	// left out, and no certificates are downloaded for a call. Notifications are
+	// verified all the same.
 	InsecureSkipVerify bool
 }
 
@@ -151,9 +172,18 @@ func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *
 		return nil
 	case file != "":
 		field = name + "_FILE"
+		if strings.Contains(file, "-----BEGIN") {
+			f.add(field, "holds the PEM itself, and not a file name: set %s", name)
+			return nil
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
-			f.add(field, "%v", err)
+			// A PathError repeats the name, which may be anything.
+			var e *fs.PathError
+			if errors.As(err, &e) {
+				err = e.Err
+			}
+			f.add(field, "the file that it names cannot be read: %v", err)
 			return nil
 		}
 		text = string(content)
@@ -209,15 +239,18 @@ func (cfg *Config) complete() error {
 // if the private key is wrong.
 func (cfg *Config) completeKey(f *faults) *rsa.PublicKey {
 	merchant := checkPrivateKey(f, cfg.PrivateKey)
-	if cfg.Certificate != nil {
+	if cfg.Certificate != nil && cfg.Certificate.SerialNumber == nil {
+		f.add("Certificate", "empty: ParseCertificate reads apiclient_cert.pem")
+	} else if cfg.Certificate != nil {
 		serialNo := serialNumber(cfg.Certificate)
 		if cfg.SerialNo == "" {
 			cfg.SerialNo = serialNo
 		} else if !strings.EqualFold(strings.TrimLeft(cfg.SerialNo, "0"), strings.TrimLeft(serialNo, "0")) {
-			f.add("SerialNo", "%.70q is not the Certificate's, which is %s: leave it out, or give the certificate that it belongs to", cfg.SerialNo, serialNo)
+			f.add("SerialNo", "%s is not the Certificate's, which is %s: leave it out, or give the certificate that it belongs to", glimpse(cfg.SerialNo), serialNo)
 		}
-		if public, ok := cfg.Certificate.PublicKey.(*rsa.PublicKey); !ok {
-			f.add("Certificate", "its key is %T: a merchant API certificate's is RSA", cfg.Certificate.PublicKey)
+		public, problem := usableKey(cfg.Certificate.PublicKey)
+		if problem != "" {
+			f.add("Certificate", "its key is %s", problem)
 		} else if merchant != nil && !public.Equal(merchant) {
 			f.add("Certificate", "does not fit PrivateKey: take apiclient_cert.pem and apiclient_key.pem of the same package")
 		}
@@ -231,18 +264,21 @@ func (cfg *Config) checkPublicKey(f *faults, merchant *rsa.PublicKey, onLoopback
 	const where = "in the merchant platform under API安全 → 微信支付公钥"
 	switch {
 	case cfg.PublicKey == nil && cfg.PublicKeyID == "":
-		if len(cfg.PlatformCertificates) == 0 && !cfg.InsecureSkipVerify {
-			f.add("PublicKey", "missing: without it no answer can be verified; download pub_key.pem %s and give its id as PublicKeyID (WECHATPAY_PUBLIC_KEY_FILE, WECHATPAY_PUBLIC_KEY_ID)", where)
+		if len(cfg.PlatformCertificates) == 0 && len(cfg.APIv3Key) != 32 && !cfg.InsecureSkipVerify {
+			f.add("PublicKey", "missing: without it no answer can be verified; download pub_key.pem %s and give its id as PublicKeyID (WECHATPAY_PUBLIC_KEY_FILE, WECHATPAY_PUBLIC_KEY_ID), or, for a merchant that has platform certificates, set APIv3Key (WECHATPAY_APIV3_KEY)", where)
 		}
 	case cfg.PublicKey == nil:
 		f.add("PublicKey", "missing, and PublicKeyID is set: download pub_key.pem %s (WECHATPAY_PUBLIC_KEY_FILE)", where)
 	case cfg.PublicKeyID == "":
 		f.add("PublicKeyID", "empty, and PublicKey is set: it is PUB_KEY_ID_ and digits, %s (WECHATPAY_PUBLIC_KEY_ID)", where)
-	case cfg.PublicKey.N == nil:
-		f.add("PublicKey", "an empty key")
+	}
+	if cfg.PublicKey != nil {
+		if _, problem := usableKey(cfg.PublicKey); problem != "" {
+			f.add("PublicKey", "it is %s", problem)
+		}
 	}
 	if cfg.PublicKeyID != "" && (!strings.HasPrefix(cfg.PublicKeyID, publicKeyIDPrefix) || !isToken(cfg.PublicKeyID)) {
-		f.add("PublicKeyID", "%.70q is not the id of a WeChat Pay public key: it is PUB_KEY_ID_ and digits, %s", cfg.PublicKeyID, where)
+		f.add("PublicKeyID", "%s is not the id of a WeChat Pay public key: it is PUB_KEY_ID_ and digits, %s", glimpse(cfg.PublicKeyID), where)
 	}
 	// A test may use one key for both sides; WeChat Pay never has the merchant's.
 	if cfg.PublicKey != nil && cfg.PublicKey.N != nil && merchant != nil && !onLoopback && cfg.PublicKey.Equal(merchant) {
@@ -250,34 +286,51 @@ func (cfg *Config) checkPublicKey(f *faults, merchant *rsa.PublicKey, onLoopback
 	}
 	for i, certificate := range cfg.PlatformCertificates {
 		field := fmt.Sprintf("PlatformCertificates[%d]", i)
-		if certificate == nil {
-			f.add(field, "nil")
-		} else if _, ok := certificate.PublicKey.(*rsa.PublicKey); !ok {
-			f.add(field, "its key is %T: a platform certificate's is RSA", certificate.PublicKey)
+		if certificate == nil || certificate.SerialNumber == nil {
+			f.add(field, "empty")
+			continue
+		}
+		if key, problem := usableKey(certificate.PublicKey); problem != "" {
+			f.add(field, "its key is %s", problem)
+		} else if merchant != nil && !onLoopback && key.Equal(merchant) {
+			f.add(field, "it is the merchant API certificate, which is the merchant's own: WeChat Pay's are listed by GET %s", certificatesPath)
 		}
 	}
+}
+
+// usableKey takes a public key that can verify, or says what it is.
+func usableKey(public any) (_ *rsa.PublicKey, problem string) {
+	key, ok := public.(*rsa.PublicKey)
+	switch {
+	case !ok:
+		return nil, fmt.Sprintf("%T, and RSA is required", public)
+	case key == nil || key.N == nil || key.N.Sign() <= 0 || key.N.Bit(0) == 0 || key.E < 3:
+		return nil, "an empty or damaged RSA key"
+	case key.N.BitLen() < 2048:
+		return nil, fmt.Sprintf("an RSA key of %d bits, and %s needs 2048", key.N.BitLen(), algorithm)
+	}
+	return key, ""
 }
 
 // checkURL checks a base URL and drops the slash at its end.
 func checkURL(f *faults, field string, value *string) *url.URL {
 	u, err := url.Parse(*value)
 	if err != nil {
-		// url.Error repeats the text, which may hold a password.
-		var e *url.Error
-		if errors.As(err, &e) {
-			err = e.Err
-		}
-		f.add(field, "not a URL: %v", err)
+		f.add(field, "not a URL") // and not which: it may hold a password
 		return nil
 	}
 	switch {
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		f.add(field, "scheme and host are required, such as %s", DefaultBaseURL)
 	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#"):
 		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		f.add(field, "http is refused for %q, which is not loopback: use https", u.Host)
 	default:
+		u.Host = strings.ToLower(u.Host)
+		if u.Scheme == "https" {
+			u.Host = strings.TrimSuffix(u.Host, ":443")
+		}
 		*value = u.Scheme + "://" + u.Host
 		return u
 	}
@@ -307,8 +360,11 @@ func (cfg *Config) signsFor() []string {
 
 func (cfg *Config) verifier() *Verifier {
 	v := &Verifier{Keys: make(map[string]*rsa.PublicKey), Time: cfg.Time}
+	if len(cfg.PlatformCertificates) > 0 || cfg.APIv3Key != "" {
+		v.certificates = &certificates{time: cfg.Time}
+	}
 	for _, certificate := range cfg.PlatformCertificates {
-		v.Keys[serialNumber(certificate)] = certificate.PublicKey.(*rsa.PublicKey)
+		v.certificates.byHand = append(v.certificates.byHand, newPlatformCertificate(serialNumber(certificate), certificate, certificate.PublicKey.(*rsa.PublicKey)))
 	}
 	if cfg.PublicKey != nil {
 		v.Keys[cfg.PublicKeyID] = cfg.PublicKey

@@ -40,20 +40,27 @@ func TestNewClientRefuses(t *testing.T) {
 		{"certificate of no RSA key", func(c *wechatpay.Config) {
 			c.Certificate = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}
 			c.SerialNo = ""
-		}, "Certificate", "is RSA"},
+		}, "Certificate", "its key is string, and RSA is required"},
+		{"empty certificate", func(c *wechatpay.Config) { c.Certificate = &x509.Certificate{} }, "Certificate", "empty"},
 		{"31-byte APIv3 key", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] }, "APIv3Key", "31 bytes, and it has 32"},
-		{"no public key", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID = nil, "" }, "PublicKey", "no answer can be verified"},
+		{"nothing to verify with", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID, c.APIv3Key = nil, "", "" }, "PublicKey", "no answer can be verified"},
 		{"public key without its id", func(c *wechatpay.Config) { c.PublicKeyID = "" }, "PublicKeyID", "empty"},
 		{"id without its public key", func(c *wechatpay.Config) { c.PublicKey = nil }, "PublicKey", "pub_key.pem"},
-		{"empty public key", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} }, "PublicKey", "an empty key"},
+		{"empty public key", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} }, "PublicKey", "an empty or damaged RSA key"},
+		{"public key of 1024 bits", func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "short_key.pem").PublicKey }, "PublicKey", "1024 bits"},
+		{"public key without an exponent", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{N: c.PublicKey.N} }, "PublicKey", "damaged"},
+		{"APIv3 key as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testAPIv3Key[:31] }, "PublicKeyID", "31 characters"},
 		{"serial number as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testSerialNo }, "PublicKeyID", "PUB_KEY_ID_"},
 		{"the merchant's own public key", func(c *wechatpay.Config) {
 			c.BaseURL, c.PublicKey = live, &privateKey(t, "merchant_key.pem").PublicKey
 		}, "PublicKey", "the merchant's own"},
-		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} }, "PlatformCertificates[0]", "nil"},
+		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} }, "PlatformCertificates[0]", "empty"},
 		{"platform certificate of no RSA key", func(c *wechatpay.Config) {
-			c.PlatformCertificates = []*x509.Certificate{certificate, {PublicKey: "?"}}
-		}, "PlatformCertificates[1]", "is RSA"},
+			c.PlatformCertificates = []*x509.Certificate{certificate, {SerialNumber: big.NewInt(1), PublicKey: "?"}}
+		}, "PlatformCertificates[1]", "RSA is required"},
+		{"the merchant's own certificate as a platform certificate", func(c *wechatpay.Config) {
+			c.BaseURL, c.PlatformCertificates = live, []*x509.Certificate{certificate}
+		}, "PlatformCertificates[0]", "the merchant's own"},
 		{"http off loopback", func(c *wechatpay.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }, "BaseURL", "use https"},
 		{"http backup off loopback", func(c *wechatpay.Config) { c.BackupURL = "http://api2.mch.weixin.qq.com" }, "BackupURL", "use https"},
 		{"backup is the same", func(c *wechatpay.Config) { c.BackupURL = c.BaseURL + "/" }, "BackupURL", "the same as BaseURL"},
@@ -61,6 +68,7 @@ func TestNewClientRefuses(t *testing.T) {
 		{"BaseURL with a query", func(c *wechatpay.Config) { c.BaseURL = live + "?" }, "BaseURL", "only scheme and host"},
 		{"BaseURL with a password", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@api.mch.weixin.qq.com" }, "BaseURL", "only scheme and host"},
 		{"BaseURL without scheme", func(c *wechatpay.Config) { c.BaseURL = "api.mch.weixin.qq.com" }, "BaseURL", "scheme and host are required"},
+		{"BaseURL with an empty port", func(c *wechatpay.Config) { c.BaseURL = live + ":" }, "BaseURL", "scheme and host are required"},
 		{"BaseURL that is none", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" }, "BaseURL", "not a URL"},
 		{"InsecureSkipVerify off loopback", func(c *wechatpay.Config) { c.BaseURL, c.InsecureSkipVerify = live, true }, "InsecureSkipVerify", "not loopback"},
 		{"InsecureSkipVerify with a backup off loopback", func(c *wechatpay.Config) {
@@ -112,8 +120,9 @@ func TestNewClientTakes(t *testing.T) {
 		"platform certificates": func(c *wechatpay.Config) {
 			c.PublicKey, c.PublicKeyID, c.PlatformCertificates = nil, "", []*x509.Certificate{certificate}
 		},
-		"one key for both sides, a test":   func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "merchant_key.pem").PublicKey },
-		"another host with another backup": func(c *wechatpay.Config) { c.BaseURL, c.BackupURL = "https://a.example", "https://b.example" },
+		"the APIv3 key alone, to download certificates": func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID = nil, "" },
+		"one key for both sides, a test":                func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "merchant_key.pem").PublicKey },
+		"another host with another backup":              func(c *wechatpay.Config) { c.BaseURL, c.BackupURL = "https://a.example", "https://b.example" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t, "http://127.0.0.1:1")
@@ -170,6 +179,8 @@ func TestConfigFromEnv(t *testing.T) {
 
 	for _, tt := range []struct{ name, variable, value, field, problem string }{
 		{"no mchid", "WECHATPAY_MCHID", "", "WECHATPAY_MCHID", "not set"},
+		{"the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", pem, "WECHATPAY_PRIVATE_KEY_FILE", "holds the PEM itself, and not a file name: set WECHATPAY_PRIVATE_KEY"},
+		{"a part of the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", strings.Split(pem, "\n")[1], "WECHATPAY_PRIVATE_KEY_FILE", "the file that it names cannot be read"},
 		{"no such file", "WECHATPAY_PRIVATE_KEY_FILE", filepath.Join(t.TempDir(), "missing.pem"), "WECHATPAY_PRIVATE_KEY_FILE", "no such file"},
 		{"public key for a private key", "WECHATPAY_PRIVATE_KEY_FILE", "testdata/merchant_pub.pem", "WECHATPAY_PRIVATE_KEY_FILE", "this is a public key"},
 		{"private key for a public key", "WECHATPAY_PUBLIC_KEY", pem, "WECHATPAY_PUBLIC_KEY", "this is a private key"},
@@ -185,6 +196,8 @@ func TestConfigFromEnv(t *testing.T) {
 			require.Len(t, refused.Faults, 1)
 			require.Equal(t, tt.field, refused.Faults[0].Field)
 			require.Contains(t, refused.Faults[0].Problem, tt.problem)
+			require.NotContains(t, err.Error(), strings.Split(pem, "\n")[1], "a part of the key is shown")
+			require.NotContains(t, err.Error(), "\n")
 		})
 	}
 	t.Run("both forms", func(t *testing.T) {

@@ -22,7 +22,10 @@
 //     repeat it. The cause is wrapped too, so that the types below fit as well.
 //   - *ArgumentError: refused before anything was sent, with every fault.
 //   - *APIError: WeChat Pay refused; its Code says why.
-//   - *VerificationError: the answer to a read does not prove to be WeChat Pay's.
+//   - *VerificationError: the answer to a read, or a notification, does not prove
+//     to be WeChat Pay's.
+//   - *NotificationError: a notification cannot be read.
+//   - *RefundRefusedError: a refund would, or might, pay the wrong amount or twice.
 //   - anything else: the transport's or the context's own error, or what a look
 //     at the history found. No write has taken effect.
 //

@@ -60,14 +60,24 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 		f.noQuery("NotifyURL", req.NotifyURL)
 	}
 	body := echoWire{EchoMessage: req.EchoMessage, NotifyURL: req.NotifyURL}
-	if req.EncryptedEchoMessage != "" {
-		body.EncryptedEchoMessage = c.encrypt(&f, "EncryptedEchoMessage", req.EncryptedEchoMessage)
+	serial := c.verifier.serial() // of the key that the message is encrypted with
+	switch key := c.verifier.Keys[serial]; {
+	case req.EncryptedEchoMessage == "":
+	case c.certificates == nil:
+		body.EncryptedEchoMessage = encrypt(&f, "EncryptedEchoMessage", req.EncryptedEchoMessage, key)
+	case f == nil: // what is refused anyway downloads no certificate first
+		newest, err := c.certificates.newest(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
+		}
+		serial = newest.serialNo
+		body.EncryptedEchoMessage = encrypt(&f, "EncryptedEchoMessage", req.EncryptedEchoMessage, newest.key)
 	}
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
 	var answer echoWire
-	err := c.call(ctx, &call{op: op, method: http.MethodPost, path: "/v3/security/echo", body: &body, success: http.StatusOK, out: &answer, repeat: always, remedy: "repeat it: it touches nothing"})
+	err := c.call(ctx, &call{op: op, method: http.MethodPost, path: "/v3/security/echo", body: &body, success: http.StatusOK, out: &answer, serial: serial, repeat: always, remedy: "repeat it: it touches nothing"})
 	var refusal *APIError
 	if errors.As(err, &refusal) && (refusal.StatusCode == http.StatusForbidden || refusal.StatusCode == http.StatusNotFound) {
 		return nil, fmt.Errorf("%w (this call may not be open to this merchant, which says nothing about the keys: the request's signature was accepted, or was not looked at)", err)
@@ -86,8 +96,7 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 
 // encrypt makes a field that only WeChat Pay can read: base64 of RSA-OAEP with
 // SHA-1, under the key that the Wechatpay-Serial header names.
-func (c *Client) encrypt(f *faults, field, text string) string {
-	key := c.verifier.Keys[c.verifier.serial()]
+func encrypt(f *faults, field, text string, key *rsa.PublicKey) string {
 	if key == nil {
 		f.add(field, "cannot be encrypted without WeChat Pay's key: set PublicKey and PublicKeyID")
 		return ""

@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,13 +164,14 @@ type VerificationReason string
 
 // Reasons of a VerificationError.
 const (
-	VerificationReasonUnsigned          VerificationReason = "UNSIGNED"           // none of the signature headers
-	VerificationReasonMalformedHeader   VerificationReason = "MALFORMED_HEADER"   // a signature header is missing, doubled or unreadable
-	VerificationReasonProbe             VerificationReason = "PROBE"              // WECHATPAY/SIGNTEST/: WeChat Pay tests whether signatures are checked
-	VerificationReasonTimestamp         VerificationReason = "TIMESTAMP"          // 300 s or more away from this machine's clock
-	VerificationReasonUnknownSerial     VerificationReason = "UNKNOWN_SERIAL"     // no key for this serial number or public key id
-	VerificationReasonSignatureMismatch VerificationReason = "SIGNATURE_MISMATCH" // the signature does not hold for this body and key
-	VerificationReasonBodyTooLarge      VerificationReason = "BODY_TOO_LARGE"     // over the limit, so it was not read to the end
+	VerificationReasonUnsigned            VerificationReason = "UNSIGNED"              // none of the signature headers
+	VerificationReasonMalformedHeader     VerificationReason = "MALFORMED_HEADER"      // a signature header is missing, doubled or unreadable
+	VerificationReasonProbe               VerificationReason = "PROBE"                 // WECHATPAY/SIGNTEST/: WeChat Pay tests whether signatures are checked
+	VerificationReasonTimestamp           VerificationReason = "TIMESTAMP"             // 300 s or more away from this machine's clock
+	VerificationReasonUnknownSerial       VerificationReason = "UNKNOWN_SERIAL"        // no key for this serial number or public key id
+	VerificationReasonCertificateNotValid VerificationReason = "CERTIFICATE_NOT_VALID" // the platform certificate has expired, or is not valid yet, by this machine's clock
+	VerificationReasonSignatureMismatch   VerificationReason = "SIGNATURE_MISMATCH"    // the signature does not hold for this body and key
+	VerificationReasonBodyTooLarge        VerificationReason = "BODY_TOO_LARGE"        // over the limit, so it was not read to the end
 )
 
 // VerificationError is an answer or a notification that does not prove to be
@@ -181,9 +183,19 @@ type VerificationError struct {
 	Skew       time.Duration // this machine's clock less Wechatpay-Timestamp, where that was readable
 	StatusCode int           // of the answer; 0 for a notification
 	RequestID  string
+	// Err is why the platform certificates could not be downloaded, where that
+	// is why there is no key; else nil. It is the error of another request: no
+	// *APIError is found in it.
+	Err error
+
+	hint string // which of the usual causes it is
 }
 
-// Error tells the reason and the usual remedy, in one line.
+// Unwrap gives Err.
+func (e *VerificationError) Unwrap() error { return e.Err }
+
+// Error tells the reason, the cause as far as it is known, and the usual remedy,
+// in one line.
 func (e *VerificationError) Error() string {
 	var b strings.Builder
 	if e.StatusCode != 0 {
@@ -199,15 +211,24 @@ func (e *VerificationError) Error() string {
 	case VerificationReasonProbe:
 		b.WriteString("it carries a WECHATPAY/SIGNTEST/ signature, by which WeChat Pay tests that wrong signatures are refused; nothing needs mending")
 	case VerificationReasonTimestamp:
-		fmt.Fprintf(&b, "its timestamp is %v away from this machine's clock, and 300 s is too much; set the clock by NTP", e.Skew.Abs().Round(time.Second))
+		direction := "ahead"
+		if e.Skew < 0 {
+			direction = "behind"
+		}
+		fmt.Fprintf(&b, "its timestamp is %v away from this machine's clock, and 300 s is too much; if the clock is %s, set it by NTP; else it is an old message, sent again", e.Skew.Abs().Round(time.Second), direction)
 	case VerificationReasonUnknownSerial:
-		fmt.Fprintf(&b, "there is no key for serial number %q; compare it with PublicKeyID", oneLine(e.SerialNo))
+		fmt.Fprintf(&b, "there is no key for serial number %q; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "compare it with PublicKeyID"))
+	case VerificationReasonCertificateNotValid:
+		fmt.Fprintf(&b, "the certificate %q is not valid by this machine's clock; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "give the newest"))
 	case VerificationReasonSignatureMismatch:
-		fmt.Fprintf(&b, "the signature does not hold with the key %q; either that is not its key, or the body was changed on the way", oneLine(e.SerialNo))
+		fmt.Fprintf(&b, "the signature does not hold with the key %q; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "either that is not its key, or the body was changed on the way"))
 	case VerificationReasonBodyTooLarge:
 		b.WriteString("its body is larger than any that WeChat Pay sends")
 	default:
 		b.WriteString(string(e.Reason))
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	if e.RequestID != "" {
 		fmt.Fprintf(&b, " [request id %s]", oneLine(e.RequestID))

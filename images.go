@@ -107,6 +107,9 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 	if err != nil {
 		return "", err
 	}
+	if answer.MediaID == "" {
+		return "", fmt.Errorf("wechatpay: %s: the answer has no media_id: upload the image again", op)
+	}
 	return answer.MediaID, nil
 }
 
@@ -175,7 +178,7 @@ func readBehind(free, spare int, r io.Reader) ([]byte, error) {
 	const piece = 128 << 10
 	size := piece
 	if sized, ok := r.(interface{ Len() int }); ok {
-		size = min(sized.Len(), maxUpload) + 1 // one more, to see the end
+		size = min(max(sized.Len(), 0), maxUpload) + 1 // one more, to see the end
 	}
 	r = io.LimitReader(r, maxUpload+1)
 	body := make([]byte, free, free+size+spare)
@@ -264,6 +267,7 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 			Size:        resp.ContentLength,
 		}, nil
 	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
 	resp.Body.Close()
 	e := newAPIError(resp.StatusCode, resp.Header.Get(headerRequestID), http.MethodGet, imagePath, nil)
 	e.Message = problem
@@ -274,12 +278,16 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 // media_url is left out: it must be one that the key signs for, and with a
 // BaseURL for tests, WeChat Pay's own are fetched from there too.
 func (c *Client) imagePath(f *faults, media string) string {
-	scheme, rest, isURL := strings.Cut(media, "://")
+	_, rest, isURL := strings.Cut(media, "://")
 	switch {
 	case media == "":
 		f.add("media", "empty")
 		return ""
+	case strings.ContainsFunc(media, func(r rune) bool { return r <= ' ' || r > '~' }):
+		f.add("media", "%.100q holds a character that no media_url and no media id has", media)
+		return ""
 	case !isURL:
+		f.text("media", media, 256)
 		if _, err := url.PathUnescape(media); err != nil {
 			f.add("media", "%.100q is wrongly escaped: %v", media, err)
 		}
@@ -288,17 +296,18 @@ func (c *Client) imagePath(f *faults, media string) string {
 		}
 		return imagesPath + strings.ReplaceAll(media, "/", "%2F")
 	}
+	f.text("media", media, 512)
 	u, err := url.Parse(media)
 	if err != nil {
 		f.add("media", "%.100q is not a URL", media)
 		return ""
 	}
 	guard := SigningTransport{Hosts: slices.Concat(c.signsFor, weChatPayHosts)}
-	if scheme != "https" && scheme != "http" || !guard.allowed(u.Host, scheme) || u.User != nil {
+	if u.Scheme != "https" && u.Scheme != "http" || !guard.allowed(u.Host, u.Scheme) || u.User != nil {
 		f.add("media", "%.100q is not on a host of WeChat Pay's API: an image_list link is fetched with an ordinary http.Client, and without Authorization", media)
 		return ""
 	}
-	if u.Fragment != "" || !strings.HasPrefix(u.Path, "/v3/") {
+	if strings.Contains(media, "#") || !strings.HasPrefix(u.EscapedPath(), imagesPath) {
 		f.add("media", "%.100q is not a media_url", media)
 	}
 	return rest[len(u.Host):]

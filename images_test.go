@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -168,6 +169,7 @@ func TestDownloadImage(t *testing.T) {
 		{"mixed URL", "https://api.wechatpay.cn/v3/merchant-service/images/a%2Bb+c%2Fd/e%3d==", "/v3/merchant-service/images/a%2Bb+c%2Fd/e%3d=="},
 		{"with a query", "https://api2.wechatpay.cn/v3/merchant-service/images/a?b=c%2F+", "/v3/merchant-service/images/a?b=c%2F+"},
 		{"http, as old samples have it", "http://api.mch.weixin.qq.com/v3/merchant-service/images/a", "/v3/merchant-service/images/a"},
+		{"scheme in capitals", "HTTPS://api.mch.weixin.qq.com/v3/merchant-service/images/a", "/v3/merchant-service/images/a"},
 		{"the client's own host", "OWN/v3/merchant-service/images/a%3D", "/v3/merchant-service/images/a%3D"},
 		{"escaped id", official, "/v3/merchant-service/images/" + official},
 		{"bare id", "a+b/c==", "/v3/merchant-service/images/a+b%2Fc=="},
@@ -197,7 +199,8 @@ func TestDownloadImage(t *testing.T) {
 func TestDownloadImageRefuses(t *testing.T) {
 	client, server := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	for _, media := range []string{
-		"", ".", "..", "a?b", "a#b", "a%zz",
+		"", ".", "..", "a?b", "a#b", "a%zz", "a\nb", "a b", "图", strings.Repeat("a", 257), "https://api.mch.weixin.qq.com/v3/merchant-service/images/" + strings.Repeat("a", 512),
+		"https://api.mch.weixin.qq.com/v3/certificates", "https://api.mch.weixin.qq.com/v3/merchant-service/images/a?b=c d",
 		"https://storage.example.com/v3/merchant-service/images/a", "https://api.mch.weixin.qq.com@evil.example/v3/merchant-service/images/a",
 		"https://u:p@api.mch.weixin.qq.com/v3/merchant-service/images/a", "ftp://api.mch.weixin.qq.com/v3/merchant-service/images/a",
 		"https://api.mch.weixin.qq.com:444/v3/merchant-service/images/a", "https://api.mch.weixin.qq.com", "https://api.mch.weixin.qq.com/elsewhere",
@@ -343,4 +346,30 @@ func TestUploadAllocatesLittle(t *testing.T) {
 			require.Less(t, float64(after.TotalAlloc-before.TotalAlloc)/runs/float64(size), upload.most, "%d bytes from %s", size, upload.name)
 		}
 	}
+}
+
+// An image that stops to come ends its reading, though no context does.
+func TestDownloadImageThatStalls(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "image/png")
+		w.Write(picture("png", 64))
+		w.(http.Flusher).Flush()
+		<-release
+	})
+	client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout = 50 * time.Millisecond })
+	image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
+	require.NoError(t, err)
+	n, err := io.Copy(io.Discard, image)
+	require.Equal(t, int64(64), n)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, image.Close())
+}
+
+// An upload whose answer lacks the media id is no success.
+func TestUploadImageWithoutAMediaID(t *testing.T) {
+	client, _ := newMock(t, reply(t, 200, `{}`))
+	_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", bytes.NewReader(picture("png", 100)))
+	require.ErrorContains(t, err, "the answer has no media_id")
 }

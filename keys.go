@@ -97,8 +97,8 @@ func ParseCertificate(pemBytes []byte) (*x509.Certificate, error) {
 // parsePEM gives the first block that parse accepts, or else what parse said
 // of the first block: a file may hold a certificate before its key.
 func parsePEM[T any](pemBytes []byte, parse func(*pem.Block) (*T, error), want string) (*T, error) {
-	rest := pemBytes
-	block, rest := pem.Decode(rest)
+	pemBytes = bytes.TrimPrefix(pemBytes, []byte("\ufeff")) // as Windows' editors add it
+	block, rest := pem.Decode(pemBytes)
 	if block == nil {
 		rest = bytes.ReplaceAll(pemBytes, []byte(`\r`), nil)
 		rest = bytes.ReplaceAll(rest, []byte(`\n`), []byte("\n"))

@@ -17,6 +17,7 @@ func TestParsePrivateKey(t *testing.T) {
 		"PKCS #1":                         string(testdata(t, "merchant_key_pkcs1.pem")),
 		"line ends became \\n":            strings.ReplaceAll(pem, "\n", `\n`),
 		"line ends became \\r\\n":         strings.ReplaceAll(pem, "\n", `\r\n`),
+		"with a byte order mark":          "\ufeff" + pem,
 		"CRLF":                            strings.ReplaceAll(pem, "\n", "\r\n"),
 		"after a certificate":             string(testdata(t, "merchant_cert.pem")) + pem,
 		"PKCS #8 under the other heading": strings.ReplaceAll(pem, "PRIVATE KEY", "RSA PRIVATE KEY"),

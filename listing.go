@@ -147,12 +147,12 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 			if !end.Before(live) {
 				p.seen = make(map[string]struct{})
 			}
-			p.fetch = func(limit, offset int) ([]Complaint, int, error) {
+			p.fetch = func(limit, offset int) ([]Complaint, int, int, error) {
 				page, err := s.List(ctx, &ListComplaintsRequest{BeginDate: begin, EndDate: end, ComplaintedMchID: req.ComplaintedMchID, Limit: limit, Offset: offset})
 				if err != nil {
-					return nil, 0, err
+					return nil, 0, 0, err
 				}
-				return page.Data, page.TotalCount, nil
+				return page.Data, page.Limit, page.TotalCount, nil
 			}
 			if !p.walk(ctx, yield) {
 				return
@@ -165,7 +165,7 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 // A pager reads a list by offsets.
 type pager[T any] struct {
 	limit int // of the next page; it is halved for good when a page is too large
-	fetch func(limit, offset int) (data []T, total int, err error)
+	fetch func(limit, offset int) (data []T, granted, total int, err error)
 	id    func(*T) string
 	seen  map[string]struct{} // ids given already; nil: nothing can come twice
 }
@@ -173,13 +173,14 @@ type pager[T any] struct {
 // walk gives every item to yield, and an error last. It reports whether the
 // caller wants more, which it does not after an error.
 //
-// The end is a page that is not full. If it falls short of the total that the
+// The end is a page that is not full, by the limit that was asked for, or a lower
+// one that the service says it granted. If it falls short of the total that the
 // first page told, more is asked for nevertheless; an empty page is the end in
 // any case.
 func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	total := 0
 	for offset := 0; ; {
-		data, count, err := p.fetch(p.limit, offset)
+		data, granted, count, err := p.fetch(p.limit, offset)
 		if err != nil && p.limit > 1 && tooLarge(err) {
 			p.limit /= 2
 			continue
@@ -207,7 +208,11 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 			}
 		}
 		offset += len(data)
-		if len(data) == 0 || len(data) < p.limit && offset >= total {
+		full := p.limit
+		if granted > 0 {
+			full = min(full, granted)
+		}
+		if len(data) == 0 || len(data) < full && offset >= total {
 			return true
 		}
 	}

@@ -26,6 +26,7 @@ type shop struct {
 	windows    []string // "begin end"
 	limits     []int
 	maxPerPage int // the most that a page holds whatever its limit; 0: no such bound
+	grants     int // the most that limit is granted, and said to be; 0: as asked
 }
 
 func (s *shop) file(day string, id string, first bool) {
@@ -59,6 +60,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if begin <= day && day <= end {
 			found = append(found, map[string]any{"complaint_id": s.ids[i], "complaint_time": day + "T00:00:00+08:00"})
 		}
+	}
+	if s.grants > 0 {
+		limit = min(limit, s.grants)
 	}
 	answer := map[string]any{"limit": limit, "offset": offset}
 	if offset == 0 && !s.noTotal {
@@ -200,12 +204,14 @@ func TestAllFindsTheEnd(t *testing.T) {
 		name       string
 		noTotal    bool
 		maxPerPage int
+		grants     int
 		count      int
 	}{
-		{"no total", true, 0, 23}, {"no total, full last page", true, 0, 20}, {"total, full last page", false, 0, 20}, {"short pages", false, 3, 23}, {"nothing", true, 0, 0},
+		{"no total", true, 0, 0, 23}, {"no total, full last page", true, 0, 0, 20}, {"total, full last page", false, 0, 0, 20}, {"short pages", false, 3, 0, 23}, {"nothing", true, 0, 0, 0},
+		{"no total, and a lower limit is granted", true, 0, 4, 23},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &shop{t: t, noTotal: tt.noTotal, maxPerPage: tt.maxPerPage}
+			s := &shop{t: t, noTotal: tt.noTotal, maxPerPage: tt.maxPerPage, grants: tt.grants}
 			for i := range tt.count {
 				s.file("2026-06-01", strconv.Itoa(i), false)
 			}

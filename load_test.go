@@ -219,12 +219,15 @@ func TestHandshakesOfManyCallers(t *testing.T) {
 func TestPostsAroundTheIdleClose(t *testing.T) {
 	pay := wechatpaytest.NewServer()
 	t.Cleanup(pay.Close)
-	var connections atomic.Int32
+	var connections, closed atomic.Int32
 	server := httptest.NewUnstartedServer(pay)
 	server.Config.IdleTimeout = 200 * time.Millisecond
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
+		switch state {
+		case http.StateNew:
 			connections.Add(1)
+		case http.StateClosed:
+			closed.Add(1)
 		}
 	}
 	server.Start()
@@ -256,8 +259,8 @@ func TestPostsAroundTheIdleClose(t *testing.T) {
 	for i := range *posts {
 		require.Len(t, pay.History(fmt.Sprint(i)), 2)
 	}
-	t.Logf("%d decisions over %d connections, none failed", *posts, connections.Load())
-	require.Greater(t, connections.Load(), int32(50), "no connection was given up")
+	t.Logf("%d decisions over %d connections, of which %d were given up meanwhile; none failed", *posts, connections.Load(), closed.Load())
+	require.Positive(t, closed.Load(), "no connection was given up")
 }
 
 // All holds one page at a time, however many complaints there are.

@@ -38,24 +38,34 @@ func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintI
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	history, _, err := s.history(ctx, op, complaintID, limit, req.Offset)
-	return history, err
+	page, _, err := readHistory[NegotiationRecord](ctx, s.client, complaintID, limit, req.Offset)
+	if err != nil {
+		return nil, err
+	}
+	history := NegotiationHistory(page)
+	return &history, nil
 }
 
-// history reads one page, and tells when the service signed it.
-func (s *ComplaintsV2Service) history(ctx context.Context, op, complaintID string, limit, offset int) (*NegotiationHistory, time.Time, error) {
-	history := new(NegotiationHistory)
+// historyPage is a page of which as much is read of each record as R has.
+type historyPage[R any] struct {
+	Data       []R `json:"data"`
+	Limit      int `json:"limit"`
+	Offset     int `json:"offset"`
+	TotalCount int `json:"total_count"`
+}
+
+// readHistory reads one page, and tells when the service signed it.
+func readHistory[R any](ctx context.Context, c *Client, complaintID string, limit, offset int) (historyPage[R], time.Time, error) {
+	var page historyPage[R]
 	cl := call{
-		op:      op,
+		op:      "ComplaintsV2.NegotiationHistory",
 		method:  http.MethodGet,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(offset),
 		success: http.StatusOK,
-		out:     history,
+		out:     &page,
 	}
-	if err := s.client.call(ctx, &cl); err != nil {
-		return nil, time.Time{}, err
-	}
-	return history, cl.signedAt, nil
+	err := c.call(ctx, &cl)
+	return page, cl.signedAt, err
 }
 
 // AllNegotiationHistory gives the whole negotiation history, page by page, as
@@ -64,12 +74,13 @@ func (s *ComplaintsV2Service) history(ctx context.Context, op, complaintID strin
 // last. It remembers the ids of the records of this one complaint.
 func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complaintID string) iter.Seq2[*NegotiationRecord, error] {
 	return func(yield func(*NegotiationRecord, error) bool) {
-		p := historyPager(func(limit, offset int) ([]NegotiationRecord, int, error) {
-			page, err := s.NegotiationHistory(ctx, complaintID, &PageRequest{Limit: limit, Offset: offset})
-			if err != nil {
-				return nil, 0, err
-			}
-			return page.Data, page.TotalCount, nil
+		if err := checkComplaintID(complaintID).err("ComplaintsV2.AllNegotiationHistory"); err != nil {
+			yield(nil, err)
+			return
+		}
+		p := historyPager(func(r *NegotiationRecord) string { return r.LogID }, func(limit, offset int) (historyPage[NegotiationRecord], error) {
+			page, _, err := readHistory[NegotiationRecord](ctx, s.client, complaintID, limit, offset)
+			return page, err
 		})
 		p.walk(ctx, yield)
 	}
@@ -77,12 +88,15 @@ func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complai
 
 // historyPager reads a negotiation history. Records may be added meanwhile, and
 // a history is short: its ids are remembered.
-func historyPager(fetch func(limit, offset int) ([]NegotiationRecord, int, error)) *pager[NegotiationRecord] {
-	return &pager[NegotiationRecord]{
+func historyPager[R any](id func(*R) string, read func(limit, offset int) (historyPage[R], error)) *pager[R] {
+	return &pager[R]{
 		limit: 100,
-		fetch: fetch,
-		id:    func(r *NegotiationRecord) string { return r.LogID },
-		seen:  make(map[string]struct{}),
+		fetch: func(limit, offset int) ([]R, int, int, error) {
+			page, err := read(limit, offset)
+			return page.Data, page.Limit, page.TotalCount, err
+		},
+		id:   id,
+		seen: make(map[string]struct{}),
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 		return nil, err
 	}
 	set := new(NotificationURL)
-	repeat := unlessAnswered
+	repeat := unlessProcessed
 	if method == http.MethodPut {
 		repeat = always
 	}

@@ -9,13 +9,23 @@ import (
 // This file finds out what became of a write whose outcome is unknown, by
 // reading. The proof is a record in the complaint's negotiation history.
 
+// A verdict is what looking for a write of unknown outcome found.
+type verdict int
+
+const (
+	unproved  verdict = iota // it may stand or not
+	stands                   // it stands
+	absent                   // it does not stand, and may be sent again
+	overruled                // it does not stand, and cannot any more
+)
+
 // lookUpDecision finds out whether a decision stands.
 func (s *ComplaintsV2Service) lookUpDecision(ctx context.Context, complaintID string, action RefundAction, started, ended time.Time) (verdict, error) {
 	own, opposite := OperateTypeMerchantApproveRefund, OperateTypeMerchantRefuseRefund
 	if action == RefundReject {
 		own, opposite = opposite, own
 	}
-	return s.lookUp(ctx, complaintID, started, ended, func(since recorded) (verdict, error) {
+	return s.lookUp(ctx, complaintID, started, ended, func(since, before recorded) (verdict, error) {
 		refiled := since[OperateTypeUserContinueComplaint]
 		switch {
 		case since[own].After(refiled):
@@ -26,6 +36,10 @@ func (s *ComplaintsV2Service) lookUpDecision(ctx context.Context, complaintID st
 			return unproved, fmt.Errorf("the user has filed the complaint again since the call began")
 		case !since[opposite].IsZero():
 			return overruled, fmt.Errorf("the opposite decision stands: %s is in the negotiation history since the call began", opposite)
+		// It is this one if records are stamped by a clock that is behind, and a
+		// colleague's if not. Either way the service takes no other.
+		case before[own].After(before[OperateTypeUserContinueComplaint]):
+			return unproved, fmt.Errorf("an equal decision is in the negotiation history, from shortly before the call began")
 		}
 		return absent, nil
 	})
@@ -34,7 +48,7 @@ func (s *ComplaintsV2Service) lookUpDecision(ctx context.Context, complaintID st
 // lookUpCompletion finds out whether a complaint was completed. It never proves
 // that it was not.
 func (s *ComplaintsV2Service) lookUpCompletion(ctx context.Context, complaintID string, started, ended time.Time) (verdict, error) {
-	found, err := s.lookUp(ctx, complaintID, started, ended, func(since recorded) (verdict, error) {
+	found, err := s.lookUp(ctx, complaintID, started, ended, func(since, _ recorded) (verdict, error) {
 		if since[OperateTypeMerchantConfirmComplete].IsZero() {
 			return absent, nil
 		}
@@ -50,22 +64,36 @@ func (s *ComplaintsV2Service) lookUpCompletion(ctx context.Context, complaintID 
 	return found, err
 }
 
-// recorded are the operations since a call began, each with its latest time.
+// recorded are operations, each with its latest time.
 type recorded map[OperateType]time.Time
+
+func (r recorded) add(record *lookedUp) {
+	if at := time.Time(record.OperateTime); at.After(r[record.OperateType]) {
+		r[record.OperateType] = at
+	}
+}
+
+// lookedUp is what a look reads of a record, and no more: whatever else is in a
+// record must not keep a decision from being found.
+type lookedUp struct {
+	LogID       string      `json:"log_id"`
+	OperateType OperateType `json:"operate_type"`
+	OperateTime emptyOrTime `json:"operate_time"`
+}
 
 // lookUp reads the history until judge finds something in it, or finds nothing
 // twice: the second time not before the history has had RetryPolicy.Settle to
 // show what the last attempt did.
-func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, started, ended time.Time, judge func(recorded) (verdict, error)) (verdict, error) {
+func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, started, ended time.Time, judge func(since, before recorded) (verdict, error)) (verdict, error) {
 	retry := &s.client.retry
 	ctx, cancel := context.WithTimeout(ctx, retry.Settle+retry.AttemptTimeout)
 	defer cancel()
 	for again := false; ; again = true {
-		since, err := s.since(ctx, complaintID, started)
+		since, before, err := s.look(ctx, complaintID, started)
 		if err != nil {
 			return unproved, fmt.Errorf("looking whether it stands: %w", err)
 		}
-		if found, err := judge(since); found != absent || again {
+		if found, err := judge(since, before); found != absent || again {
 			return found, err
 		}
 		if !sleep(ctx, time.Until(ended.Add(retry.Settle))) {
@@ -74,34 +102,39 @@ func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, st
 	}
 }
 
-// since reads the whole negotiation history for what was done since a call
-// began. Records bear the service's time, and this machine's clock may be off by
-// minutes: so the beginning is told by the time at which the service signed the
-// first page, less what has passed here since. 2 s are added, because records
-// may hold whole seconds.
-func (s *ComplaintsV2Service) since(ctx context.Context, complaintID string, started time.Time) (recorded, error) {
+// look reads the whole negotiation history for what was done since a call began,
+// and in the minutes before. Records bear the service's time, and this machine's
+// clock may be off: so the beginning is told by the time at which the service
+// signed the first page, less what has passed here since. 2 s are added, because
+// records may hold whole seconds.
+func (s *ComplaintsV2Service) look(ctx context.Context, complaintID string, started time.Time) (since, before recorded, err error) {
 	var begin time.Time
-	since := make(recorded)
-	var failed error
-	p := historyPager(func(limit, offset int) ([]NegotiationRecord, int, error) {
-		page, signedAt, err := s.history(ctx, "ComplaintsV2.NegotiationHistory", complaintID, limit, offset)
-		if err != nil {
-			return nil, 0, err
+	since, before = make(recorded), make(recorded)
+	p := historyPager(func(r *lookedUp) string { return r.LogID }, func(limit, offset int) (historyPage[lookedUp], error) {
+		page, signedAt, err := readHistory[lookedUp](ctx, s.client, complaintID, limit, offset)
+		if err == nil && begin.IsZero() {
+			begin = signedAt.Add(-elapsed(started) - 2*time.Second)
 		}
-		if begin.IsZero() {
-			begin = signedAt.Add(-time.Since(started) - 2*time.Second)
-		}
-		return page.Data, page.TotalCount, nil
+		return page, err
 	})
-	p.walk(ctx, func(record *NegotiationRecord, err error) bool {
-		if err != nil {
-			failed = err
+	p.walk(ctx, func(record *lookedUp, failed error) bool {
+		if failed != nil {
+			err = failed
 			return false
 		}
-		if !record.OperateTime.Before(begin) && record.OperateTime.After(since[record.OperateType]) {
-			since[record.OperateType] = record.OperateTime
+		switch at := time.Time(record.OperateTime); {
+		case !at.Before(begin):
+			since.add(record)
+		case !at.Before(begin.Add(-maxSkew)):
+			before.add(record)
 		}
 		return true
 	})
-	return since, failed
+	return since, before, err
+}
+
+// elapsed is the time since then by the clock that runs on while the machine
+// sleeps, or by the one that nobody sets, whichever is more.
+func elapsed(then time.Time) time.Duration {
+	return max(time.Since(then), time.Now().Round(0).Sub(then.Round(0)))
 }

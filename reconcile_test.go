@@ -3,6 +3,7 @@ package wechatpay_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -344,5 +345,37 @@ func TestRespondIsNotRepeated(t *testing.T) {
 		err := client.ComplaintsV2.Respond(context.Background(), testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
 		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		require.Len(t, server.Requests(), 1)
+	}
+}
+
+// A record that cannot be read otherwise does not hide the decision.
+func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
+	server, client := newPay(t)
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"data":[{"log_id":"1","operate_type":"USER_RESPONSE","operate_time":"`+server.Now().Format(time.RFC3339)+`","normal_message":{"blocks":[{"text":"odd"}]}},`+
+			`{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":2}`)
+	}))
+	require.NoError(t, approve(context.Background(), client))
+	require.Equal(t, 1, count(server, decision))
+}
+
+// Records that are stamped by a clock behind the one that signs: the decision is
+// seen, and it is not known whether it is this one. No other is sent.
+func TestADecisionFromShortlyBefore(t *testing.T) {
+	for behind, unknown := range map[time.Duration]bool{time.Second: false, 10 * time.Second: true, 4 * time.Minute: true} {
+		server, client := newPay(t)
+		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, `{"data":[{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Add(-behind).Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":1}`)
+		}))
+		err := approve(context.Background(), client)
+		require.Equal(t, 1, count(server, decision))
+		if unknown {
+			requireOutcome(t, err, true)
+			require.ErrorContains(t, err, "an equal decision is in the negotiation history")
+		} else {
+			require.NoError(t, err)
+		}
 	}
 }

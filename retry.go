@@ -40,6 +40,9 @@ type RetryPolicy struct {
 	Settle time.Duration
 }
 
+// maxPatience bounds every time of a policy, so that sums do not overflow.
+const maxPatience = 24 * time.Hour
+
 // maxRetryAfter is the longest Retry-After that is waited for without a
 // deadline.
 const maxRetryAfter = 30 * time.Second
@@ -60,8 +63,8 @@ func (p *RetryPolicy) complete(f *faults) {
 		{"AttemptTimeout", &p.AttemptTimeout, 20 * time.Second},
 		{"Settle", &p.Settle, time.Second},
 	} {
-		if *field.value < 0 {
-			f.add("Retry."+field.name, "%v, and it may not be negative", *field.value)
+		if *field.value < 0 || *field.value > maxPatience {
+			f.add("Retry."+field.name, "%v, and 0 to %v are allowed", *field.value, maxPatience)
 		}
 		if *field.value == 0 {
 			*field.value = field.standard
@@ -114,8 +117,9 @@ const (
 //	the server's certificate does not verify                 definite
 //	429                                                      busy
 //	other 4xx, 3xx                                           definite
-//	5xx                                                      unknown
+//	5xx, 3xx whose Location is no URL                        unknown
 //	2xx that is not the documented one, or not proved        unknown
+//	a proved read that cannot be decoded                     definite
 //	connection lost once got, timeout, cancellation          unknown
 //
 // conn is nil where there was an answer.
@@ -170,16 +174,23 @@ type host struct {
 // hostRest is how long a host is avoided after it failed.
 const hostRest = 30 * time.Second
 
+// resting tells whether the host is avoided at a time. A clock that was put back
+// does not prolong its rest.
+func (h *host) resting(at time.Time) bool {
+	left := time.Duration(h.rests.Load() - at.UnixNano())
+	return left > 0 && left <= hostRest
+}
+
 // pickHost gives the first host that is not resting, or else the one whose rest
 // ends first.
 func (c *Client) pickHost() *host {
 	if len(c.hosts) == 1 {
 		return c.hosts[0]
 	}
-	at := now(c.time).UnixNano()
+	at := now(c.time)
 	best := c.hosts[0]
 	for _, h := range c.hosts {
-		if h.rests.Load() <= at {
+		if !h.resting(at) {
 			return h
 		}
 		if h.rests.Load() < best.rests.Load() {
@@ -202,13 +213,13 @@ func (c *Client) failedOver(h *host, failed *failure) bool {
 	}
 	at := now(c.time)
 	h.rests.Store(at.Add(hostRest).UnixNano())
-	return c.pickHost().rests.Load() <= at.UnixNano()
+	return !c.pickHost().resting(at)
 }
 
-// retryAfter reads the header of a 429 or a 503: seconds, or a date.
+// retryAfter reads the header of an answer that is an error: seconds, or a date.
 func (c *Client) retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
@@ -251,13 +262,3 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
-
-// A verdict is what looking for a write of unknown outcome found.
-type verdict int
-
-const (
-	unproved  verdict = iota // it may stand or not
-	stands                   // it stands
-	absent                   // it does not stand, and may be sent again
-	overruled                // it does not stand, and cannot any more
-)

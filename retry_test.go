@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -234,7 +235,7 @@ func TestRetryAfter(t *testing.T) {
 	require.Equal(t, int32(2), requests)
 	require.GreaterOrEqual(t, time.Since(began), time.Second)
 
-	for _, unusable := range []string{"", "soon", "-1", testTime.Add(-time.Hour).UTC().Format(http.TimeFormat)} {
+	for _, unusable := range []string{"", "soon", "-1", "0", testTime.Add(-time.Hour).UTC().Format(http.TimeFormat)} {
 		requests, err = get(context.Background(), unusable, testTime)
 		require.NoError(t, err)
 		require.Equal(t, int32(2), requests)
@@ -247,7 +248,7 @@ func TestRetryAfter(t *testing.T) {
 		ctx        context.Context
 		retryAfter string
 	}{
-		{context.Background(), "31"}, {context.Background(), testTime.Add(time.Hour).UTC().Format(http.TimeFormat)}, {soon, "3601"},
+		{context.Background(), "31"}, {context.Background(), "99999999999999999999"}, {context.Background(), testTime.Add(time.Hour).UTC().Format(http.TimeFormat)}, {soon, "3601"},
 	} {
 		requests, err = get(tt.ctx, tt.retryAfter, testTime)
 		var refusal *wechatpay.APIError
@@ -272,6 +273,7 @@ func TestContextsEndEveryPhase(t *testing.T) {
 		err := approve(ctx, hastyClient(t, server.URL))
 		var refusal *wechatpay.APIError
 		require.ErrorAs(t, err, &refusal)
+		require.ErrorIs(t, err, context.Canceled)
 		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	})
 	t.Run("reading the answer", func(t *testing.T) {
@@ -500,6 +502,11 @@ func TestRetryPolicyIsChecked(t *testing.T) {
 		fields = append(fields, fault.Field)
 	}
 	require.Equal(t, []string{"Retry.MaxAttempts", "Retry.MinDelay", "Retry.MaxDelay", "Retry.AttemptTimeout", "Retry.Settle"}, fields)
+
+	cfg.Retry = wechatpay.RetryPolicy{MinDelay: 25 * time.Hour, AttemptTimeout: math.MaxInt64}
+	_, err = wechatpay.NewClient(cfg)
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Faults, 2)
 }
 
 // One debug record an attempt, one warning a repetition, and no secret.
@@ -542,4 +549,43 @@ func TestLogger(t *testing.T) {
 	for _, secret := range []string{"signature", "WECHATPAY2", "1900000002", "反馈", testAPIv3Key} {
 		require.NotContains(t, out.String(), secret)
 	}
+}
+
+// A busy gateway is given the time that it asks for by a decision, too.
+func TestDecisionHonoursRetryAfter(t *testing.T) {
+	server, client := newPay(t)
+	server.Handle("POST /v3/merchant-service/complaints-v2/{id}/update-refund-progress", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "31")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	err := approve(context.Background(), client)
+	requireOutcome(t, err, true)
+	require.Equal(t, 1, count(server, decision), "sent again before its time")
+}
+
+// The clock that is put back does not keep a host at rest.
+func TestRestOfAHostWhenTheClockIsPutBack(t *testing.T) {
+	var main, spare atomic.Int32
+	_, gateway := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		if main.Add(1) == 1 {
+			answer(503, "")(w, r)
+			return
+		}
+		reply(t, 200, `{}`)(w, r)
+	})
+	_, backup := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		spare.Add(1)
+		reply(t, 200, `{}`)(w, r)
+	})
+	clock := testTime
+	client := hastyClient(t, gateway.URL, func(cfg *wechatpay.Config) {
+		cfg.BackupURL, cfg.Time = backup.URL, func() time.Time { return clock }
+	})
+	_, err := client.ComplaintsV2.Get(context.Background(), testComplaintID)
+	require.NoError(t, err)
+	clock = clock.Add(-200 * time.Second)
+	_, err = client.ComplaintsV2.Get(context.Background(), testComplaintID)
+	require.NoError(t, err)
+	require.Equal(t, int32(2), main.Load())
+	require.Equal(t, int32(1), spare.Load())
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // algorithm is the only one here: RSA PKCS #1 v1.5 over SHA-256.
@@ -58,7 +60,7 @@ func checkMchID(f *faults, mchID string) {
 	case mchID == "":
 		f.add("MchID", "empty: it is the merchant number, 10 digits as a rule (WECHATPAY_MCHID)")
 	case len(mchID) > 64 || !isToken(mchID):
-		f.add("MchID", "%.70q is not a merchant number: 10 digits as a rule, no blanks or quotes", mchID)
+		f.add("MchID", "%s is not a merchant number: 10 digits as a rule, no blanks or quotes", glimpse(mchID))
 	}
 }
 
@@ -70,8 +72,17 @@ func checkSerialNo(f *faults, serialNo string) {
 	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
 		f.add("SerialNo", "%.70q is the id of the WeChat Pay public key and belongs into PublicKeyID; SerialNo is the merchant API certificate's: %s", serialNo, remedy)
 	case len(serialNo) > 64 || !isToken(serialNo):
-		f.add("SerialNo", "%.70q is not a serial number: hexadecimal digits without blanks, colons or \"serial=\"; %s", serialNo, remedy)
+		f.add("SerialNo", "%s is not a serial number: hexadecimal digits without blanks, colons or \"serial=\"; %s", glimpse(serialNo), remedy)
 	}
+}
+
+// glimpse shows the beginning of a setting that is wrong, and no more: it may be
+// a secret in the wrong place.
+func glimpse(s string) string {
+	if len(s) <= 8 {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprintf("%.8q… (%d characters)", s, utf8.RuneCountInString(s))
 }
 
 // isToken reports whether s can stand in a quoted attribute of the header.
@@ -139,6 +150,9 @@ func (s *Signer) Sign(message string) (string, error) {
 }
 
 func (s *Signer) signDigest(digest []byte) ([]byte, error) {
+	if s.key == nil {
+		return nil, &signingError{errors.New("no key: NewSigner makes a Signer")}
+	}
 	signature, err := s.key.Sign(rand.Reader, digest, crypto.SHA256)
 	if err != nil {
 		return nil, &signingError{err}
@@ -147,11 +161,7 @@ func (s *Signer) signDigest(digest []byte) ([]byte, error) {
 }
 
 // Format prints merchant number and serial number, whatever the verb.
-func (s *Signer) Format(w fmt.State, _ rune) {
-	if s == nil {
-		io.WriteString(w, "<nil>")
-		return
-	}
+func (s Signer) Format(w fmt.State, _ rune) {
 	fmt.Fprintf(w, "wechatpay.Signer{MchID:%q SerialNo:%q}", s.mchID, s.serial)
 }
 

@@ -415,3 +415,18 @@ func TestSigningTransportAddsToNoHeaders(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, req.Header)
 }
+
+// A Signer that was not made by NewSigner is an error, and one whose key is a
+// struct is printed without it.
+func TestZeroSigner(t *testing.T) {
+	_, err := new(wechatpay.Signer).Sign("message")
+	require.ErrorContains(t, err, "NewSigner makes a Signer")
+	req, err := http.NewRequest(http.MethodPost, "https://api.mch.weixin.qq.com/v3/x", strings.NewReader("{}"))
+	require.NoError(t, err)
+	_, err = (&wechatpay.SigningTransport{Signer: new(wechatpay.Signer)}).RoundTrip(req)
+	require.ErrorContains(t, err, "NewSigner makes a Signer")
+
+	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{privateKey(t, "merchant_key.pem"), errors.New("PIN: hunter2")})
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%+v %#v", *signer, *signer), "hunter2")
+}

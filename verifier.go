@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -48,66 +49,111 @@ type Verifier struct {
 	// from certificates to the public key.
 	Keys map[string]*rsa.PublicKey
 	Time func() time.Time // nil: time.Now
+
+	// certificates are those of a Client; nil: there are no keys but Keys.
+	certificates *certificates
 }
 
 // Verify checks the signature headers of an answer or a notification against
 // its raw body. A 204 has an empty body, and is signed all the same. The
 // timestamp must be less than 300 s away from this machine's clock.
 //
-// The error is a *VerificationError.
+// The context is for the Verifier of a Client, which downloads platform
+// certificates if the message names one that it does not know.
+//
+// The error is a *VerificationError, and says which of the usual causes it is,
+// as far as can be told.
 func (v *Verifier) Verify(ctx context.Context, h http.Header, body []byte) error {
-	reason, skew := v.verify(h, body)
-	if reason == "" {
+	failed := v.check(h, body)
+	if failed != nil && failed.Reason == VerificationReasonUnknownSerial && v.certificates != nil && isSerialNumber(failed.SerialNo) {
+		if failed.hint, failed.Err = v.certificates.find(ctx, failed.SerialNo); failed.hint == "" {
+			failed = v.check(h, body)
+		}
+	}
+	if failed == nil {
 		return nil
 	}
-	return &VerificationError{Reason: reason, SerialNo: h.Get(headerSerial), Skew: skew, RequestID: h.Get(headerRequestID)}
+	return failed
 }
 
-// verify gives an empty reason if the signature holds.
-func (v *Verifier) verify(h http.Header, body []byte) (reason VerificationReason, skew time.Duration) {
-	timestamp, nonce, signature, serial := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
-	if len(timestamp)+len(nonce)+len(signature)+len(serial) == 0 {
-		return VerificationReasonUnsigned, 0
+// check verifies with the keys that are known; nil means that the message is
+// WeChat Pay's.
+func (v *Verifier) check(h http.Header, body []byte) *VerificationError {
+	serial := h.Get(headerSerial)
+	fail := func(reason VerificationReason, skew time.Duration, hint string) *VerificationError {
+		return &VerificationError{Reason: reason, SerialNo: serial, Skew: skew, RequestID: h.Get(headerRequestID), hint: hint}
+	}
+	timestamps, nonces, signatures, serials := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
+	if len(timestamps)+len(nonces)+len(signatures)+len(serials) == 0 {
+		return fail(VerificationReasonUnsigned, 0, "")
 	}
 	// Before all else, as a probe need not be well-formed otherwise.
-	if len(signature) > 0 && strings.HasPrefix(signature[0], probePrefix) {
-		return VerificationReasonProbe, 0
+	if len(signatures) > 0 && strings.HasPrefix(signatures[0], probePrefix) {
+		return fail(VerificationReasonProbe, 0, "")
 	}
-	if len(timestamp) != 1 || len(nonce) != 1 || len(signature) != 1 || len(serial) != 1 {
-		return VerificationReasonMalformedHeader, 0
+	if len(timestamps) != 1 || len(nonces) != 1 || len(signatures) != 1 || len(serials) != 1 {
+		return fail(VerificationReasonMalformedHeader, 0, "")
 	}
 	if kind, ok := h[headerSignatureType]; ok && (len(kind) != 1 || kind[0] != algorithm) {
-		return VerificationReasonMalformedHeader, 0
+		return fail(VerificationReasonMalformedHeader, 0, "")
 	}
-	seconds, err := strconv.ParseInt(timestamp[0], 10, 64)
+	timestamp, nonce := timestamps[0], nonces[0]
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
-		return VerificationReasonMalformedHeader, 0
+		return fail(VerificationReasonMalformedHeader, 0, "")
 	}
-	raw, err := base64.StdEncoding.DecodeString(signature[0])
+	signature, err := base64.StdEncoding.DecodeString(signatures[0])
 	if err != nil {
-		return VerificationReasonMalformedHeader, 0
+		return fail(VerificationReasonMalformedHeader, 0, "")
 	}
 
-	skew = now(v.Time).Sub(time.Unix(seconds, 0))
+	at := now(v.Time)
+	skew := at.Sub(time.Unix(seconds, 0))
 	if skew <= -maxSkew || skew >= maxSkew {
-		return VerificationReasonTimestamp, skew
+		return fail(VerificationReasonTimestamp, skew, "")
 	}
-	key := v.Keys[serial[0]]
+	key := v.Keys[serial]
+	if key == nil && v.certificates != nil {
+		if p := v.certificates.lookUp(serial); p != nil && !p.validAt(at) {
+			return fail(VerificationReasonCertificateNotValid, skew, "it "+p.validity())
+		} else if p != nil {
+			key = p.key
+		}
+	}
 	if key == nil || key.N == nil {
-		return VerificationReasonUnknownSerial, skew
+		return fail(VerificationReasonUnknownSerial, skew, v.whyUnknown(serial))
 	}
-	var room [512]byte // on the stack, for the usual answer
-	message := append(append(append(append(room[:0], timestamp[0]...), '\n'), nonce[0]...), '\n')
-	message = append(append(message, body...), '\n')
-	digest := sha256.Sum256(message)
-	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], raw) != nil {
-		return VerificationReasonSignatureMismatch, skew
+	digest := messageDigest(timestamp, nonce, body)
+	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
+		return fail(VerificationReasonSignatureMismatch, skew, v.whyMismatch(serial, key, timestamp, nonce, body, signature))
 	}
-	return "", skew
+	return nil
 }
 
-// serial is what a request's Wechatpay-Serial header says: with which key the
-// answer is to be signed. The public key comes before certificates.
+// messageDigest is what is signed: timestamp, nonce and raw body, each ended by
+// \n.
+func messageDigest(timestamp, nonce string, body []byte) [sha256.Size]byte {
+	var room [512]byte // on the stack, for the usual answer
+	message := append(append(append(append(room[:0], timestamp...), '\n'), nonce...), '\n')
+	message = append(append(message, body...), '\n')
+	return sha256.Sum256(message)
+}
+
+// asks gives what a request says in its Wechatpay-Serial header: by which key
+// the answer is to be signed. It is one of Keys, or else the newest certificate.
+func (v *Verifier) asks(ctx context.Context) (string, error) {
+	if serial := v.serial(); serial != "" || v.certificates == nil {
+		return serial, nil
+	}
+	newest, err := v.certificates.newest(ctx)
+	if err != nil {
+		return "", err
+	}
+	return newest.serialNo, nil
+}
+
+// serial gives the name of the best of Keys, or nothing. The public key comes
+// before certificates.
 func (v *Verifier) serial() string {
 	var best string
 	for serial := range v.Keys {
@@ -143,20 +189,36 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 		}
 		return nil, faults{{"Verifier", "nil"}}.err("VerifyingTransport")
 	}
-	if serial := t.Verifier.serial(); serial != "" && req.Header.Get(headerSerial) == "" {
-		header := req.Header.Clone()
-		if header == nil {
-			header = make(http.Header, 1)
+	unsigned := req.Context().Value(unsignedAnswerKey{}) != nil
+	if req.Header.Get(headerSerial) == "" && !unsigned {
+		serial, err := t.Verifier.asks(req.Context())
+		if err != nil {
+			if req.Body != nil {
+				req.Body.Close()
+			}
+			return nil, err
 		}
-		header.Set(headerSerial, serial)
-		req = req.WithContext(req.Context()) // a shallow copy
-		req.Header = header
+		if serial != "" {
+			header := req.Header.Clone()
+			if header == nil {
+				header = make(http.Header, 1)
+			}
+			header.Set(headerSerial, serial)
+			req = req.WithContext(req.Context()) // a shallow copy
+			req.Header = header
+		}
 	}
 	resp, err := base(t.Base).RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 || req.Context().Value(unsignedAnswerKey{}) != nil {
+	if resp == nil {
+		return nil, errors.New("the base RoundTripper gave neither an answer nor an error")
+	}
+	if resp.Body == nil { // as a mock may leave it
+		resp.Body = http.NoBody
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 || unsigned {
 		return resp, nil
 	}
 	defer resp.Body.Close()
@@ -186,8 +248,9 @@ type verifiedBody struct {
 
 func (*verifiedBody) Close() error { return nil }
 
-// unsignedAnswerKey marks, in a context, the one call whose answers WeChat Pay
-// does not sign: the download of an image.
+// unsignedAnswerKey marks, in a context, the two calls whose answers the
+// transport does not verify: the download of an image, which WeChat Pay does not
+// sign, and that of certificates, whose answer is verified by what is in it.
 type unsignedAnswerKey struct{}
 
 // CloseIdleConnections closes those of Base.

@@ -251,3 +251,18 @@ func FuzzVerifierHeaders(f *testing.F) {
 		require.Equal(t, h.Get("Wechatpay-Timestamp")+"\n"+h.Get("Wechatpay-Nonce")+"\nbody", timestamp+"\n"+nonce+"\n"+body)
 	})
 }
+
+// A hand-written Base may give no body, or nothing at all.
+func TestVerifyingTransportOverACarelessBase(t *testing.T) {
+	req, err := http.NewRequest(http.MethodGet, "https://api.mch.weixin.qq.com/v3/x", nil)
+	require.NoError(t, err)
+	_, err = (&wechatpay.VerifyingTransport{Verifier: newVerifier(t), Base: roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil })}).RoundTrip(req)
+	require.ErrorContains(t, err, "neither an answer nor an error")
+	h := http.Header{}
+	signed(t, "").set(t, h)
+	resp, err := (&wechatpay.VerifyingTransport{Verifier: newVerifier(t), Base: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 204, Header: h}, nil
+	})}).RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+}

@@ -38,7 +38,7 @@ const (
 
 	// Of the whole server. Path, Times, Probability and Seed do not matter.
 
-	FaultRefuse    FaultKind = "refuse"     // new connections are refused, until ClearFaults; those that are open go on
+	FaultRefuse    FaultKind = "refuse"     // new connections are refused, for Delay or until ClearFaults; those that are open go on
 	FaultCloseIdle FaultKind = "close_idle" // once: the connections that no request is on are closed now, the others when theirs is answered
 )
 
@@ -60,7 +60,8 @@ type Fault struct {
 	Probability float64 // 0 to 1
 	Seed        uint64
 	// Delay is how long the answer of FaultSlow waits, in real time (0: 1 s; it ends early when the client gives up or the server closes),
-	// and what the Retry-After of FaultBusy429 asks for, rounded down to whole seconds (0: 1 s).
+	// what the Retry-After of FaultBusy429 asks for, rounded down to whole seconds (0: 1 s), and how long FaultRefuse lasts, in real time (0:
+	// until ClearFaults).
 	Delay time.Duration
 	// TakesEffect lets the request take effect before FaultBusy429, FaultError500, FaultError502, FaultError503 or FaultHTML502 answers.
 	TakesEffect bool
@@ -108,7 +109,7 @@ func (s *Server) Fault(f Fault) {
 	}
 	switch f.Kind {
 	case FaultRefuse:
-		s.listener.refuse(true)
+		s.listener.refuse(f.Delay)
 		return
 	case FaultCloseIdle:
 		s.listener.closeIdle()
@@ -127,7 +128,7 @@ func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	s.faults.faults = nil
 	s.mu.Unlock()
-	s.listener.refuse(false)
+	s.listener.accept()
 }
 
 // drawFault returns a copy of the fault that strikes the request, or nil.

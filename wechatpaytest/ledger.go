@@ -104,6 +104,10 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 		fill(&o.OutTradeNo, "order-"+s.digits(20, "trade", t.ComplaintID, i))
 		if o.Amount == 0 {
 			o.Amount = 100
+			// What the user applies for is not more than the order.
+			if t.ApplyRefundAmount != nil && i == 0 {
+				o.Amount = max(o.Amount, *t.ApplyRefundAmount)
+			}
 		}
 		sum += o.Amount
 	}

@@ -260,6 +260,7 @@ type listener struct {
 	changed  *sync.Cond
 	inner    net.Listener // nil while refusing
 	refusing bool
+	ends     *time.Timer // when refusing ends by itself, or nil
 	closed   bool
 	conns    map[net.Conn]connState
 }
@@ -310,6 +311,7 @@ func (l *listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	l.forgetEnd()
 	l.changed.Broadcast()
 	if l.inner == nil {
 		return nil
@@ -317,17 +319,43 @@ func (l *listener) Close() error {
 	return l.inner.Close()
 }
 
-// refuse begins or ends to refuse new connections.
-func (l *listener) refuse(on bool) {
+// refuse begins to refuse new connections, and ends after a while if that is not 0.
+func (l *listener) refuse(while time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.refusing == on {
+	if l.closed {
 		return
 	}
-	if on {
+	l.forgetEnd()
+	if while > 0 {
+		var end *time.Timer
+		end = time.AfterFunc(while, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.ends == end {
+				l.listen()
+			}
+		})
+		l.ends = end
+	}
+	if !l.refusing {
 		l.refusing = true
 		l.inner.Close()
 		l.inner = nil
+	}
+}
+
+// accept ends to refuse new connections.
+func (l *listener) accept() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listen()
+}
+
+// listen takes the port again. The caller holds mu.
+func (l *listener) listen() {
+	l.forgetEnd()
+	if l.closed || !l.refusing {
 		return
 	}
 	inner, err := net.Listen("tcp", l.addr.String())
@@ -336,6 +364,14 @@ func (l *listener) refuse(on bool) {
 	}
 	l.inner, l.refusing = inner, false
 	l.changed.Broadcast()
+}
+
+// forgetEnd stops the timer. The caller holds mu.
+func (l *listener) forgetEnd() {
+	if l.ends != nil {
+		l.ends.Stop()
+		l.ends = nil
+	}
 }
 
 // state keeps book of connections; net/http calls it for each change.

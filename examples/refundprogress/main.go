@@ -3,8 +3,9 @@
 //
 // With no WECHATPAY_MCHID set it runs on an embedded WeChat Pay, which has a
 // complaint to decide on. Otherwise it takes the settings from the environment
-// (see wechatpay.ConfigFromEnv), and calls nothing but the decision, and the
-// upload of its pictures.
+// (see wechatpay.ConfigFromEnv), and calls nothing but the decision and the
+// upload of its pictures. (If an answer is lost, the SDK reads the complaint's
+// history to find out whether the decision stands.)
 //
 // Its exit status is 0 only if the decision was accepted: 1 if it was not, or
 // if that is unknown, and 2 if flags or settings are wrong.
@@ -88,7 +89,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, req)
 	report(err, req, stdout, stderr)
 	show("After")
-	if err != nil {
+	var wrong *wechatpay.ArgumentError
+	switch {
+	case errors.As(err, &wrong):
+		return 2
+	case err != nil:
 		return 1
 	}
 	return 0

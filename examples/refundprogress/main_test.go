@@ -176,7 +176,7 @@ func TestRefusedArguments(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			clearEnv(t)
 			status, stdout, stderr := runWith(test.args...)
-			require.Equal(t, 1, status)
+			require.Equal(t, 2, status)
 			require.NotContains(t, stdout, "> POST")
 			require.Contains(t, stderr, "The decision does not stand.")
 			require.Equal(t, 1, strings.Count(stderr, test.want), stderr)
@@ -280,7 +280,7 @@ func TestLiveWrongSettings(t *testing.T) {
 	tests := []struct {
 		name, variable, value, want string
 	}{
-		{"a file that is not there", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no-such-file.pem"},
+		{"a file that is not there", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no such file or directory"},
 		{"no serial number", "WECHATPAY_SERIAL_NO", "", "SerialNo: empty"},
 	}
 	for _, test := range tests {

@@ -1,0 +1,430 @@
+package wechatpay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+const (
+	// notificationTimeout is how long WeChat Pay waits for the answer.
+	notificationTimeout = 5 * time.Second
+
+	// maxNotification bounds the body of a notification: 1 MiB. Real ones have
+	// a kilobyte or two.
+	maxNotification = 1 << 20
+)
+
+// Notification is an event that WeChat Pay told, verified and decrypted: that a
+// complaint came or changed, or what became of a refund. It says that something
+// happened, and no more: read the complaint with ComplaintsV2.Get and its
+// history with ComplaintsV2.NegotiationHistory.
+//
+// An event may come several times, also at once (see Once), out of order, or
+// never: ask ComplaintsV2.All from time to time too.
+//
+// As JSON it holds the decrypted event, for a queue of your own. It is not what
+// WeChat Pay sends, which ParseNotification alone can read.
+//
+// https://pay.weixin.qq.com/doc/v3/partner/4012076174
+type Notification struct {
+	ID         string    `json:"id,omitempty"`         // of the event, at most 36 characters; all copies have the same
+	CreateTime time.Time `json:"create_time,omitzero"` // when WeChat Pay made it
+	EventType  EventType `json:"event_type,omitempty"` // what kind of event; others than the constants pass through
+	Summary    string    `json:"summary,omitempty"`    // Chinese text, at most 64 characters; may be missing
+
+	// ComplaintID and ActionType are of the decrypted resource, and empty where
+	// it has none: that of a refund.
+	ComplaintID string                 `json:"complaint_id,omitempty"`
+	ActionType  NotificationActionType `json:"action_type,omitempty"`
+
+	// Resource is the decrypted resource as it came: a JSON object. That of a
+	// refund names the user's account.
+	Resource json.RawMessage `json:"resource,omitempty"`
+}
+
+// EventType is the kind of event that a notification tells.
+type EventType string
+
+// The documented events.
+const (
+	EventComplaintCreate      EventType = "COMPLAINT.CREATE"       // a complaint was filed
+	EventComplaintStateChange EventType = "COMPLAINT.STATE_CHANGE" // something happened to one
+
+	EventRefundSuccess  EventType = "REFUND.SUCCESS"  // a refund reached the user
+	EventRefundAbnormal EventType = "REFUND.ABNORMAL" // the bank refused a refund; the merchant must act in the merchant platform
+	EventRefundClosed   EventType = "REFUND.CLOSED"   // a refund failed for good
+)
+
+// NotificationActionType says what happened to a complaint. It does not follow
+// from the event type, nor the other way round.
+type NotificationActionType string
+
+// The documented actions. A merchant's own are said to be told no more: do not
+// wait for them.
+const (
+	NotificationActionTypeCreateComplaint         NotificationActionType = "CREATE_COMPLAINT"          // the user filed it
+	NotificationActionTypeContinueComplaint       NotificationActionType = "CONTINUE_COMPLAINT"        // the user filed it again
+	NotificationActionTypeUserResponse            NotificationActionType = "USER_RESPONSE"             // a message of the user
+	NotificationActionTypeResponseByPlatform      NotificationActionType = "RESPONSE_BY_PLATFORM"      // a message of WeChat Pay's staff
+	NotificationActionTypeSellerRefund            NotificationActionType = "SELLER_REFUND"             // the merchant launched a full refund
+	NotificationActionTypeMerchantResponse        NotificationActionType = "MERCHANT_RESPONSE"         // a message of the merchant
+	NotificationActionTypeMerchantConfirmComplete NotificationActionType = "MERCHANT_CONFIRM_COMPLETE" // the merchant finished it
+	NotificationActionTypeMerchantApproveRefund   NotificationActionType = "MERCHANT_APPROVE_REFUND"   // the merchant approved the refund
+	NotificationActionTypeMerchantRejectRefund    NotificationActionType = "MERCHANT_REJECT_REFUND"    // the merchant rejected it (OperateTypeMerchantRefuseRefund in the history)
+	NotificationActionTypeRefundSuccess           NotificationActionType = "REFUND_SUCCESS"            // the refund reached the user
+
+	// The user asks WeChat Pay's staff for help. WeChat Pay has announced it in
+	// another spelling, SERIVCE: ParseNotification gives this value for both,
+	// and leaves Resource as it came.
+	NotificationActionTypeUserApplyPlatformService  NotificationActionType = "USER_APPLY_PLATFORM_SERVICE"
+	NotificationActionTypeUserCancelPlatformService NotificationActionType = "USER_CANCEL_PLATFORM_SERVICE" // the user takes that back
+	NotificationActionTypePlatformServiceFinished   NotificationActionType = "PLATFORM_SERVICE_FINISHED"    // the staff ended it
+)
+
+// notificationWire is the body of a notification. What it holds besides is not
+// needed.
+type notificationWire struct {
+	ID         string      `json:"id"`
+	CreateTime emptyOrTime `json:"create_time"`
+	EventType  EventType   `json:"event_type"`
+	Summary    string      `json:"summary"`
+	Resource   *struct {
+		Algorithm      string `json:"algorithm"`
+		Ciphertext     string `json:"ciphertext"`
+		Nonce          string `json:"nonce"`
+		AssociatedData string `json:"associated_data"` // may be empty or absent
+	} `json:"resource"`
+}
+
+// ParseNotification reads a notification from the request that brought it: it
+// verifies the signature over the raw body, decrypts with Config.APIv3Key, and
+// decodes, in this order. Notifications are verified even with
+// Config.InsecureSkipVerify. It is for those who answer WeChat Pay themselves,
+// such as in a framework; NotificationHandler does it all.
+//
+// The body must be unread, and is read up to 1 MiB. An answer is due within 5 s:
+// 200 or 204 if the event was handled or is in safe hands; otherwise the status
+// that stands below, and {"code":"FAIL","message":"…"}. The status decides: 200
+// with FAIL is a success. The errors are
+//
+//   - *VerificationError: it does not prove to be WeChat Pay's. Answer 401.
+//   - *NotificationError: it cannot be read. Answer 400.
+//   - *ArgumentError: Config.APIv3Key is missing. Answer 500.
+//
+// If the error says that something read the body before, such as a framework,
+// set the request's Body to the bytes that were read, as they came.
+//
+// https://pay.weixin.qq.com/doc/v3/partner/4012076174
+func (c *Client) ParseNotification(r *http.Request) (*Notification, error) {
+	const op = "ParseNotification"
+	if r.Method != http.MethodPost {
+		return nil, &NotificationError{Problem: fmt.Sprintf("a notification is a POST, not %.20q", r.Method)}
+	}
+	body, err := readNotification(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.verifier.Verify(r.Context(), r.Header, body); err != nil {
+		return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
+	}
+	if *c.apiv3Key == "" {
+		return nil, faults{{"APIv3Key", "missing: notifications are encrypted with it; set it in the merchant platform under API安全 → APIv3密钥, and in Config (WECHATPAY_APIV3_KEY)"}}.err(op)
+	}
+	var wire notificationWire
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return nil, &NotificationError{ID: wire.ID, Problem: "the body cannot be decoded", Err: err}
+	}
+	plain, err := wire.decrypt(*c.apiv3Key)
+	if err != nil {
+		return nil, err
+	}
+	n := &Notification{ID: wire.ID, CreateTime: time.Time(wire.CreateTime), EventType: wire.EventType, Summary: wire.Summary, Resource: plain}
+	if err := n.readResource(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// readNotification reads the raw body, which the signature is over.
+func readNotification(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	var body []byte
+	var err error
+	if r.ContentLength <= maxNotification {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxNotification+1))
+	}
+	if r.ContentLength > maxNotification || len(body) > maxNotification {
+		return nil, fmt.Errorf("wechatpay: ParseNotification: %w", &VerificationError{
+			Reason: VerificationReasonBodyTooLarge, SerialNo: r.Header.Get(headerSerial), RequestID: r.Header.Get(headerRequestID),
+		})
+	}
+	if err != nil {
+		return nil, &NotificationError{Problem: "the body broke off", Err: err}
+	}
+	return body, nil
+}
+
+// decrypt gives the plain resource.
+func (w *notificationWire) decrypt(apiv3Key string) ([]byte, error) {
+	switch {
+	case w.ID == "":
+		return nil, &NotificationError{Problem: "it has no id"}
+	case w.Resource == nil:
+		return nil, &NotificationError{ID: w.ID, Problem: "it has no resource"}
+	case w.Resource.Algorithm != aeadAlgorithm:
+		return nil, &NotificationError{ID: w.ID, Problem: fmt.Sprintf("the resource is encrypted with %.40q, and %s is expected", w.Resource.Algorithm, aeadAlgorithm)}
+	}
+	plain, err := decryptAEAD(apiv3Key, w.Resource.Nonce, w.Resource.AssociatedData, w.Resource.Ciphertext)
+	if err != nil {
+		return nil, &NotificationError{ID: w.ID, Problem: "the resource", Err: err}
+	}
+	return plain, nil
+}
+
+// readResource takes what all complaint events have out of the resource. Of
+// other events nothing is known but that they carry an object.
+func (n *Notification) readResource() error {
+	if text := strings.TrimSpace(string(n.Resource)); !strings.HasPrefix(text, "{") || !json.Valid(n.Resource) {
+		return &NotificationError{ID: n.ID, Problem: "the decrypted resource is not a JSON object"}
+	}
+	if !strings.HasPrefix(string(n.EventType), "COMPLAINT.") {
+		return nil
+	}
+	var complaint struct {
+		ComplaintID string                 `json:"complaint_id"`
+		ActionType  NotificationActionType `json:"action_type"`
+	}
+	if err := json.Unmarshal(n.Resource, &complaint); err != nil {
+		return &NotificationError{ID: n.ID, Problem: "the decrypted resource cannot be decoded", Err: err}
+	}
+	n.ComplaintID, n.ActionType = complaint.ComplaintID, complaint.ActionType
+	if n.ActionType == "USER_APPLY_PLATFORM_SERIVCE" {
+		n.ActionType = NotificationActionTypeUserApplyPlatformService
+	}
+	return nil
+}
+
+// NotificationError is a notification that cannot be read: it was cut off, or
+// it is not one, or Config.APIv3Key is another than WeChat Pay's.
+type NotificationError struct {
+	ID      string // of the event, where it could be read
+	Problem string // with the remedy, where there is one; it shows nothing of the resource
+	Err     error  // the cause; nil: Problem says it all
+}
+
+// Error tells event, problem and cause, in one line.
+func (e *NotificationError) Error() string {
+	text := "wechatpay: ParseNotification: "
+	if e.ID != "" {
+		text += "notification " + oneLine(e.ID) + ": "
+	}
+	text += e.Problem
+	if e.Err != nil {
+		text += ": " + oneLine(e.Err.Error())
+	}
+	return text
+}
+
+// Unwrap gives the cause.
+func (e *NotificationError) Unwrap() error { return e.Err }
+
+// NotificationHandler receives the notifications sent to the URL that
+// ComplaintsV2.CreateNotificationURL set, and to the notify_url of refunds. It
+// verifies and decrypts each one as ParseNotification does, hands it to handle,
+// and answers WeChat Pay:
+//
+//   - 200 if handle returns nil: the event will not come again. Return nil for
+//     events and actions that you do not know.
+//   - 500 if handle returns an error or panics, or if Config.APIv3Key is missing:
+//     the event comes again, by the pages of 2024 ten times after 60 s each, then
+//     every 300 s, for 2 hours at most.
+//   - 503 if the error wraps ErrNotificationInWork.
+//   - 401 for what does not prove to be WeChat Pay's, 400 for what cannot be
+//     read, 405 for what is no POST.
+//
+// What went wrong stands in Config.Logger, and not in the answer.
+//
+// An answer is due within 5 s of the request, when the context of handle ends;
+// it holds the values of the request's context, and ends early with it. Work
+// that takes longer belongs into a queue of your own. The same event may come
+// several times, also at once: Once makes a handle that bears it.
+//
+// Give the http.Server that it is mounted in a ReadTimeout, since nothing else
+// bounds how slowly a body comes.
+//
+// https://pay.weixin.qq.com/doc/v3/partner/4012076174
+func (c *Client) NotificationHandler(handle func(context.Context, *Notification) error) http.Handler {
+	return &notificationHandler{client: c, handle: handle}
+}
+
+type notificationHandler struct {
+	client *Client
+	handle func(context.Context, *Notification) error
+}
+
+// ServeHTTP answers one notification.
+func (h *notificationHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerNotification(w, http.StatusMethodNotAllowed)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), notificationTimeout)
+	defer cancel()
+	n, err := h.client.ParseNotification(r.WithContext(ctx))
+	status := http.StatusOK
+	if err != nil {
+		status = refusalStatus(err)
+	} else if err = h.call(ctx, n); err != nil {
+		status = failureStatus(err)
+	}
+	answerNotification(w, status)
+	h.log(r.Context(), n, status, err, time.Since(began))
+}
+
+// refusalStatus is the answer to what ParseNotification refuses.
+func refusalStatus(err error) int {
+	var (
+		unverified *VerificationError
+		unreadable *NotificationError
+	)
+	switch {
+	case errors.As(err, &unverified):
+		return http.StatusUnauthorized
+	case errors.As(err, &unreadable):
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
+// failureStatus is the answer to what the merchant's code returns.
+func failureStatus(err error) int {
+	switch {
+	case errors.Is(err, ErrNotificationNotRecorded):
+		// It was handled. A copy would be handled again.
+		return http.StatusOK
+	case errors.Is(err, ErrNotificationInWork):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// call runs the merchant's code, and makes an error of its panic: any, since
+// not even http.ErrAbortHandler is a reason to leave WeChat Pay without answer.
+func (h *notificationHandler) call(ctx context.Context, n *Notification) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v, stack: debug.Stack()}
+		}
+	}()
+	return h.handle(ctx, n)
+}
+
+// panicError is a panic of the merchant's code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// answerNotification says the same to all who get one status: whoever forges
+// notifications learns nothing from it.
+func answerNotification(w http.ResponseWriter, status int) {
+	body := `{"code":"SUCCESS"}`
+	if status != http.StatusOK {
+		body = `{"code":"FAIL","message":"` + http.StatusText(status) + `"}`
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// Whether it arrives is out of our hands: WeChat Pay asks again.
+	_, _ = io.WriteString(w, body)
+}
+
+// log tells what became of a request: what is the merchant's to mend is an
+// error, what may be forged is a warning, all else is for debugging. No record
+// holds a header, a body, or a secret; the merchant's error is the merchant's.
+func (h *notificationHandler) log(ctx context.Context, n *Notification, status int, err error, took time.Duration) {
+	logger := h.client.logger
+	if logger == nil {
+		return
+	}
+	level := slog.LevelError
+	switch {
+	case err == nil, status == http.StatusServiceUnavailable:
+		level = slog.LevelDebug
+	case status == http.StatusUnauthorized, status == http.StatusBadRequest:
+		level = slog.LevelWarn
+	}
+	if !logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("status", status), slog.Duration("duration", took)}
+	if n != nil {
+		attrs = append(attrs, slog.String("id", n.ID), slog.String("event_type", string(n.EventType)), slog.String("action_type", string(n.ActionType)))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		attrs = append(attrs, slog.String("stack", string(panicked.stack)))
+	}
+	logger.LogAttrs(ctx, level, "wechatpay: notification", attrs...)
+}
+
+// RefundNotification is what a REFUND event tells of a refund.
+type RefundNotification struct {
+	MchID         string       `json:"mchid,omitempty"`
+	TransactionID string       `json:"transaction_id,omitempty"` // WeChat Pay's number of the order
+	OutTradeNo    string       `json:"out_trade_no,omitempty"`   // the merchant's number of the order
+	RefundID      string       `json:"refund_id,omitempty"`      // WeChat Pay's number of the refund
+	OutRefundNo   string       `json:"out_refund_no,omitempty"`  // the merchant's number of the refund
+	RefundStatus  RefundStatus `json:"refund_status,omitempty"`
+	SuccessTime   time.Time    `json:"success_time,omitzero"` // when it reached the user; zero: not said
+
+	UserReceivedAccount string                   `json:"user_received_account,omitempty"` // Chinese text, such as a bank and last digits: personal data
+	Amount              RefundNotificationAmount `json:"amount"`
+}
+
+// UnmarshalJSON decodes the wire form.
+func (r *RefundNotification) UnmarshalJSON(data []byte) error {
+	type plain RefundNotification
+	return json.Unmarshal(data, &struct {
+		*plain
+		SuccessTime *emptyOrTime `json:"success_time"`
+	}{(*plain)(r), (*emptyOrTime)(&r.SuccessTime)})
+}
+
+// RefundNotificationAmount is what a refund comes to, in fen.
+type RefundNotificationAmount struct {
+	Total       int64 `json:"total"`        // of the order
+	Refund      int64 `json:"refund"`       // refunded
+	PayerTotal  int64 `json:"payer_total"`  // what the user paid of Total
+	PayerRefund int64 `json:"payer_refund"` // what the user gets of Refund
+}
+
+// Refund decodes the resource of a REFUND event, of which WeChat Pay sends one
+// to the NotifyURL of a refund when its fate is known. Any other event is an
+// error.
+func (n *Notification) Refund() (*RefundNotification, error) {
+	if !strings.HasPrefix(string(n.EventType), "REFUND.") {
+		return nil, fmt.Errorf("wechatpay: Notification.Refund: a %.40q event is not about a refund, only REFUND.… events are", n.EventType)
+	}
+	refund := new(RefundNotification)
+	if err := json.Unmarshal(n.Resource, refund); err != nil {
+		return nil, fmt.Errorf("wechatpay: Notification.Refund: notification %s: the resource cannot be decoded: %w", oneLine(n.ID), err)
+	}
+	return refund, nil
+}

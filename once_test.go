@@ -1,0 +1,239 @@
+package wechatpay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/storetest"
+)
+
+func TestMemoryStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore {
+		store := wechatpay.NewMemoryStore()
+		store.ClaimFor = claimFor
+		return store
+	})
+}
+
+// clock is moved by hand.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time       { return c.at }
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+func requireState(t *testing.T, s wechatpay.NotificationStore, id, holder string, want wechatpay.NotificationState) {
+	t.Helper()
+	got, err := s.Begin(context.Background(), id, holder)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestMemoryStoreExpires(t *testing.T) {
+	c := &clock{testTime}
+	store := wechatpay.NewMemoryStore()
+	store.Time = c.now
+	require.Equal(t, 30*time.Second, store.ClaimFor)
+	require.Equal(t, 7*24*time.Hour, store.KeepFor)
+
+	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	c.pass(store.ClaimFor - 1)
+	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	c.pass(1)
+	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+
+	// A claim that is renewed stands for the whole time again.
+	c.pass(store.ClaimFor - 1)
+	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	c.pass(store.ClaimFor - 1)
+	requireState(t, store, "1", "c", wechatpay.NotificationInWork)
+
+	require.NoError(t, store.End(context.Background(), "1", "b", true))
+	c.pass(store.KeepFor - 1)
+	requireState(t, store, "1", "c", wechatpay.NotificationHandled)
+	c.pass(1)
+	requireState(t, store, "1", "c", wechatpay.NotificationClaimed)
+}
+
+// What is handled makes room, what is in work does not.
+func TestMemoryStoreIsBounded(t *testing.T) {
+	store := wechatpay.NewMemoryStore()
+	require.Equal(t, 100_000, store.Max)
+	store.Max = 3
+	for i := range 10 {
+		requireState(t, store, fmt.Sprint("done ", i), "a", wechatpay.NotificationClaimed)
+		require.NoError(t, store.End(context.Background(), fmt.Sprint("done ", i), "a", true))
+	}
+	for i := range 10 {
+		if i < 7 {
+			continue
+		}
+		requireState(t, store, fmt.Sprint("done ", i), "b", wechatpay.NotificationHandled)
+	}
+	for i := range 3 {
+		requireState(t, store, fmt.Sprint("work ", i), "a", wechatpay.NotificationClaimed)
+	}
+	_, err := store.Begin(context.Background(), "work 4", "a")
+	require.ErrorContains(t, err, "3 notifications are in work")
+	requireState(t, store, "work 0", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "work 2", "b", wechatpay.NotificationInWork)
+	require.NoError(t, store.End(context.Background(), "work 1", "a", false))
+	requireState(t, store, "done 9", "a", wechatpay.NotificationClaimed)
+}
+
+// storeFunc is a store that answers as it is told.
+type storeFunc struct {
+	begin func(ctx context.Context) (wechatpay.NotificationState, error)
+	end   func(ctx context.Context, handled bool) error
+}
+
+func (s storeFunc) Begin(ctx context.Context, _, _ string) (wechatpay.NotificationState, error) {
+	return s.begin(ctx)
+}
+
+func (s storeFunc) End(ctx context.Context, _, _ string, handled bool) error {
+	return s.end(ctx, handled)
+}
+
+func TestOnce(t *testing.T) {
+	lost, failure := errors.New("connection lost"), errors.New("merchant failed")
+	give := func(state wechatpay.NotificationState, err error) func(context.Context) (wechatpay.NotificationState, error) {
+		return func(context.Context) (wechatpay.NotificationState, error) { return state, err }
+	}
+	tests := []struct {
+		name   string
+		begin  func(context.Context) (wechatpay.NotificationState, error)
+		endErr error
+		handle error
+
+		runs   int
+		ends   []bool // what End is told
+		errors []error
+		text   string
+		status int
+	}{
+		{name: "claimed", begin: give(wechatpay.NotificationClaimed, nil), runs: 1, ends: []bool{true}, status: 200},
+		{name: "handled before", begin: give(wechatpay.NotificationHandled, nil), status: 200},
+		{name: "in work", begin: give(wechatpay.NotificationInWork, nil), errors: []error{wechatpay.ErrNotificationInWork},
+			text: "wechatpay: Once: notification 42: another copy is in work", status: 503},
+		{name: "failed", begin: give(wechatpay.NotificationClaimed, nil), handle: failure, runs: 1, ends: []bool{false}, errors: []error{failure},
+			text: "merchant failed", status: 500},
+		{name: "begin fails", begin: give("", lost), errors: []error{lost}, text: "wechatpay: Once: claiming notification 42: connection lost", status: 500},
+		{name: "a state that is none", begin: give("DONE", nil), text: `gives "DONE", which is no NotificationState`, status: 500},
+		{name: "a store that gives nothing", begin: give("", nil), text: `gives "", which is no NotificationState`, status: 500},
+		{name: "not recorded", begin: give(wechatpay.NotificationClaimed, nil), endErr: lost, runs: 1, ends: []bool{true},
+			errors: []error{wechatpay.ErrNotificationNotRecorded, lost}, text: "wechatpay: Once: notification 42: handled, but not recorded: connection lost", status: 200},
+		{name: "failed, and not given up", begin: give(wechatpay.NotificationClaimed, nil), endErr: lost, handle: failure, runs: 1, ends: []bool{false},
+			errors: []error{failure, lost}, text: "merchant failed; besides, its claim stands until it expires: connection lost", status: 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var ends []bool
+			runs := 0
+			handle := wechatpay.Once(storeFunc{tt.begin, func(_ context.Context, handled bool) error {
+				ends = append(ends, handled)
+				return tt.endErr
+			}}, func(context.Context, *wechatpay.Notification) error {
+				runs++
+				return tt.handle
+			})
+			err := handle(context.Background(), &wechatpay.Notification{ID: "42"})
+			require.Equal(t, tt.runs, runs)
+			require.Equal(t, tt.ends, ends)
+			if tt.text == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tt.text)
+			}
+			for _, want := range tt.errors {
+				require.ErrorIs(t, err, want)
+			}
+
+			answer := httptest.NewRecorder()
+			testClient(t).NotificationHandler(handle).ServeHTTP(answer, notification(t))
+			require.Equal(t, tt.status, answer.Code)
+		})
+	}
+}
+
+func TestOnceNeedsAnID(t *testing.T) {
+	var refused *wechatpay.ArgumentError
+	err := wechatpay.Once(wechatpay.NewMemoryStore(), nil)(context.Background(), &wechatpay.Notification{})
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "ID", refused.Faults[0].Field)
+}
+
+// A panic gives the claim up, and goes on to whoever recovers it.
+func TestOnceAndPanics(t *testing.T) {
+	store := wechatpay.NewMemoryStore()
+	runs := 0
+	handle := wechatpay.Once(store, func(context.Context, *wechatpay.Notification) error {
+		if runs++; runs == 1 {
+			panic("merchant's bug")
+		}
+		return nil
+	})
+	require.PanicsWithValue(t, "merchant's bug", func() { _ = handle(context.Background(), &wechatpay.Notification{ID: "1"}) })
+	require.NoError(t, handle(context.Background(), &wechatpay.Notification{ID: "1"}))
+	require.NoError(t, handle(context.Background(), &wechatpay.Notification{ID: "1"}))
+	require.Equal(t, 2, runs)
+}
+
+// The claim is given up although the time of the work is over.
+func TestOnceEndsWhenTheContextHas(t *testing.T) {
+	type key struct{}
+	for _, failure := range []error{nil, context.DeadlineExceeded} {
+		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "value"))
+		told := 0
+		handle := wechatpay.Once(storeFunc{
+			func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationClaimed, nil },
+			func(ctx context.Context, handled bool) error {
+				told++
+				require.Equal(t, failure == nil, handled)
+				require.NoError(t, ctx.Err())
+				require.Equal(t, "value", ctx.Value(key{}))
+				deadline, ok := ctx.Deadline()
+				require.True(t, ok)
+				require.WithinDuration(t, time.Now().Add(2*time.Second), deadline, 2*time.Second)
+				return nil
+			},
+		}, func(context.Context, *wechatpay.Notification) error {
+			cancel()
+			return failure
+		})
+		require.Equal(t, failure, handle(ctx, &wechatpay.Notification{ID: "1"}))
+		require.Equal(t, 1, told)
+	}
+}
+
+// A merchant's code that fails is asked again; once it succeeded, no more. A copy
+// that comes while it runs is answered with 503 FAIL.
+func TestHandlerWithOnce(t *testing.T) {
+	runs := 0
+	var handler http.Handler
+	handler = testClient(t).NotificationHandler(wechatpay.Once(wechatpay.NewMemoryStore(), func(context.Context, *wechatpay.Notification) error {
+		copied := httptest.NewRecorder()
+		handler.ServeHTTP(copied, notification(t))
+		require.Equal(t, 503, copied.Code)
+		require.JSONEq(t, `{"code":"FAIL","message":"Service Unavailable"}`, copied.Body.String())
+		switch runs++; runs {
+		case 1:
+			return errors.New("failed")
+		case 2:
+			panic("failed")
+		}
+		return nil
+	}))
+	for _, want := range []int{500, 500, 200, 200} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, notification(t))
+		require.Equal(t, want, answer.Code)
+	}
+	require.Equal(t, 3, runs)
+}
