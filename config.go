@@ -67,8 +67,8 @@ type Config struct {
 	// A merchant that has platform certificates sets APIv3Key: they are
 	// downloaded when they are first needed, which is before the first call
 	// without a public key, and again when an unknown one is named, once a minute
-	// at most, and when the newest is about to expire. While a merchant switches
-	// from certificates to the public key, it sets both.
+	// at most (10 s after a failure), and when the newest is about to expire.
+	// While a merchant switches from certificates to the public key, it sets both.
 	PublicKeyID string
 	PublicKey   *rsa.PublicKey
 

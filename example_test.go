@@ -622,8 +622,7 @@ func ExampleComplaintsV2Service_DeleteNotificationURL() {
 	// Output: true
 }
 
-// Any other endpoint of the v3 API: here WeChat Pay's self-test, which sends
-// back what it got.
+// Any other endpoint of the v3 API, signed and verified.
 func ExampleClient_Do() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -632,16 +631,18 @@ func ExampleClient_Do() {
 		log.Fatal(err)
 	}
 
-	type echo struct {
-		EchoMessage string `json:"echo_message"`
+	var answer struct {
+		Data []struct {
+			SerialNo   string    `json:"serial_no"`
+			ExpireTime time.Time `json:"expire_time"`
+		} `json:"data"`
 	}
-	var answer echo
-	err = client.Do(context.Background(), http.MethodPost, "/v3/security/echo", &echo{"hello"}, &answer)
+	err = client.Do(context.Background(), http.MethodGet, "/v3/certificates", nil, &answer)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(answer.EchoMessage)
-	// Output: hello
+	fmt.Println(len(answer.Data), "platform certificate")
+	// Output: 1 platform certificate
 }
 
 // An http.Client that signs and verifies, for code that builds its own requests.
@@ -671,6 +672,286 @@ func ExampleClient_HTTPClient() {
 	}
 	fmt.Println(resp.StatusCode, string(body))
 	// Output: 200 {"mchid":"1900000001","url":"https://www.example.com/wechatpay/complaints"}
+}
+
+// A refund of an order that no complaint is about.
+func ExampleRefundsService_Create() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID:        "200201820200101080076610000",
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000404201909069117582536", OutTradeNo: "20190906154617947762231", Amount: 1000}},
+	})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Keep the number before it is sent: under one number WeChat Pay pays once.
+	refund, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{
+		TransactionID: "4200000404201909069117582536",
+		OutRefundNo:   "20190906154617947762231-r1",
+		Reason:        "商品已售完",
+		Amount:        wechatpay.CreateRefundAmount{Refund: 400, Total: 1000},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(refund.Status, refund.Amount.Refund)
+	// Output: PROCESSING 400
+}
+
+// Has the money arrived? Ask from a minute after creation on.
+func ExampleRefundsService_Get() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	created, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.SettleRefund(created.OutRefundNo, "SUCCESS"); err != nil {
+		log.Fatal(err)
+	}
+
+	refund, err := client.Refunds.Get(ctx, &wechatpay.GetRefundRequest{OutRefundNo: created.OutRefundNo})
+	if err != nil {
+		log.Fatal(err)
+	}
+	switch refund.Status {
+	case wechatpay.RefundStatusSuccess:
+		fmt.Println("arrived:", !refund.SuccessTime.IsZero())
+	case wechatpay.RefundStatusProcessing:
+		fmt.Println("on its way: ask again in a minute")
+	case wechatpay.RefundStatusAbnormal:
+		fmt.Println("the bank refused it: act in the merchant platform")
+	case wechatpay.RefundStatusClosed:
+		fmt.Println("failed for good: a new attempt needs a new number")
+	}
+	// Output: arrived: true
+}
+
+// Approve, and pay. The second call finds the refund of the first.
+func ExampleClient_RefundComplaint() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID:        "200201820200101080076610000",
+		ApplyRefundAmount:  1000,
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000404201909069117582536", OutTradeNo: "20190906154617947762231", Amount: 1500}},
+	})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+
+	if err := client.ComplaintsV2.UpdateRefundProgress(ctx, "200201820200101080076610000", wechatpay.ApproveRefund(0)); err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		refund, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil) // nil: what the complaint says
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(refund.OutRefundNo, refund.Amount.Refund, refund.Status)
+	}
+	fmt.Println(len(server.Refunds()), "refund")
+	// Output:
+	// crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1 1000 PROCESSING
+	// crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1 1000 PROCESSING
+	// 1 refund
+}
+
+// WeChat Pay refunded the overdue complaint by itself: nothing is sent that
+// moves money.
+func ExampleRefundRefusedError() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	if err := server.PlatformRefunds("200201820200101080076610000"); err != nil {
+		log.Fatal(err)
+	}
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	_, err = client.RefundComplaint(context.Background(), "200201820200101080076610000", nil)
+	var refused *wechatpay.RefundRefusedError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Reason)
+	}
+	fmt.Println(len(server.Refunds()), "refunds of the merchant")
+	// Output:
+	// FULLY_REFUNDED
+	// 0 refunds of the merchant
+}
+
+// Do the keys fit, in both directions, encryption included? It touches nothing.
+func ExampleClient_Echo() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	answer, err := client.Echo(context.Background(), &wechatpay.EchoRequest{EchoMessage: "hello", EncryptedEchoMessage: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.EchoMessage, answer.EncryptedEchoMessage)
+	// Output: hello secret
+}
+
+// Receive notifications. Each event is handled once, however often it comes.
+func ExampleClient_NotificationHandler() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", ComplaintDetail: "商品未收到"})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	handle := func(ctx context.Context, n *wechatpay.Notification) error {
+		if n.EventType != wechatpay.EventComplaintCreate {
+			return nil // not ours: it need not come again
+		}
+		complaint, err := client.ComplaintsV2.Get(ctx, n.ComplaintID)
+		if err != nil {
+			return err // it comes again
+		}
+		fmt.Println(n.ActionType, complaint.ComplaintDetail)
+		return nil
+	}
+	store := wechatpay.NewMemoryStore() // one process; several share a store of redisstore or sqlstore
+	shop := httptest.NewServer(client.NotificationHandler(wechatpay.Once(store, handle)))
+	defer shop.Close()
+
+	for range 2 {
+		resp, err := server.Notify(context.Background(), shop.URL, wechatpaytest.Notification{
+			ID: "EV-2018022511223320873", EventType: "COMPLAINT.CREATE", ActionType: "CREATE_COMPLAINT", ComplaintID: "200201820200101080076610000",
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(resp.Status)
+	}
+	// Output:
+	// CREATE_COMPLAINT 商品未收到
+	// 200 OK
+	// 200 OK
+}
+
+// Answer WeChat Pay yourself, such as in a framework.
+func ExampleClient_ParseNotification() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := client.ParseNotification(r)
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"code":"FAIL","message":"refused"}`)
+			return
+		}
+		fmt.Println(n.EventType, n.ActionType, n.ComplaintID)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer shop.Close()
+
+	for _, fault := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultForged} {
+		resp, err := server.Notify(context.Background(), shop.URL, wechatpaytest.Notification{
+			EventType: "COMPLAINT.STATE_CHANGE", ActionType: "USER_RESPONSE", ComplaintID: "200201820200101080076610000", Fault: fault,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(resp.Status)
+	}
+	// Output:
+	// COMPLAINT.STATE_CHANGE USER_RESPONSE 200201820200101080076610000
+	// 204 No Content
+	// 401 Unauthorized
+}
+
+// What became of a refund.
+func ExampleNotification_Refund() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+
+	shop := httptest.NewServer(client.NotificationHandler(func(ctx context.Context, n *wechatpay.Notification) error {
+		refund, err := n.Refund()
+		if err != nil {
+			return err
+		}
+		fmt.Println(n.EventType, refund.RefundStatus, refund.Amount.Refund)
+		return nil
+	}))
+	defer shop.Close()
+
+	created, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.SettleRefund(created.OutRefundNo, "SUCCESS"); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := server.Notify(ctx, shop.URL, wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: created.OutRefundNo}); err != nil {
+		log.Fatal(err)
+	}
+	// Output: REFUND.SUCCESS SUCCESS 100
+}
+
+// A merchant without a WeChat Pay public key. With the APIv3 key the Client
+// downloads the platform certificates when it first needs one.
+func ExampleNewClient_platformCertificates() {
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	merchant := server.Config()
+
+	client, err := wechatpay.NewClient(wechatpay.Config{
+		MchID:      merchant.MchID,
+		SerialNo:   merchant.SerialNo,
+		PrivateKey: merchant.PrivateKey,
+		APIv3Key:   merchant.APIv3Key,
+		BaseURL:    server.URL,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	for range 2 {
+		if _, err := client.ComplaintsV2.Get(ctx, "200201820200101080076610000"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, request := range server.Requests() {
+		fmt.Println(request.Method, request.Path)
+	}
+	// Output:
+	// GET /v3/certificates
+	// GET /v3/merchant-service/complaints-v2/200201820200101080076610000
+	// GET /v3/merchant-service/complaints-v2/200201820200101080076610000
 }
 
 // More connections than the default, through a proxy.

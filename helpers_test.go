@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -105,12 +106,12 @@ func signed(t testing.TB, body string) signature {
 	return signature{key: privateKey(t, "platform_key.pem"), serial: testPublicKeyID, at: testTime, body: []byte(body)}
 }
 
-// reply answers every request with one signed answer.
+// reply answers every request with one signed answer, made beforehand.
 func reply(t testing.TB, status int, body string) http.HandlerFunc {
-	s := signed(t, body)
+	header := http.Header{"Content-Type": {"application/json"}}
+	signed(t, body).set(t, header)
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.set(t, w.Header())
-		w.Header().Set("Content-Type", "application/json")
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}

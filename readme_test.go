@@ -1,6 +1,8 @@
 package wechatpay_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -18,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -33,20 +36,21 @@ var fragmentImports = map[string]string{
 	"wechatpay": "github.com/wechatpay-complaints/wechatpay",
 }
 
-// A goBlock is a ```go block of the README.
-type goBlock struct {
+// A codeBlock is a block of the README.
+type codeBlock struct {
 	line int // of its first line
 	code string
 }
 
-func goBlocks(readme string) []goBlock {
-	var blocks []goBlock
+// codeBlocks gives the blocks in one language.
+func codeBlocks(readme, language string) []codeBlock {
+	var blocks []codeBlock
 	inside := false
 	for i, line := range strings.SplitAfter(readme, "\n") {
 		switch {
-		case line == "```go\n":
+		case line == "```"+language+"\n":
 			inside = true
-			blocks = append(blocks, goBlock{line: i + 2})
+			blocks = append(blocks, codeBlock{line: i + 2})
 		case strings.HasPrefix(line, "```"):
 			inside = false
 		case inside:
@@ -56,10 +60,10 @@ func goBlocks(readme string) []goBlock {
 	return blocks
 }
 
-// file completes a block. One that begins with "package" is a file already.
+// file completes a block of Go. One that begins with "package" is a file already.
 // Any other is put into a function that has the names ctx, client and
 // complaintID, and returns an error.
-func (b goBlock) file() (string, error) {
+func (b codeBlock) file() (string, error) {
 	position := fmt.Sprintf("//line README.md:%d\n", b.line)
 	if strings.HasPrefix(b.code, "package ") {
 		return position + b.code, nil
@@ -87,7 +91,7 @@ func (b goBlock) file() (string, error) {
 
 // compile type-checks blocks in a module that uses this one as the README says
 // to, and gives what the compiler says.
-func compile(t *testing.T, blocks []goBlock) (output string, err error) {
+func compile(t *testing.T, blocks []codeBlock) (output string, err error) {
 	t.Helper()
 	root, err := os.Getwd()
 	require.NoError(t, err)
@@ -121,7 +125,7 @@ func compile(t *testing.T, blocks []goBlock) (output string, err error) {
 }
 
 func TestREADMECompiles(t *testing.T) {
-	blocks := goBlocks(readFile(t, "README.md"))
+	blocks := codeBlocks(readFile(t, "README.md"), "go")
 	require.NotEmpty(t, blocks)
 	output, err := compile(t, blocks)
 	require.NoError(t, err, output)
@@ -129,7 +133,7 @@ func TestREADMECompiles(t *testing.T) {
 
 // The test above can fail, and says where.
 func TestREADMEThatDoesNotCompile(t *testing.T) {
-	blocks := goBlocks("# title\n\n```go\nreq := wechatpay.ApproveRefund(0)\nreq.NoSuchField = 1\n```\n\n```sh\nls\n```\n\n```go\npackage main\n\nfunc main() { undefined() }\n```\n")
+	blocks := codeBlocks("# title\n\n```go\nreq := wechatpay.ApproveRefund(0)\nreq.NoSuchField = 1\n```\n\n```sh\nls\n```\n\n```go\npackage main\n\nfunc main() { undefined() }\n```\n", "go")
 	require.Len(t, blocks, 2)
 	output, err := compile(t, blocks)
 	require.Error(t, err)
@@ -137,7 +141,7 @@ func TestREADMEThatDoesNotCompile(t *testing.T) {
 	require.Contains(t, output, "NoSuchField")
 	require.Contains(t, output, "README.md:15")
 
-	output, err = compile(t, goBlocks("```go\nif {\n```\n"))
+	output, err = compile(t, codeBlocks("```go\nif {\n```\n", "go"))
 	require.Error(t, err)
 	require.Contains(t, output, "README.md:2")
 }
@@ -164,7 +168,51 @@ func TestREADMEListsEveryEndpoint(t *testing.T) {
 	for i := range service.NumMethod() {
 		methods = append(methods, service.Method(i).Name)
 	}
+	refunds := reflect.TypeFor[*wechatpay.RefundsService]()
+	for i := range refunds.NumMethod() {
+		methods = append(methods, "Refunds."+refunds.Method(i).Name)
+	}
+	methods = append(methods, "Echo")
+	sort.Strings(methods)
 	require.Equal(t, methods, firstCells(t, "Endpoints"))
+
+	// Of the Client's own methods some are no endpoint; all are named.
+	readme := readFile(t, "README.md")
+	client := reflect.TypeFor[*wechatpay.Client]()
+	for i := range client.NumMethod() {
+		name := client.Method(i).Name
+		if slices.Contains([]string{"Format", "GoString", "LogValue", "MarshalJSON", "String"}, name) {
+			continue // how it prints
+		}
+		require.True(t, regexp.MustCompile("`(client\\.)?"+name+"`").MatchString(readme), name)
+	}
+}
+
+// constants gives the values of the constants of a type of this package.
+func constants(t *testing.T, typeName string) []string {
+	t.Helper()
+	var values []string
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		for _, found := range regexp.MustCompile(`(?m)^\t\w+ +`+typeName+` += "([^"]+)"`).FindAllStringSubmatch(readFile(t, name), -1) {
+			values = append(values, found[1])
+		}
+	}
+	require.NotEmpty(t, values, typeName)
+	sort.Strings(values)
+	return values
+}
+
+func TestREADMEListsEveryCode(t *testing.T) {
+	require.Equal(t, constants(t, "RefundRefusedReason"), firstCells(t, "Refund, once"))
+	var codes []string
+	for _, cell := range firstCells(t, "What nil and each error mean") {
+		if regexp.MustCompile(`^[A-Z_]+$`).MatchString(cell) {
+			codes = append(codes, cell)
+		}
+	}
+	require.Equal(t, constants(t, "ErrorCode"), codes)
 }
 
 func TestREADMEListsEverySetting(t *testing.T) {
@@ -190,18 +238,116 @@ func TestREADMEListsEverySetting(t *testing.T) {
 // An endpoint's pages are those that its method's comment has.
 func TestREADMELinksThePagesOfTheComments(t *testing.T) {
 	page := regexp.MustCompile(`https://pay\.weixin\.qq\.com/doc/v3/(?:merchant|partner)/[0-9]+`)
-	method := regexp.MustCompile(`((?:// ?[^\n]*\n)+)func \(s \*ComplaintsV2Service\) ([A-Z][A-Za-z]*)\(`)
+	method := regexp.MustCompile(`((?:// ?[^\n]*\n)+)func \(\w \*(ComplaintsV2Service|RefundsService|Client)\) ([A-Z][A-Za-z]*)\(`)
 	comments := map[string][]string{} // by method
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	for _, name := range files {
 		for _, found := range method.FindAllStringSubmatch(readFile(t, name), -1) {
-			comments[found[2]] = page.FindAllString(found[1], -1)
+			name := found[3]
+			if found[2] == "RefundsService" {
+				name = "Refunds." + name
+			}
+			comments[name] = page.FindAllString(found[1], -1)
 		}
 	}
-	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z]+)`.* `/.*$").FindAllStringSubmatch(readFile(t, "README.md"), -1)
-	require.Len(t, rows, 13)
+	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z.]+)`.* `/.*$").FindAllStringSubmatch(readFile(t, "README.md"), -1)
+	require.Len(t, rows, 16)
 	for _, row := range rows {
 		require.Equal(t, comments[row[1]], page.FindAllString(row[0], -1), row[1])
+	}
+}
+
+// The blocks in other languages run, against a server like wechatpay-mock's.
+// That of Node needs a package: wechatpaytest/interop runs it.
+func TestREADMERunsInOtherLanguages(t *testing.T) {
+	readme := readFile(t, "README.md")
+	var shell []codeBlock
+	for _, block := range codeBlocks(readme, "sh") {
+		if strings.Contains(block.code, "openssl dgst") {
+			shell = append(shell, block)
+		}
+	}
+	tests := []struct {
+		blocks  []codeBlock
+		command []string
+		want    string
+		decided wechatpay.OperateType
+	}{
+		{shell, []string{"sh", "-ec"}, "HTTP/1.1 204 No Content", wechatpay.OperateTypeMerchantApproveRefund},
+		{codeBlocks(readme, "python"), []string{"python3", "-c"}, "PROCESSED\n", wechatpay.OperateTypeMerchantRefuseRefund},
+	}
+	for _, test := range tests {
+		t.Run(test.command[0], func(t *testing.T) {
+			require.Len(t, test.blocks, 1)
+			for _, tool := range []string{test.command[0], "openssl", "curl"} {
+				if _, err := exec.LookPath(tool); err != nil {
+					t.Skip(err)
+				}
+			}
+			server := wechatpaytest.NewServer()
+			defer server.Close()
+			server.AddComplaint(wechatpay.Complaint{ComplaintID: "4711"})
+			run := func() (string, error) {
+				command := exec.Command(test.command[0], append(test.command[1:], test.blocks[0].code)...)
+				command.Env = append(os.Environ(), mockEnv(t, server)...)
+				output, err := command.CombinedOutput()
+				return string(output), err
+			}
+			output, err := run()
+			require.NoError(t, err, output)
+			require.Contains(t, output, test.want)
+			records := server.History("4711")
+			require.Equal(t, test.decided, records[len(records)-1].OperateType)
+
+			// The test can fail: a second decision is refused.
+			output, err = run()
+			require.True(t, err != nil || !strings.Contains(output, test.want), output)
+		})
+	}
+}
+
+// The block in Python verifies.
+func TestREADMEPythonVerifies(t *testing.T) {
+	for _, tool := range []string{"python3", "openssl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultForged, wechatpaytest.FaultOld, wechatpaytest.FaultUnsigned} {
+		server := wechatpaytest.NewServer()
+		defer server.Close()
+		server.AddComplaint(wechatpay.Complaint{ComplaintID: "4711"})
+		server.Fault(wechatpaytest.Fault{Kind: kind, Probability: 1})
+		command := exec.Command("python3", "-c", codeBlocks(readFile(t, "README.md"), "python")[0].code)
+		command.Env = append(os.Environ(), mockEnv(t, server)...)
+		output, err := command.CombinedOutput()
+		require.Error(t, err, string(output))
+		require.NotContains(t, string(output), "PROCESSED")
+	}
+}
+
+// mockEnv is the environment that wechatpay-mock writes.
+func mockEnv(t *testing.T, server *wechatpaytest.Server) []string {
+	t.Helper()
+	cfg := server.Config()
+	privateKey, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
+	require.NoError(t, err)
+	publicKey, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	file := func(name, blockType string, der []byte) string {
+		name = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600))
+		return name
+	}
+	return []string{
+		"WECHATPAY_MCHID=" + cfg.MchID,
+		"WECHATPAY_SERIAL_NO=" + cfg.SerialNo,
+		"WECHATPAY_PRIVATE_KEY_FILE=" + file("apiclient_key.pem", "PRIVATE KEY", privateKey),
+		"WECHATPAY_PUBLIC_KEY_ID=" + cfg.PublicKeyID,
+		"WECHATPAY_PUBLIC_KEY_FILE=" + file("pub_key.pem", "PUBLIC KEY", publicKey),
+		"WECHATPAY_BASE_URL=" + server.URL,
+		"NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
 	}
 }
