@@ -100,8 +100,9 @@ type Config struct {
 	Retry RetryPolicy
 
 	// Logger gets one debug record for each attempt, and a warning when the
-	// Client repeats a request or looks what became of it; nil means silence.
-	// No record holds a header, a body, or a secret.
+	// Client repeats a request or looks what became of it; of notifications, a
+	// warning for each that is refused, and an error for what is the merchant's
+	// to mend. nil means silence. No record holds a header, a body, or a secret.
 	Logger *slog.Logger
 
 	// Time is the clock for signatures and their verification; nil means

@@ -36,5 +36,7 @@
 // holds the connections. Both transports are plain http.RoundTrippers, and work
 // in any http.Client. Nothing runs in the background, and nothing needs closing.
 //
-// Package wechatpaytest is a WeChat Pay for your own tests.
+// Package wechatpaytest is a WeChat Pay for your own tests. The modules redisstore
+// and sqlstore let several machines handle a notification once, and package
+// storetest tests a store of your own.
 package wechatpay

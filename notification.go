@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -194,10 +195,11 @@ func (w *notificationWire) decrypt(apiv3Key string) ([]byte, error) {
 // readResource takes what all complaint events have out of the resource. Of
 // other events nothing is known but that they carry an object.
 func (n *Notification) readResource() error {
-	if text := strings.TrimSpace(string(n.Resource)); !strings.HasPrefix(text, "{") || !json.Valid(n.Resource) {
+	aboutComplaint := strings.HasPrefix(string(n.EventType), "COMPLAINT.")
+	if !bytes.HasPrefix(bytes.TrimSpace(n.Resource), []byte("{")) || !aboutComplaint && !json.Valid(n.Resource) {
 		return &NotificationError{ID: n.ID, Problem: "the decrypted resource is not a JSON object"}
 	}
-	if !strings.HasPrefix(string(n.EventType), "COMPLAINT.") {
+	if !aboutComplaint {
 		return nil
 	}
 	var complaint struct {

@@ -126,7 +126,7 @@ type NotificationStore interface {
 type MemoryStore struct {
 	ClaimFor time.Duration    // how long a claim stands [30 s]
 	KeepFor  time.Duration    // how long it is remembered that a notification was handled [7 days: older pages repeat for a week, newer ones for 2 hours]
-	Max      int              // notifications that it remembers; beyond them, those handled longest ago are forgotten [100,000, about 30 MB]
+	Max      int              // notifications that it remembers; beyond them, those handled longest ago are forgotten [100,000, about 20 MB]
 	Time     func() time.Time // nil: time.Now
 
 	mu      sync.Mutex
