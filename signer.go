@@ -112,18 +112,12 @@ func checkPrivateKey(f *faults, key crypto.Signer) *rsa.PublicKey {
 			return nil
 		}
 	}
-	public, ok := key.Public().(*rsa.PublicKey)
-	switch {
-	case !ok:
-		f.add(field, "its public key is %T: WeChat Pay takes RSA alone", key.Public())
-	case public == nil || public.N == nil:
-		f.add(field, "its public key is empty")
-	case public.N.BitLen() < 2048:
-		f.add(field, "%d bits, and %s needs 2048", public.N.BitLen(), algorithm)
-	default:
-		return public
+	public, problem := usableKey(key.Public())
+	if problem != "" {
+		f.add(field, "its public key is %s", problem)
+		return nil
 	}
-	return nil
+	return public
 }
 
 // isNil reports whether v is nil or an interface that holds a nil pointer.

@@ -97,7 +97,7 @@ func TestNewSignerRefuses(t *testing.T) {
 		{"nil *rsa.PrivateKey", testMchID, testSerialNo, (*rsa.PrivateKey)(nil), "PrivateKey", "missing"},
 		{"empty *rsa.PrivateKey", testMchID, testSerialNo, &rsa.PrivateKey{}, "PrivateKey", "empty key"},
 		{"inconsistent key", testMchID, testSerialNo, &broken, "PrivateKey", "not a consistent RSA key"},
-		{"elliptic curve", testMchID, testSerialNo, ec, "PrivateKey", "takes RSA alone"},
+		{"elliptic curve", testMchID, testSerialNo, ec, "PrivateKey", "*ecdsa.PublicKey, and RSA is required"},
 		{"1024 bits", testMchID, testSerialNo, privateKey(t, "short_key.pem"), "PrivateKey", "1024 bits"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,67 @@
+//go:build ignore
+
+// Command api prints the public surface of packages, without comments and
+// bodies, so that a change of it shows as a difference of texts.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"log"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+func main() {
+	for _, dir := range os.Args[1:] {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		var lines []string
+		for _, name := range files {
+			if !strings.HasSuffix(name, "_test.go") {
+				lines = append(lines, surface(name)...)
+			}
+		}
+		sort.Strings(lines)
+		fmt.Printf("== %s\n%s\n", dir, strings.Join(lines, "\n"))
+	}
+}
+
+// surface gives the exported declarations of a file.
+func surface(name string) (lines []string) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if !ast.FileExports(file) {
+		return nil
+	}
+	show := func(node any) {
+		var b bytes.Buffer
+		if err := printer.Fprint(&b, fset, node); err != nil {
+			log.Fatal(err)
+		}
+		lines = append(lines, b.String())
+	}
+	for _, decl := range file.Decls {
+		switch decl := decl.(type) {
+		case *ast.FuncDecl:
+			decl.Body = nil
+			show(decl)
+		case *ast.GenDecl:
+			for _, spec := range decl.Specs {
+				show(&ast.GenDecl{Tok: decl.Tok, Specs: []ast.Spec{spec}})
+			}
+		}
+	}
+	return lines
+}
