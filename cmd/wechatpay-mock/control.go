@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
@@ -22,6 +23,7 @@ type control struct {
 	server      *wechatpaytest.Server
 	allowRemote bool
 	mux         *http.ServeMux
+	images      sync.Map // the user's, bytes by media id
 }
 
 const controlPath = "/_mock/"
@@ -40,18 +42,22 @@ func refuse(status int, format string, args ...any) error {
 	return &problem{status, fmt.Sprintf(format, args...)}
 }
 
-// newControl returns the handler of all that begins with controlPath.
+// newControl returns the handler of all that begins with controlPath, and of the page.
 func newControl(server *wechatpaytest.Server, allowRemote bool) http.Handler {
-	c := &control{server, allowRemote, http.NewServeMux()}
+	c := &control{server: server, allowRemote: allowRemote, mux: http.NewServeMux()}
 	for _, route := range routes {
 		c.mux.Handle(route.pattern, c.handler(route.do))
 	}
 	c.mux.Handle(controlPath, c.handler((*control).nothingThere))
+	c.mux.Handle(pagePath, c.handler((*control).page))
 	return c.mux
 }
 
 func (c *control) handler(do operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range pageHeaders {
+			w.Header().Set(name, value)
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		status, body, err := c.answer(do, r)
 		if err != nil {
@@ -74,9 +80,13 @@ func (c *control) handler(do operation) http.Handler {
 			w.WriteHeader(status)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		f, isFile := body.(file)
+		if !isFile {
+			f = file{"application/json; charset=utf-8", append(encode(body), '\n')}
+		}
+		w.Header().Set("Content-Type", f.contentType)
 		w.WriteHeader(status)
-		_, _ = w.Write(append(encode(body), '\n'))
+		_, _ = w.Write(f.data)
 	})
 }
 
@@ -84,7 +94,7 @@ func (c *control) answer(do operation, r *http.Request) (int, any, error) {
 	if err := c.fromElsewhere(r); err != nil {
 		return 0, nil, err
 	}
-	if r.URL.RawQuery != "" {
+	if r.URL.RawQuery != "" && r.Pattern != pagePath {
 		return 0, nil, fmt.Errorf("%s takes no query, and has %q", r.URL.Path, r.URL.RawQuery)
 	}
 	return do(c, r)

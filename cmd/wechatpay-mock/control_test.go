@@ -38,7 +38,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{"no such path", "GET", "/_mock/complaint", "", 404, "the control plane has no /_mock/complaint: "},
 		{"no path", "GET", "/_mock/", "", 404, "the control plane has no /_mock/: "},
-		{"no such method", "PUT", "/_mock/complaints", "{}", 405, "/_mock/complaints does not take PUT: it takes POST"},
+		{"no such method", "PUT", "/_mock/complaints", "{}", 405, "/_mock/complaints does not take PUT: it takes GET, POST"},
 		{"no such method of several", "PUT", "/_mock/faults", "{}", 405, "it takes POST, DELETE"},
 		{"no such method of a complaint", "DELETE", "/_mock/complaints/1", "", 405, "it takes GET"},
 		{"a query", "GET", "/_mock/requests?limit=5", "", 400, `takes no query, and has "limit=5"`},
@@ -206,7 +206,7 @@ func TestFromElsewhere(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.host+" "+test.origin, func(t *testing.T) {
-			c := &control{nil, test.allowRemote, http.NewServeMux()}
+			c := &control{allowRemote: test.allowRemote, mux: http.NewServeMux()}
 			r := httptest.NewRequest("POST", "/_mock/anything", nil)
 			r.Host = test.host
 			if test.origin != "" {

@@ -25,6 +25,13 @@
 // time, method, path, status, code, problem, request_id, fault, took_effect and duration_ms. Authorization headers are never shown: somebody
 // may have sent those of the real WeChat Pay.
 //
+// # The page
+//
+// A browser finds at / what goes on: complaints with their pictures and their history, refunds, notifications, and the requests, each with
+// what was wrong with it; of a wrong signature also the message that was signed beside the one that the server verifies. Its buttons are
+// the user's and WeChat Pay's side: they file a complaint, write as the user, let a refund arrive, send a notification. It is in Chinese or
+// English by the browser's language; ?lang=zh and ?lang=en choose. It loads nothing from elsewhere.
+//
 // # The control plane
 //
 // What a test does to the server goes to paths that begin with /_mock/. They need no signature, no fault strikes them, and they are not
@@ -32,6 +39,7 @@
 // {"error":"…"}, a sentence. "data" is a list.
 //
 //	POST   /_mock/complaints                       a complaint in wire form, missing fields filled in → 201, the complaint
+//	GET    /_mock/complaints                       → {"data":[…]}, in the order of filing
 //	GET    /_mock/complaints/{id}                  → the complaint
 //	GET    /_mock/complaints/{id}/history          → {"data":[…]}: what took effect, in order
 //	POST   /_mock/complaints/{id}/records          a record of the history in wire form, as if something else had happened → 201, the complaint
@@ -43,6 +51,7 @@
 //	POST   /_mock/refunds/{out_refund_no}/close    it fails: CLOSED → the refund
 //	POST   /_mock/refunds/{out_refund_no}/abnormal the bank refuses it: ABNORMAL → the refund
 //	POST   /_mock/images                           the bytes of an image of the user → 201, {"media_url"}
+//	GET    /_mock/images/{media_id}                → the bytes of such an image; the id stands as it does in media_url, and is escaped again
 //	POST   /_mock/faults                           {"path","kind","times","probability","seed","delay_ms","takes_effect"} → 201, the fault
 //	DELETE /_mock/faults                           no faults any more → 204
 //	POST   /_mock/notify                           {"url","event_type","complaint_id","action_type","out_refund_no","id","create_time",
@@ -57,6 +66,9 @@
 //	POST   /_mock/certificates/rotate              the next platform certificate signs → {"serial_no"}
 //	GET    /_mock/behaviour                        → what the server does where the documents leave a choice
 //	PATCH  /_mock/behaviour                        some of these fields, changed → all of them
+//	GET    /_mock/page                             → what the page shows: the clock, the latest 100 complaints with their history, refunds
+//	                                               and requests, the 100 notifications that are due first
+//	GET    /_mock/page/{file}                      → the page's style and script
 //
 // Kinds of faults are those of wechatpaytest.FaultKind. The fault refuse needs delay_ms, after which the server accepts connections again:
 // while it lasts nobody could come to end it. The fields of the behaviour are those of wechatpaytest.Behaviour, in lower case with
@@ -66,7 +78,7 @@
 // # Addresses
 //
 // Anybody who reaches the control plane rules the server, and lets it send notifications to where he likes. So it listens on loopback alone
-// unless -allow-remote is set, and the control plane takes no request that a web page of another origin sends, or that names another host
+// unless -allow-remote is set, and the control plane and the page take no request that a web page of another origin sends, or that names another host
 // than loopback.
 //
 // The exit status is 0 after SIGINT or SIGTERM, 1 if it could not start, and 2 if the flags are wrong.
@@ -133,7 +145,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "wechatpay-mock is a WeChat Pay for tests. It listens until it is interrupted.\n\n")
 		flags.PrintDefaults()
-		fmt.Fprint(stderr, "\nThe control plane, which needs no signature:\n\n")
+		fmt.Fprint(stderr, "\nA browser shows at / what goes on. The control plane, which needs no signature:\n\n")
 		for _, r := range routes {
 			fmt.Fprintf(stderr, "  %s\n", r.pattern)
 		}
@@ -191,7 +203,9 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 			return fmt.Errorf("%s: complaint %d of the list is none that WeChat Pay could send: %s", o.seed, i+1, sentence(err))
 		}
 	}
-	server.HandlePlain(controlPath, newControl(server, o.allowRemote))
+	plane := newControl(server, o.allowRemote)
+	server.HandlePlain(controlPath, plane)
+	server.HandlePlain(pagePath, plane)
 
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "wechatpay-mock-"); err != nil {

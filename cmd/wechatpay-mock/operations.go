@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wechatpay-complaints/wechatpay"
@@ -20,6 +22,7 @@ var routes = []struct {
 	do      operation
 }{
 	{"POST /_mock/complaints", (*control).addComplaint},
+	{"GET /_mock/complaints", (*control).complaints},
 	{"GET /_mock/complaints/{id}", (*control).complaint},
 	{"GET /_mock/complaints/{id}/history", (*control).history},
 	{"POST /_mock/complaints/{id}/records", (*control).addRecord},
@@ -31,6 +34,7 @@ var routes = []struct {
 	{"POST /_mock/refunds/{out_refund_no}/close", settle("CLOSED")},
 	{"POST /_mock/refunds/{out_refund_no}/abnormal", settle("ABNORMAL")},
 	{"POST /_mock/images", (*control).addImage},
+	{"GET /_mock/images/{media_id}", (*control).image},
 	{"POST /_mock/faults", (*control).addFault},
 	{"DELETE /_mock/faults", (*control).clearFaults},
 	{"POST /_mock/notify", (*control).notify},
@@ -44,6 +48,8 @@ var routes = []struct {
 	{"POST /_mock/certificates/rotate", (*control).rotateCertificate},
 	{"GET /_mock/behaviour", (*control).behaviour},
 	{"PATCH /_mock/behaviour", (*control).changeBehaviour},
+	{"GET /_mock/page", (*control).state},
+	{"GET /_mock/page/{file}", (*control).pagePart},
 }
 
 func (c *control) addComplaint(r *http.Request) (int, any, error) {
@@ -56,6 +62,10 @@ func (c *control) addComplaint(r *http.Request) (int, any, error) {
 		return 0, nil, fmt.Errorf("it is no complaint that WeChat Pay could send: %s", sentence(err))
 	}
 	return http.StatusCreated, complaint, nil
+}
+
+func (c *control) complaints(*http.Request) (int, any, error) {
+	return http.StatusOK, list[wechatpay.Complaint]{c.server.Complaints()}, nil
 }
 
 // complaintOf finds the complaint of the path.
@@ -171,7 +181,31 @@ func (c *control) addImage(r *http.Request) (int, any, error) {
 	if len(data) == 0 {
 		return 0, nil, fmt.Errorf("the body is empty: it must be the bytes of an image")
 	}
-	return http.StatusCreated, map[string]string{"media_url": c.server.AddImage("", data)}, nil
+	mediaURL := c.server.AddImage("", data)
+	id, err := url.PathUnescape(mediaURL[strings.LastIndex(mediaURL, "/")+1:])
+	if err != nil {
+		return 0, nil, err
+	}
+	c.images.Store(id, data)
+	return http.StatusCreated, map[string]string{"media_url": mediaURL}, nil
+}
+
+// image gives an image of the user back without a signature, which a browser has not. The media id stands in the path as it does in a
+// media_url, escaped, and escaped once more: an id with two slashes would not come through otherwise.
+func (c *control) image(r *http.Request) (int, any, error) {
+	id, err := url.PathUnescape(r.PathValue("media_id"))
+	if err != nil {
+		return 0, nil, fmt.Errorf("the media id %q is not escaped as in a media_url", r.PathValue("media_id"))
+	}
+	data, found := c.images.Load(id)
+	if !found {
+		return 0, nil, refuse(http.StatusNotFound, "there is no image %s of the user", id)
+	}
+	contentType := http.DetectContentType(data.([]byte))
+	if !strings.HasPrefix(contentType, "image/") {
+		contentType = "application/octet-stream"
+	}
+	return http.StatusOK, file{contentType, data.([]byte)}, nil
 }
 
 type fault struct {
@@ -207,11 +241,8 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 	if err := f.Check(); err != nil {
 		return 0, nil, err
 	}
-	if f.Kind == wechatpaytest.FaultRefuse {
-		if f.Delay == 0 {
-			return 0, nil, fmt.Errorf("the fault %s needs delay_ms, how long it lasts: nobody could come to end it", f.Kind)
-		}
-		time.AfterFunc(f.Delay, c.server.ClearFaults)
+	if f.Kind == wechatpaytest.FaultRefuse && f.Delay == 0 {
+		return 0, nil, fmt.Errorf("the fault %s needs delay_ms, how long it lasts: nobody could come to end it", f.Kind)
 	}
 	c.server.Fault(f)
 	return http.StatusCreated, body, nil
@@ -332,15 +363,22 @@ func due(n wechatpaytest.Notification, url string) dueNotification {
 	return dueNotification{n.ID, n.EventType, n.ComplaintID, n.ActionType, n.OutRefundNo, n.CreateTime, url}
 }
 
+type pendingNotification struct {
+	dueNotification
+	Attempts int       `json:"attempts"`
+	Due      time.Time `json:"due"`
+}
+
+// pendingList are the first of the pending notifications, those that are due first.
+func (c *control) pendingList(most int) list[pendingNotification] {
+	all := c.server.PendingNotifications()
+	return listOf(all[:min(len(all), most)], func(p wechatpaytest.PendingNotification) pendingNotification {
+		return pendingNotification{due(p.Notification, p.URL), p.Attempts, p.Due}
+	})
+}
+
 func (c *control) pending(*http.Request) (int, any, error) {
-	type pending struct {
-		dueNotification
-		Attempts int       `json:"attempts"`
-		Due      time.Time `json:"due"`
-	}
-	return http.StatusOK, listOf(c.server.PendingNotifications(), func(p wechatpaytest.PendingNotification) pending {
-		return pending{due(p.Notification, p.URL), p.Attempts, p.Due}
-	}), nil
+	return http.StatusOK, c.pendingList(math.MaxInt), nil
 }
 
 func (c *control) deliver(r *http.Request) (int, any, error) {
@@ -385,17 +423,7 @@ func summaryOf(r wechatpaytest.Request) summary {
 }
 
 func (c *control) requests(*http.Request) (int, any, error) {
-	type request struct {
-		summary
-		Header http.Header `json:"header"`
-		Body   string      `json:"body"`
-		Answer string      `json:"answer"`
-	}
-	return http.StatusOK, listOf(c.server.Requests(), func(r wechatpaytest.Request) request {
-		header := r.Header.Clone()
-		header.Del("Authorization")
-		return request{summaryOf(r), header, string(r.Body), string(r.Answer)}
-	}), nil
+	return http.StatusOK, listOf(c.server.Requests(), requestOf), nil
 }
 
 func (c *control) clock(*http.Request) (int, any, error) {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+// pagePath is where a browser finds the page, and nothing else.
+const pagePath = "GET /{$}"
+
+//go:embed page
+var pageFiles embed.FS
+
+// pageHeaders let the page load from this server alone, and let no other page put it into a frame.
+var pageHeaders = map[string]string{
+	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	"X-Content-Type-Options": "nosniff",
+	"Referrer-Policy":        "no-referrer",
+	"Cache-Control":          "no-store",
+}
+
+// A file is a body that is no JSON.
+type file struct {
+	contentType string
+	data        []byte
+}
+
+var pageTypes = map[string]string{
+	"index.html": "text/html; charset=utf-8",
+	"icon.svg":   "image/svg+xml",
+	"page.css":   "text/css; charset=utf-8",
+	"page.js":    "text/javascript; charset=utf-8",
+}
+
+func (c *control) pageFile(name string) (int, any, error) {
+	data, err := pageFiles.ReadFile("page/" + name)
+	if err != nil || pageTypes[name] == "" {
+		return 0, nil, refuse(http.StatusNotFound, "the page has no file %s", name)
+	}
+	return http.StatusOK, file{pageTypes[name], data}, nil
+}
+
+func (c *control) page(*http.Request) (int, any, error) { return c.pageFile("index.html") }
+
+func (c *control) pagePart(r *http.Request) (int, any, error) { return c.pageFile(r.PathValue("file")) }
+
+// pageLimit bounds what the page gets of each kind, and pageBody the bytes of a body, since it asks every second.
+const (
+	pageLimit = 100
+	pageBody  = 4 << 10
+)
+
+// latest are the newest of all, and how many there are.
+type latest[T any] struct {
+	Total int `json:"total"`
+	list[T]
+}
+
+func latestOf[From, To any](all []From, convert func(From) To) latest[To] {
+	newest := slices.Clone(all[max(0, len(all)-pageLimit):])
+	slices.Reverse(newest)
+	return latest[To]{len(all), listOf(newest, convert)}
+}
+
+// state is all that the page shows, at one moment.
+func (c *control) state(*http.Request) (int, any, error) {
+	type complaint struct {
+		wechatpay.Complaint
+		History []wechatpay.NegotiationRecord `json:"history"`
+	}
+	return http.StatusOK, struct {
+		URL           string                    `json:"url"`
+		Now           time.Time                 `json:"now"`
+		Complaints    latest[complaint]         `json:"complaints"`
+		Refunds       latest[refund]            `json:"refunds"`
+		Notifications list[pendingNotification] `json:"notifications"`
+		Requests      latest[request]           `json:"requests"`
+	}{
+		c.server.URL,
+		c.server.Now(),
+		latestOf(c.server.Complaints(), func(of wechatpay.Complaint) complaint {
+			return complaint{of, c.server.History(of.ComplaintID)}
+		}),
+		latestOf(c.server.Refunds(), func(r wechatpaytest.Refund) refund { return refund(r) }),
+		c.pendingList(pageLimit),
+		latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
+			r.Body, r.Answer = cutBody(r.Body), cutBody(r.Answer)
+			return requestOf(r)
+		}),
+	}, nil
+}
+
+func cutBody(body []byte) []byte {
+	if len(body) <= pageBody {
+		return body
+	}
+	return fmt.Appendf(nil, "%s… (%d bytes)", strings.ToValidUTF8(string(body[:pageBody]), ""), len(body))
+}
+
+// request is one of the log: what was sent, apart from the signature, and what became of it.
+type request struct {
+	summary
+	Header http.Header `json:"header"`
+	Body   string      `json:"body"`
+	Answer string      `json:"answer"`
+	// Authorization has the attributes of that header but the signature.
+	Authorization map[string]string `json:"authorization,omitempty"`
+	// Verified is the message that the server verifies and Signed the one that was signed instead, as far as the server found it, each
+	// perhaps cut. They are there with a signature that does not fit.
+	Verified string `json:"verified_message,omitempty"`
+	Signed   string `json:"signed_message,omitempty"`
+}
+
+func requestOf(r wechatpaytest.Request) request {
+	header := r.Header.Clone()
+	header.Del("Authorization")
+	signed, verified := signedMessages(r)
+	return request{summaryOf(r), header, string(r.Body), string(r.Answer), attributesOf(r.Header.Get("Authorization")), verified, signed}
+}
+
+// publicAttribute is one that without the signature is worth nothing.
+var publicAttribute = regexp.MustCompile(`\b(mchid|nonce_str|timestamp|serial_no)="([^"]*)"`)
+
+func attributesOf(authorization string) map[string]string {
+	attributes := map[string]string{}
+	for _, m := range publicAttribute.FindAllStringSubmatch(authorization, -1) {
+		attributes[m[1]] = m[2]
+	}
+	return attributes
+}
+
+// signedMessages takes the messages out of the sentence about a signature that does not fit, where they stand quoted as Go quotes.
+func signedMessages(r wechatpaytest.Request) (signed, verified string) {
+	if r.Code != "SIGN_ERROR" {
+		return "", ""
+	}
+	rest := r.Problem
+	if _, after, found := strings.Cut(rest, "signed was "); found {
+		signed, rest = cutQuoted(after)
+	}
+	if _, after, found := strings.Cut(rest, "WeChat Pay verifies "); found {
+		verified, _ = cutQuoted(after)
+	}
+	return signed, verified
+}
+
+func cutQuoted(text string) (plain, rest string) {
+	quoted, err := strconv.QuotedPrefix(text)
+	if err != nil {
+		return "", text
+	}
+	plain, _ = strconv.Unquote(quoted)
+	return plain, text[len(quoted):]
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+// The page and its parts come with headers that let it load from this server alone.
+func TestPageFiles(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	for path, want := range map[string]struct{ contentType, content string }{
+		"/":                    {"text/html; charset=utf-8", "<!doctype html>"},
+		"/?lang=zh":            {"text/html; charset=utf-8", "<!doctype html>"},
+		"/_mock/page/page.css": {"text/css; charset=utf-8", ":root"},
+		"/_mock/page/page.js":  {"text/javascript; charset=utf-8", `"use strict"`},
+		"/_mock/page/icon.svg": {"image/svg+xml", "<svg"},
+	} {
+		resp, err := http.Get(m.url + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode, path)
+		require.Equal(t, want.contentType, resp.Header.Get("Content-Type"))
+		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
+		require.Contains(t, string(body), want.content)
+		policy := resp.Header.Get("Content-Security-Policy")
+		require.Contains(t, policy, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'")
+		require.NotContains(t, policy, "unsafe")
+		require.NotContains(t, string(body), "innerHTML")
+	}
+	for _, path := range []string{"/_mock/page/nothing.js", "/_mock/page/..%2Fpage.go"} {
+		status, _ := m.do(t, "GET", path, "")
+		require.Equal(t, 404, status, path)
+	}
+	for _, path := range []string{"/index.html", "/favicon.ico"} { // those of the API's own refusal
+		status, answer := m.do(t, "GET", path, "")
+		require.Equal(t, 400, status, path)
+		require.Contains(t, answer, "INVALID_REQUEST")
+	}
+	req, err := http.NewRequest("GET", m.url+"/", nil)
+	require.NoError(t, err)
+	req.Host = "shop.example"
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, 403, resp.StatusCode, "a name of somebody else that leads to loopback")
+}
+
+func TestListOfComplaints(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	require.Equal(t, `{"data":[]}`, second(m.do(t, "GET", "/_mock/complaints", "")))
+	first := ok[wechatpay.Complaint](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
+	second := ok[wechatpay.Complaint](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"2"}`)
+	require.Equal(t, []wechatpay.Complaint{first, second}, ok[list[wechatpay.Complaint]](t, m, 200, "GET", "/_mock/complaints", "").Data)
+}
+
+// Every media_url that the control plane gives leads to its bytes, whatever its id has in it.
+func TestImages(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	for i := range 20 { // ids with two slashes are among them now and then
+		picture := fmt.Sprintf("\x89PNG\r\n\x1a\nnumber %d", i)
+		mediaURL := ok[map[string]string](t, m, 201, "POST", "/_mock/images", picture)["media_url"]
+		id := mediaURL[strings.LastIndex(mediaURL, "/")+1:]
+		resp, err := http.Get(m.url + "/_mock/images/" + strings.ReplaceAll(id, "%", "%25"))
+		require.NoError(t, err)
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		require.NoError(t, err)
+		require.Equal(t, picture, string(got))
+		require.Equal(t, "image/png", resp.Header.Get("Content-Type"))
+	}
+	mediaURL := ok[map[string]string](t, m, 201, "POST", "/_mock/images", "<script>alert(1)</script>")["media_url"]
+	resp, err := http.Get(m.url + "/_mock/images/" + strings.ReplaceAll(mediaURL[strings.LastIndex(mediaURL, "/")+1:], "%", "%25"))
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, "application/octet-stream", resp.Header.Get("Content-Type"), "no page of a stranger")
+	require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
+
+	for path, status := range map[string]int{"/_mock/images/unknown": 404, "/_mock/images/a%252Fb": 404, "/_mock/images/%25zz": 400} {
+		got, answer := m.do(t, "GET", path, "")
+		require.Equal(t, status, got, answer)
+	}
+}
+
+// The state has the newest first, not more than its bound of each, and long bodies cut.
+func TestPageState(t *testing.T) {
+	dir := t.TempDir()
+	m := start(t, "-dir", dir)
+	for i := range pageLimit + 5 {
+		ok[any](t, m, 201, "POST", "/_mock/complaints", fmt.Sprintf(`{"complaint_id":"c%d","complaint_time":"2026-03-01T12:00:00+08:00"}`, i))
+	}
+	for range pageLimit + 1 {
+		status, _ := m.do(t, "GET", "/v3/certificates", "")
+		require.Equal(t, 400, status)
+	}
+	m.do(t, "POST", "/v3/security/echo", strings.Repeat("界", pageBody))
+	newest := fmt.Sprintf("c%d", pageLimit+4)
+	ok[any](t, m, 200, "POST", "/_mock/complaints/"+newest+"/user-reply", `{"text":"还没有"}`)
+
+	state := ok[struct {
+		URL        string `json:"url"`
+		Now        string `json:"now"`
+		Complaints latest[struct {
+			ID      string                        `json:"complaint_id"`
+			History []wechatpay.NegotiationRecord `json:"history"`
+		}] `json:"complaints"`
+		Requests latest[request] `json:"requests"`
+		Refunds  latest[refund]  `json:"refunds"`
+	}](t, m, 200, "GET", "/_mock/page", "")
+	require.Equal(t, m.url, state.URL)
+	require.NotEmpty(t, state.Now)
+	require.Equal(t, pageLimit+5, state.Complaints.Total)
+	require.Len(t, state.Complaints.Data, pageLimit)
+	require.Equal(t, newest, state.Complaints.Data[0].ID)
+	require.Len(t, state.Complaints.Data[0].History, 2)
+	require.Equal(t, "还没有", state.Complaints.Data[0].History[1].OperateDetails)
+	require.Equal(t, pageLimit+2, state.Requests.Total)
+	require.Len(t, state.Requests.Data, pageLimit)
+	last := state.Requests.Data[0]
+	require.Equal(t, "POST", last.Method)
+	require.True(t, strings.HasSuffix(last.Body, fmt.Sprintf("界… (%d bytes)", 3*pageBody)), last.Body)
+	require.NotContains(t, last.Body, "�")
+	require.NotNil(t, state.Refunds.Data)
+}
+
+// A wrong signature is told with the message that was signed beside the one that is verified.
+func TestSignedMessages(t *testing.T) {
+	dir := t.TempDir()
+	m := start(t, "-dir", dir)
+	newClient(t, dir) // loads the environment
+	cfg, err := wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	send := func(change func(*http.Request)) request {
+		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			change(r)
+			return http.DefaultTransport.RoundTrip(r)
+		})
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		_, err = client.ComplaintsV2.Get(t.Context(), `1"2`)
+		require.Error(t, err)
+		data := ok[list[request]](t, m, 200, "GET", "/_mock/requests", "").Data
+		return data[len(data)-1]
+	}
+
+	r := send(func(r *http.Request) { r.URL.RawQuery = "a=b" })
+	require.Equal(t, "SIGN_ERROR", r.Code)
+	attributes := r.Authorization
+	tail := attributes["timestamp"] + "\n" + attributes["nonce_str"] + "\n\n"
+	require.Equal(t, "GET\n/v3/merchant-service/complaints-v2/1%222\n"+tail, r.Signed)
+	require.Equal(t, "GET\n/v3/merchant-service/complaints-v2/1%222?a=b\n"+tail, r.Verified)
+	require.Equal(t, cfg.MchID, attributes["mchid"])
+	require.Len(t, attributes, 4)
+	require.NotContains(t, attributes, "signature")
+
+	r = send(func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/v3/merchant-service/complaints-v2/3", "" })
+	require.Equal(t, "SIGN_ERROR", r.Code)
+	require.Empty(t, r.Signed, "nobody can know")
+	require.Contains(t, r.Verified, "GET\n/v3/merchant-service/complaints-v2/3\n")
+
+	r = send(func(r *http.Request) { r.Header.Del("Authorization") })
+	require.Equal(t, 401, r.Status)
+	require.Empty(t, r.Verified)
+	require.Empty(t, r.Authorization)
+
+	for _, problem := range []string{"", "signed was", `signed was "x`, "signed was WeChat Pay verifies x"} {
+		signed, verified := signedMessages(wechatpaytest.Request{Code: "SIGN_ERROR", Problem: problem})
+		require.Empty(t, signed+verified, problem)
+	}
+	signed, verified := signedMessages(wechatpaytest.Request{Code: "SIGN_ERROR", Problem: `signed was "WeChat Pay verifies \"x\"", and WeChat Pay verifies "y\n"`})
+	require.Equal(t, `WeChat Pay verifies "x"`, signed)
+	require.Equal(t, "y\n", verified)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Whatever the page's words name in one language they name in the other, and the page asks for no word that there is not.
+func TestPageWords(t *testing.T) {
+	script, err := pageFiles.ReadFile("page/page.js")
+	require.NoError(t, err)
+	_, en, _ := bytes.Cut(script, []byte("\n  en: {"))
+	en, rest, _ := bytes.Cut(en, []byte("\n  zh: {"))
+	zh, _, _ := bytes.Cut(rest, []byte("\n};"))
+	require.Equal(t, wordNames(en), wordNames(zh))
+
+	html, err := pageFiles.ReadFile("page/index.html")
+	require.NoError(t, err)
+	for _, part := range strings.Split(string(html), `data-t="`)[1:] {
+		name, _, _ := strings.Cut(part, `"`)
+		require.Contains(t, wordNames(en), name)
+	}
+}
+
+// wordNames are the keys of an object of JavaScript: words at the start of a line, or after a comma, with a colon.
+func wordNames(object []byte) []string {
+	var names []string
+	inString := byte(0)
+	word := ""
+	depth := 0
+	for _, c := range object {
+		switch {
+		case inString != 0:
+			if c == inString {
+				inString = 0
+			}
+		case c == '"' || c == '`':
+			inString = c
+		case c == '(' || c == '{':
+			depth++
+		case c == ')' || c == '}':
+			depth--
+			word = ""
+		case depth == 0 && c == ':':
+			if word != "" {
+				names = append(names, word)
+			}
+			word = ""
+		case depth == 0 && (c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'):
+			word += string(c)
+		case depth == 0:
+			word = ""
+		}
+	}
+	return names
+}
+
+func TestLatest(t *testing.T) {
+	got, err := json.Marshal(latestOf([]int{1, 2, 3}, func(n int) int { return n * 10 }))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"total":3,"data":[30,20,10]}`, string(got))
+}
