@@ -146,6 +146,139 @@ func TestREADMEThatDoesNotCompile(t *testing.T) {
 	require.Contains(t, output, "README.md:2")
 }
 
+// fences are the blocks of a README in any language, each with its opening line.
+var fences = regexp.MustCompile("(?ms)^```.*?^```$")
+
+// mermaidWords are what a translation changes of a diagram.
+var mermaidWords = regexp.MustCompile(`"[^"]*"`)
+
+// A readmeSection is what both READMEs have to say alike.
+type readmeSection struct {
+	links, code, figures []string // sorted; code and figures each once
+	tables               [][]readmeRow
+}
+
+type readmeRow struct {
+	columns       int
+	code, figures []string // sorted: languages order words differently
+}
+
+// readmeSections gives the sections under the headings of the first and second
+// rank, without the blocks of code.
+func readmeSections(readme string) []readmeSection {
+	var (
+		link   = regexp.MustCompile(`\]\(([^)#]+)\)`) // one inside the page is a heading's, in its language
+		anchor = regexp.MustCompile(`\]\(#[^)]*\)`)
+		span   = regexp.MustCompile("`[^`\n]+`")
+		figure = regexp.MustCompile(`[0-9]+(?:[.,-][0-9]+)*`)
+		table  = regexp.MustCompile(`(?m)(?:^\|.*\n)+`)
+		cell   = regexp.MustCompile("`[^`\n]*`|\\|")
+	)
+	sorted := func(found []string) []string {
+		sort.Strings(found)
+		return found
+	}
+	var sections []readmeSection
+	for _, text := range strings.Split(fences.ReplaceAllString(readme, ""), "\n## ") {
+		var s readmeSection
+		for _, found := range link.FindAllStringSubmatch(text, -1) {
+			if !strings.HasPrefix(found[1], "README") {
+				s.links = append(s.links, found[1])
+			}
+		}
+		sort.Strings(s.links)
+		text = link.ReplaceAllString(anchor.ReplaceAllString(text, "]"), "]")
+		for _, rows := range table.FindAllString(text, -1) {
+			var t []readmeRow
+			for row := range strings.Lines(rows) {
+				r := readmeRow{code: sorted(span.FindAllString(row, -1)), figures: sorted(figure.FindAllString(span.ReplaceAllString(row, ""), -1))}
+				for _, found := range cell.FindAllString(row, -1) {
+					if found == "|" {
+						r.columns++
+					}
+				}
+				t = append(t, r)
+			}
+			s.tables = append(s.tables, t)
+		}
+		s.code = slices.Compact(sorted(span.FindAllString(text, -1)))
+		s.figures = slices.Compact(sorted(figure.FindAllString(span.ReplaceAllString(text, ""), -1)))
+		sections = append(sections, s)
+	}
+	return sections
+}
+
+func TestREADMEsAgree(t *testing.T) {
+	english, chinese := readFile(t, "README.md"), readFile(t, "README.zh-CN.md")
+	for name, text := range map[string]string{"README.zh-CN.md": english, "README.md": chinese} {
+		top, _, _ := strings.Cut(strings.TrimPrefix(text, "# wechatpay\n\n"), "\n")
+		require.Contains(t, top, "]("+name+")")
+	}
+
+	blocks := func(readme string) []string {
+		found := fences.FindAllString(readme, -1)
+		for i, block := range found {
+			if strings.HasPrefix(block, "```mermaid\n") {
+				found[i] = mermaidWords.ReplaceAllString(block, `""`)
+			}
+		}
+		return found
+	}
+	require.Equal(t, blocks(english), blocks(chinese))
+
+	want, got := readmeSections(english), readmeSections(chinese)
+	require.Len(t, got, len(want))
+	for i := range want {
+		title, _, _ := strings.Cut(strings.Split(fences.ReplaceAllString(english, ""), "\n## ")[i], "\n")
+		require.Equal(t, want[i], got[i], title)
+	}
+}
+
+// Each of these is one difference, and is seen.
+func TestREADMEsThatDisagree(t *testing.T) {
+	const readme = "# a\n\nb `c` 1 [d](e.md)\n\n## f\n\n| g | `h` |\n|---|---|\n| 2.5 | i |\n"
+	require.Equal(t, readmeSections(readme), readmeSections(strings.NewReplacer("b", "乙", "[d]", "[丁]", "i", "壬").Replace(readme)))
+	for _, other := range []string{
+		strings.Replace(readme, "`c`", "c", 1), strings.Replace(readme, "1", "3", 1), strings.Replace(readme, "e.md", "k.md", 1),
+		strings.Replace(readme, "## f", "f", 1), strings.Replace(readme, "`h`", "`k`", 1), strings.Replace(readme, "2.5", "2.6", 1),
+		strings.Replace(readme, "| 2.5 | i |\n", "", 1), strings.Replace(readme, "| g ", "| g | k ", 1),
+	} {
+		require.NotEqual(t, readmeSections(readme), readmeSections(other), other)
+	}
+}
+
+// What a README links to in this repository is there, and so is each heading.
+func TestREADMELinksLeadSomewhere(t *testing.T) {
+	for _, name := range []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"} {
+		text := fences.ReplaceAllString(readFile(t, name), "")
+		headings := map[string]bool{}
+		for _, heading := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(text, -1) {
+			kept := regexp.MustCompile(`[^\p{L}\p{N} -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+			headings["#"+strings.ReplaceAll(kept, " ", "-")] = true
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+			switch {
+			case strings.HasPrefix(link[1], "#"):
+				require.True(t, headings[link[1]], "%s: %s", name, link[1])
+			case !strings.HasPrefix(link[1], "https://"):
+				file, _, _ := strings.Cut(link[1], "#")
+				require.FileExists(t, file, name)
+			}
+		}
+	}
+}
+
+// The blocks for gin and echo need those modules: they are left out of what is
+// compiled, and are Go all the same.
+func TestREADMEParsesForOtherRouters(t *testing.T) {
+	for _, language := range []string{"go gin", "go echo"} {
+		blocks := codeBlocks(readFile(t, "README.md"), language)
+		require.Len(t, blocks, 1, language)
+		_, err := blocks[0].file()
+		require.NoError(t, err, language)
+	}
+}
+
 // firstCells gives the code in the first cells of the table of a section.
 func firstCells(t *testing.T, section string) []string {
 	t.Helper()
