@@ -28,7 +28,7 @@ func ParsePrivateKey(pemBytes []byte) (*rsa.PrivateKey, error) {
 			return nil, errors.New("this is a certificate: the private key is in apiclient_key.pem, beside apiclient_cert.pem")
 		}
 		return nil, unexpectedBlock(block)
-	}, "-----BEGIN PRIVATE KEY-----, the content of apiclient_key.pem")
+	}, "a PRIVATE KEY block, the content of apiclient_key.pem")
 	if err != nil {
 		return nil, fmt.Errorf("wechatpay: ParsePrivateKey: %w", err)
 	}
@@ -62,7 +62,7 @@ func ParsePublicKey(pemBytes []byte) (*rsa.PublicKey, error) {
 			return nil, errors.New("this is a certificate: the WeChat Pay public key is in pub_key.pem, downloaded from the merchant platform")
 		}
 		return nil, unexpectedBlock(block)
-	}, "-----BEGIN PUBLIC KEY-----, the content of pub_key.pem")
+	}, "a PUBLIC KEY block, the content of pub_key.pem")
 	if err != nil {
 		return nil, fmt.Errorf("wechatpay: ParsePublicKey: %w", err)
 	}
@@ -87,7 +87,7 @@ func ParseCertificate(pemBytes []byte) (*x509.Certificate, error) {
 			return nil, errors.New("this is a public key, not a certificate")
 		}
 		return nil, unexpectedBlock(block)
-	}, "-----BEGIN CERTIFICATE-----")
+	}, "a CERTIFICATE block")
 	if err != nil {
 		return nil, fmt.Errorf("wechatpay: ParseCertificate: %w", err)
 	}

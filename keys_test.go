@@ -30,7 +30,7 @@ func TestParsePrivateKey(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, text, problem string }{
 		{"nothing", "", "no PEM block found in 0 bytes"},
-		{"no PEM", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ", "expected -----BEGIN PRIVATE KEY-----"},
+		{"no PEM", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ", "expected a PRIVATE KEY block"},
 		{"public key", string(testdata(t, "merchant_pub.pem")), "this is a public key"},
 		{"certificate", string(testdata(t, "merchant_cert.pem")), "this is a certificate"},
 		{"elliptic curve", string(testdata(t, "ec_key.pem")), "*ecdsa.PrivateKey"},
@@ -61,7 +61,7 @@ func TestParsePublicKey(t *testing.T) {
 		{"damaged", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "damaged"},
 		{"damaged PKCS #1", "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n", "damaged"},
 		{"something else", "-----BEGIN X-----\nAAAA\n-----END X-----\n", "unexpected PEM block"},
-		{"nothing", "", "expected -----BEGIN PUBLIC KEY-----"},
+		{"nothing", "", "expected a PUBLIC KEY block"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := wechatpay.ParsePublicKey([]byte(tt.text))
@@ -80,7 +80,7 @@ func TestParseCertificate(t *testing.T) {
 		{"public key", string(testdata(t, "platform_pub.pem")), "this is a public key"},
 		{"damaged", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "damaged"},
 		{"something else", "-----BEGIN X-----\nAAAA\n-----END X-----\n", "unexpected PEM block"},
-		{"nothing", "", "expected -----BEGIN CERTIFICATE-----"},
+		{"nothing", "", "expected a CERTIFICATE block"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := wechatpay.ParseCertificate([]byte(tt.text))

@@ -8,7 +8,8 @@ import (
 )
 
 // NewTransport makes the connection pool that a Client uses when
-// Config.Transport is nil. Change what you like before the first call, and
+// Config.Transport is nil (there without ResponseHeaderTimeout, since
+// RetryPolicy.AttemptTimeout bounds the wait). Change what you like before the first call, and
 // hand it to Config.Transport; one transport may serve many Clients, so that
 // they share its connections.
 //
