@@ -159,12 +159,8 @@ func readNotification(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	var body []byte
-	var err error
-	if r.ContentLength <= maxNotification {
-		body, err = io.ReadAll(io.LimitReader(r.Body, maxNotification+1))
-	}
-	if r.ContentLength > maxNotification || len(body) > maxNotification {
+	body, tooLarge, err := readBounded(r.Body, r.ContentLength, maxNotification)
+	if tooLarge {
 		return nil, fmt.Errorf("wechatpay: ParseNotification: %w", &VerificationError{
 			Reason: VerificationReasonBodyTooLarge, SerialNo: r.Header.Get(headerSerial), RequestID: r.Header.Get(headerRequestID),
 		})

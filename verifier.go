@@ -256,6 +256,16 @@ type unsignedAnswerKey struct{}
 // CloseIdleConnections closes those of Base.
 func (t *VerifyingTransport) CloseIdleConnections() { closeIdleConnections(t.Base) }
 
+// readBounded reads up to a limit in bytes, and nothing of what says beforehand
+// that it is longer.
+func readBounded(r io.Reader, length, limit int64) (body []byte, tooLarge bool, err error) {
+	if length > limit {
+		return nil, true, nil
+	}
+	body, err = io.ReadAll(io.LimitReader(r, limit+1))
+	return body, int64(len(body)) > limit, err
+}
+
 // readBody reads an answer up to a limit in bytes. A longer one is a
 // *VerificationError, since what was not read cannot be verified.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
@@ -265,12 +275,8 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.Body == http.NoBody {
 		return nil, nil
 	}
-	var body []byte
-	var err error
-	if resp.ContentLength <= limit {
-		body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	}
-	if resp.ContentLength > limit || int64(len(body)) > limit {
+	body, tooLarge, err := readBounded(resp.Body, resp.ContentLength, limit)
+	if tooLarge {
 		return nil, &VerificationError{
 			Reason:     VerificationReasonBodyTooLarge,
 			SerialNo:   resp.Header.Get(headerSerial),
