@@ -1,3 +1,3 @@
-// Package pagetest tries the page of wechatpay-mock in a headless Chromium: it presses every button and looks at what changes. run.sh does
-// what that needs.
+// Package pagetest tries in a headless Chromium what only a browser shows: the page of wechatpay-mock, on which it presses every button and
+// looks at what changes, and the diagrams of the READMEs. run.sh does what that needs.
 package pagetest

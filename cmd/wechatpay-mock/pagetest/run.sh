@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tries the page of wechatpay-mock in a headless Chromium, which it installs from Debian's packages where there is none and it may.
+# Tries the page of wechatpay-mock, and the diagrams of the READMEs, in a headless Chromium, which it installs from Debian's packages where
+# there is none and it may. Mermaid, which draws the diagrams, comes by npm: without npm they are left out.
 #
 #   run.sh [SCREENSHOT.png]
 #
@@ -30,4 +31,15 @@ fi
 for name in $(env | sed -n 's/^\(WECHATPAY_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-MOCK_PAGE_CHROMIUM=$chromium MOCK_PAGE_SCREENSHOT=$screenshot go test -count=1 -timeout 5m -v . || exit 1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mermaid=
+if command -v npm >/dev/null; then
+	npm pack --silent --pack-destination "$work" "mermaid@${MERMAID_VERSION:-11.17.2}" >/dev/null
+	tar -xzf "$work"/mermaid-*.tgz -C "$work" package/dist/mermaid.min.js
+	mermaid=$work/package/dist/mermaid.min.js
+else
+	echo "pagetest: npm is not installed: the diagrams are left out" >&2
+fi
+
+PAGETEST_MERMAID=$mermaid PAGETEST_CHROMIUM=$chromium PAGETEST_SCREENSHOT=$screenshot go test -count=1 -timeout 5m -v . || exit 1
