@@ -192,8 +192,10 @@ type call struct {
 	prove func(h http.Header, body []byte) *failure
 
 	repeat repetition
-	key    string // what makes a repeated call the same to the service; empty: nothing
-	remedy string // what to look at when the outcome is unknown
+	// mayRepeat is asked once more before the request is sent again; nil: it may.
+	mayRepeat func(ctx context.Context) error
+	key       string // what makes a repeated call the same to the service; empty: nothing
+	remedy    string // what to look at when the outcome is unknown
 	// lookUp finds out what became of a write of unknown outcome; nil: nothing
 	// can. started is when the call began, ended when its last attempt did.
 	lookUp func(ctx context.Context, started, ended time.Time) (verdict, error)
@@ -303,6 +305,11 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 				before = err
 			}
 			return cl.fail(n, doubt, failed.err, before)
+		}
+		if cl.mayRepeat != nil {
+			if err := cl.mayRepeat(ctx); err != nil {
+				return cl.fail(n, doubt, err, failed.err)
+			}
 		}
 		c.warn(ctx, cl, "sending it again", n, failed.err)
 		if cl.mayStand(failed.class) || c.pickHost() != h {

@@ -1,9 +1,11 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -26,11 +28,17 @@ type RefundComplaintRequest struct {
 	// of, if that is another than Config.MchID.
 	SubMchID string
 	// OutRefundNo is a refund number of the merchant's own; "": derived, see
-	// RefundComplaint.
+	// RefundComplaint. Numbers of one's own are not known to later calls: once
+	// the history shows such a refund, RefundComplaint makes no other.
 	OutRefundNo string
 	// Attempt is 2 for a further attempt after the first refund was CLOSED, 3
 	// after the second, and so on; 0 and 1 are the first.
 	Attempt int
+	// Round is the Complaint.UserComplaintTimes that the merchant decided on; 0:
+	// the present one. Set it wherever the call may be repeated later, such as
+	// by a queue: if the user has filed again meanwhile, the refund of that round
+	// is still the answer, and none is made for the new one.
+	Round int
 }
 
 // RefundRefusedReason says why a complaint is not refunded.
@@ -38,19 +46,22 @@ type RefundRefusedReason string
 
 // Reasons of a RefundRefusedError.
 const (
-	RefundRefusedFullyRefunded  RefundRefusedReason = "FULLY_REFUNDED"    // all orders of the complaint are refunded
-	RefundRefusedElsewhere      RefundRefusedReason = "ELSEWHERE"         // a refund of this round that is not this one: by WeChat Pay, in the merchant platform, or under another number
-	RefundRefusedWithdrawn      RefundRefusedReason = "WITHDRAWN"         // the user withdrew the complaint in this round
-	RefundRefusedEarlierRound   RefundRefusedReason = "EARLIER_ROUND"     // the refund of an earlier round is still on its way
-	RefundRefusedEarlierAttempt RefundRefusedReason = "EARLIER_ATTEMPT"   // a further attempt is asked for, and the one before it is not CLOSED
-	RefundRefusedNoSuchOrder    RefundRefusedReason = "NO_SUCH_ORDER"     // the order is not named, or not one of the complaint's
-	RefundRefusedNoAmount       RefundRefusedReason = "NO_AMOUNT"         // neither the request nor the complaint says how much
-	RefundRefusedMoreThanOrder  RefundRefusedReason = "MORE_THAN_ORDER"   // the amount is more than the order's
-	RefundRefusedMoreThanApply  RefundRefusedReason = "MORE_THAN_APPLIED" // the amount is more than the user applied for, and MoreThanApplied is not set
+	RefundRefusedFullyRefunded   RefundRefusedReason = "FULLY_REFUNDED"    // all orders of the complaint are refunded
+	RefundRefusedElsewhere       RefundRefusedReason = "ELSEWHERE"         // a refund of this round that is not this one: by WeChat Pay, in the merchant platform, or under another number
+	RefundRefusedOtherRefund     RefundRefusedReason = "OTHER_REFUND"      // the refund under this number is of another order or amount
+	RefundRefusedWithdrawn       RefundRefusedReason = "WITHDRAWN"         // the user withdrew the complaint in this round
+	RefundRefusedEarlierRound    RefundRefusedReason = "EARLIER_ROUND"     // the refund of an earlier round is, or may be, still on its way; or Round is not the present one
+	RefundRefusedEarlierAttempt  RefundRefusedReason = "EARLIER_ATTEMPT"   // a further attempt is asked for, and the one before it is not CLOSED
+	RefundRefusedNoSuchOrder     RefundRefusedReason = "NO_SUCH_ORDER"     // the order is not named, or not one of the complaint's
+	RefundRefusedNoAmount        RefundRefusedReason = "NO_AMOUNT"         // neither the request nor the complaint says how much
+	RefundRefusedMoreThanOrder   RefundRefusedReason = "MORE_THAN_ORDER"   // the amount is more than the order's
+	RefundRefusedMoreThanApplied RefundRefusedReason = "MORE_THAN_APPLIED" // the amount is more than the user applied for, and MoreThanApplied is not set
 )
 
 // RefundRefusedError is what RefundComplaint gives where a refund would, or
-// might, pay the wrong amount or pay twice. Nothing was sent that moves money.
+// might, pay the wrong amount or pay twice. Nothing was sent that moves money,
+// unless the error wraps ErrOutcomeUnknown too: then an attempt had been made
+// that may stand, and it is not made again.
 type RefundRefusedError struct {
 	ComplaintID string
 	Reason      RefundRefusedReason
@@ -59,7 +70,7 @@ type RefundRefusedError struct {
 
 // Error tells what was found, and the remedy, in one line.
 func (e *RefundRefusedError) Error() string {
-	return fmt.Sprintf("wechatpay: RefundComplaint: complaint %s is not refunded: %s", oneLine(e.ComplaintID), e.Detail)
+	return fmt.Sprintf("wechatpay: RefundComplaint: no refund was sent for complaint %s: %s", oneLine(e.ComplaintID), e.Detail)
 }
 
 // RefundComplaint pays the refund that a complaint asks for, once: however often
@@ -74,21 +85,25 @@ func (e *RefundRefusedError) Error() string {
 //
 //	"cr" + the first 40 hex digits of SHA-256(complaint_id "\n" transaction_id "\n" round "\n" attempt) + "-" + round + "-" + attempt
 //
-// A refund that is there under that number is the answer, whatever else holds.
-// Otherwise the complaint and its whole negotiation history are read, and the
-// refund is refused with a *RefundRefusedError if the complaint is refunded in
-// full or withdrawn; if, in this round, a refund was launched that is none of
-// ours, be it by WeChat Pay, which refunds overdue complaints at the merchant's
-// cost, or from the merchant platform; if the refund of an earlier round is
-// still on its way; if the order or the amount is not clear; or if it is more
-// than the order, or than was applied for. Between the reading and the refund
-// lie some milliseconds, in which no SDK can keep WeChat Pay from refunding.
+// A refund that is there under that number is the answer, whatever else holds,
+// unless it is of another order, or of another amount than the request says.
+// Otherwise the complaint and its whole negotiation history are read, and read
+// again before an attempt is repeated. The refund is refused with a
+// *RefundRefusedError if the complaint is refunded in full or withdrawn; if, in
+// this round, a refund was launched that is none of ours, be it by WeChat Pay,
+// which refunds overdue complaints at the merchant's cost, or from the merchant
+// platform; if a refund of an earlier round is, or may be, still on its way; if
+// the order or the amount is not clear; or if it is more than the order, or,
+// with what was refunded in this round before, more than was applied for.
+// Between the last reading and the refund lie at least some milliseconds, and as
+// long as the history lags behind, in which no SDK can keep WeChat Pay, or the
+// user who files again, from being first.
 //
 // An error that wraps ErrOutcomeUnknown carries the number as IdempotencyKey:
-// call again with the same request. After ErrorCodeNotEnough top up, and call
-// again. After a CLOSED refund set Attempt to 2. A second refund of the same
-// order in the same round needs an OutRefundNo of its own, and refuses to be
-// made here as soon as the history shows the first: use Refunds.Create.
+// call again with the same request, and the Round that was decided on. After
+// ErrorCodeNotEnough top up, and call again. After a CLOSED refund set Attempt
+// to 2. A second refund of the same order in the same round is not made here:
+// use Refunds.Create.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice.
 func (c *Client) RefundComplaint(ctx context.Context, complaintID string, req *RefundComplaintRequest) (*Refund, error) {
@@ -116,71 +131,103 @@ func (req *RefundComplaintRequest) check(f *faults) {
 	if req.OutRefundNo != "" {
 		f.refundNo("OutRefundNo", req.OutRefundNo)
 		if req.Attempt > 1 {
-			f.add("Attempt", "%d, and OutRefundNo is set: a further attempt is another number of yours", req.Attempt)
+			f.add("Attempt", "%d, and OutRefundNo is set: attempts are counted in derived numbers alone; make a further one with Refunds.Create", req.Attempt)
 		}
 	}
-	if req.Attempt < 0 || req.Attempt > 50 {
-		f.add("Attempt", "%d, and 0 to 50 are allowed", req.Attempt)
-	}
+	f.between("Attempt", req.Attempt, 0, 50)
+	f.atLeast("Round", req.Round, 0)
 }
 
 // complaintRefund is one call of RefundComplaint.
 type complaintRefund struct {
 	client    *Client
 	req       *RefundComplaintRequest
-	attempt   int
 	complaint *Complaint
+	order     *ComplaintOrderInfo
+	round     int // that is refunded
+	attempt   int
 	subMchID  string
 }
 
 func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund, error) {
-	var err error
-	if p.complaint, err = p.client.ComplaintsV2.Get(ctx, complaintID); err != nil {
+	if err := p.read(ctx, complaintID); err != nil {
 		return nil, err
 	}
-	p.complaint.ComplaintID = complaintID
-	p.subMchID = p.req.SubMchID
-	if p.subMchID == "" && p.complaint.ComplaintedMchID != p.client.signer.mchID {
+	p.round = cmp.Or(p.req.Round, filings(p.complaint))
+	if p.subMchID = p.req.SubMchID; p.subMchID == "" && p.complaint.ComplaintedMchID != p.client.signer.mchID {
 		p.subMchID = p.complaint.ComplaintedMchID
 	}
-	order, err := p.order()
-	if err != nil {
+	if err := p.findOrder(); err != nil {
 		return nil, err
 	}
 	number := p.req.OutRefundNo
 	if number == "" {
-		number = p.number(order.TransactionID, p.round(), p.attempt)
+		number = p.number(p.order.TransactionID, p.round, p.attempt)
 	}
 	if refund, err := p.find(ctx, number); refund != nil || err != nil {
-		return refund, err
+		return p.ours(refund, err)
 	}
-	if err := p.mayPay(ctx, order); err != nil {
+	amount, err := p.mayPay(ctx)
+	if err != nil {
 		// What was found may be this very refund, made by another caller since.
 		if refund, findErr := p.find(ctx, number); refund != nil {
-			return refund, findErr
+			return p.ours(refund, findErr)
 		}
 		return nil, err
 	}
-	amount, err := p.amount(order)
-	if err != nil {
-		return nil, err
-	}
-	return p.client.Refunds.Create(ctx, &CreateRefundRequest{
+	req := &CreateRefundRequest{
 		SubMchID:      p.subMchID,
-		TransactionID: order.TransactionID,
+		TransactionID: p.order.TransactionID,
 		OutRefundNo:   number,
 		Reason:        p.req.Reason,
 		NotifyURL:     p.req.NotifyURL,
-		Amount:        CreateRefundAmount{Refund: amount, Total: order.Amount},
+		Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
+	}
+	refund, err := p.client.Refunds.create(ctx, req, func(ctx context.Context) error {
+		again, err := p.mayPay(ctx)
+		if err == nil && again != amount {
+			err = p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
+		}
+		return err
 	})
+	var refusal *APIError
+	if errors.As(err, &refusal) && !errors.Is(err, ErrOutcomeUnknown) {
+		// Another caller may have been first, with another Reason: that refund
+		// stands, though this request was refused.
+		if there, findErr := p.find(ctx, number); there != nil {
+			return p.ours(there, findErr)
+		}
+	}
+	return refund, err
 }
+
+// read reads the complaint.
+func (p *complaintRefund) read(ctx context.Context, complaintID string) (err error) {
+	if p.complaint, err = p.client.ComplaintsV2.Get(ctx, complaintID); err == nil {
+		p.complaint.ComplaintID = complaintID
+	}
+	return err
+}
+
+// filings counts how often the user has filed the complaint, from 1.
+func filings(c *Complaint) int { return max(1, c.UserComplaintTimes) }
 
 func (p *complaintRefund) find(ctx context.Context, number string) (*Refund, error) {
 	return p.client.Refunds.find(ctx, number, p.subMchID)
 }
 
-// round counts how often the user has filed the complaint, from 1.
-func (p *complaintRefund) round() int { return max(1, p.complaint.UserComplaintTimes) }
+// ours refuses a refund that bears the number and is not the one asked for.
+func (p *complaintRefund) ours(refund *Refund, err error) (*Refund, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case refund.TransactionID != p.order.TransactionID:
+		return nil, p.refuse(RefundRefusedOtherRefund, "refund %s is of another order, %s", oneLine(refund.OutRefundNo), oneLine(refund.TransactionID))
+	case p.req.Amount != 0 && refund.Amount.Refund != p.req.Amount:
+		return nil, p.refuse(RefundRefusedOtherRefund, "refund %s is there, of %d fen and not of %d", oneLine(refund.OutRefundNo), refund.Amount.Refund, p.req.Amount)
+	}
+	return refund, nil
+}
 
 // number is the refund number that RefundComplaint documents.
 func (p *complaintRefund) number(transactionID string, round, attempt int) string {
@@ -193,162 +240,216 @@ func (p *complaintRefund) refuse(reason RefundRefusedReason, format string, args
 	return &RefundRefusedError{ComplaintID: p.complaint.ComplaintID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// order is the one that is refunded.
-func (p *complaintRefund) order() (*ComplaintOrderInfo, error) {
+// findOrder finds the order that is refunded.
+func (p *complaintRefund) findOrder() error {
 	orders := p.complaint.ComplaintOrderInfo
-	if p.req.TransactionID == "" {
-		if len(orders) == 1 && orders[0].TransactionID != "" {
-			return &orders[0], nil
-		}
-		return nil, p.refuse(RefundRefusedNoSuchOrder, "it has %d orders: name one in TransactionID", len(orders))
-	}
-	i := slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool { return o.TransactionID == p.req.TransactionID })
-	if i < 0 {
-		return nil, p.refuse(RefundRefusedNoSuchOrder, "order %s is none of its %d orders", oneLine(p.req.TransactionID), len(orders))
-	}
-	return &orders[i], nil
-}
-
-func (p *complaintRefund) amount(order *ComplaintOrderInfo) (int64, error) {
-	amount, applied := p.req.Amount, p.complaint.ApplyRefundAmount
-	if amount == 0 {
-		amount = applied
-	}
+	i := 0
 	switch {
-	case amount <= 0:
-		return 0, p.refuse(RefundRefusedNoAmount, "it does not say how much the user applied for: say it in Amount")
-	case amount > order.Amount:
-		return 0, p.refuse(RefundRefusedMoreThanOrder, "%d fen are more than the order's %d", amount, order.Amount)
-	case applied > 0 && amount > applied && !p.req.MoreThanApplied:
-		return 0, p.refuse(RefundRefusedMoreThanApply, "%d fen are more than the %d that the user applied for: set MoreThanApplied if that is meant", amount, applied)
+	case len(orders) == 0:
+		return p.refuse(RefundRefusedNoSuchOrder, "it names no order that was paid: refund it by the order's number, with Refunds.Create")
+	case p.req.TransactionID != "":
+		i = slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool { return o.TransactionID == p.req.TransactionID })
+		if i < 0 {
+			return p.refuse(RefundRefusedNoSuchOrder, "order %s is none of its %d orders", oneLine(p.req.TransactionID), len(orders))
+		}
+	case len(orders) > 1 || orders[0].TransactionID == "":
+		return p.refuse(RefundRefusedNoSuchOrder, "it has %d orders: name one in TransactionID", len(orders))
 	}
-	return amount, nil
+	p.order = &orders[i]
+	return nil
 }
 
-// mayPay refuses where the user has been paid, or may have been. It is called
-// when there is no refund under the number of this one.
-func (p *complaintRefund) mayPay(ctx context.Context, order *ComplaintOrderInfo) error {
+// mayPay refuses where the user has been paid, or may have been, and else gives
+// the amount. It reads all of it anew, and is asked before each attempt when
+// there is no refund under the number of this one. The history is read first:
+// what it does not show yet, the complaint may.
+func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, err error) {
+	seen, err := p.readHistory(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.read(ctx, p.complaint.ComplaintID); err != nil {
+		return 0, err
+	}
+	if n := filings(p.complaint); n != p.round {
+		return 0, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
+	}
 	if p.complaint.ComplaintFullRefunded {
-		return p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full")
+		return 0, p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
 	}
-	if err := p.checkEarlierAttempt(ctx, order); err != nil {
-		return err
+	if seen.withdrawn {
+		return 0, p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
 	}
-	if err := p.checkEarlierRounds(ctx, order); err != nil {
-		return err
-	}
-	done, err := p.thisRound(ctx)
+	own, err := p.ownRefunds(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if n := done[OperateTypeUserRevokeComplaint]; n > 0 {
-		return p.refuse(RefundRefusedWithdrawn, "the user withdrew it")
+	if err := p.checkEarlierAttempt(own); err != nil {
+		return 0, err
 	}
-	if n := done[OperateTypeComplaintEntrustedRefundSystemMessage]; n > 0 {
-		return p.refuse(RefundRefusedElsewhere, "WeChat Pay refunds it in the merchant's stead")
+	if err := p.checkElsewhere(seen, own); err != nil {
+		return 0, err
 	}
-	launched := done[OperateTypeComplaintFullRefundedSystemMessage] + done[OperateTypeComplaintPartialRefundedSystemMessage] + done[OperateTypeComplaintFullRefunded]
-	received := done[OperateTypeComplaintRefundReceivedSystemMessage]
-	if launched == 0 && received == 0 {
-		return nil
-	}
-	ownLaunched, ownReceived, err := p.ownRefunds(ctx)
-	if err != nil {
-		return err
-	}
-	if launched > ownLaunched || received > ownReceived {
-		return p.refuse(RefundRefusedElsewhere, "its negotiation history shows %d refunds launched and %d arrived in this round, and of these %d and %d are known by their numbers here: "+
-			"look in the merchant platform, and refund what is still due with Refunds.Create", launched, received, ownLaunched, ownReceived)
-	}
-	return nil
+	return p.amount(own)
 }
 
-// checkEarlierAttempt makes sure that a further attempt follows a refund that
-// failed for good.
-func (p *complaintRefund) checkEarlierAttempt(ctx context.Context, order *ComplaintOrderInfo) error {
-	if p.attempt == 1 {
-		return nil
-	}
-	number := p.number(order.TransactionID, p.round(), p.attempt-1)
-	earlier, err := p.find(ctx, number)
-	switch {
-	case err != nil:
-		return err
-	case earlier == nil:
-		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
-	case earlier.Status != RefundStatusClosed:
-		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and refund %s of attempt %d is %s, not CLOSED", p.attempt, number, p.attempt-1, earlier.Status)
-	}
-	return nil
+// seenRefunds is what a negotiation history shows.
+type seenRefunds struct {
+	now, before launched // in this round, and before it
+	arrived     int      // ever
+	withdrawn   bool     // in this round
 }
 
-// checkEarlierRounds makes sure that no refund of a round before is on its way:
-// a caller who repeats its call after the user filed again would pay it twice.
-func (p *complaintRefund) checkEarlierRounds(ctx context.Context, order *ComplaintOrderInfo) error {
-	for round := 1; round < p.round(); round++ {
-		err := p.eachAttempt(ctx, order.TransactionID, round, func(refund *Refund) error {
-			if refund.Status == RefundStatusSuccess || refund.Status == RefundStatusClosed {
-				return nil
-			}
-			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is %s: the user has filed again since", refund.OutRefundNo, round, refund.Status)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// launched counts the records of refunds that were launched.
+type launched struct {
+	byPlatform int // WeChat Pay's, in the merchant's stead
+	any        int // all that were launched, those perhaps among them
 }
 
-// eachAttempt reads the refunds of an order in a round, until one is missing.
-func (p *complaintRefund) eachAttempt(ctx context.Context, transactionID string, round int, do func(*Refund) error) error {
-	for attempt := 1; ; attempt++ {
-		refund, err := p.find(ctx, p.number(transactionID, round, attempt))
-		if refund == nil || err != nil {
-			return err
-		}
-		if err := do(refund); err != nil {
-			return err
-		}
-	}
-}
-
-// thisRound counts what was done since the user filed the last time.
-func (p *complaintRefund) thisRound(ctx context.Context) (map[OperateType]int, error) {
-	var began time.Time
+// readHistory reads the whole history. Its order is not documented, and some of
+// its times may be whole seconds or missing: what may be of this round, counts
+// as such.
+func (p *complaintRefund) readHistory(ctx context.Context) (*seenRefunds, error) {
+	var filed time.Time // for the last time
 	var records []*NegotiationRecord
 	for record, err := range p.client.ComplaintsV2.AllNegotiationHistory(ctx, p.complaint.ComplaintID) {
 		if err != nil {
 			return nil, err
 		}
 		records = append(records, record)
-		if record.OperateType == OperateTypeUserContinueComplaint && record.OperateTime.After(began) {
-			began = record.OperateTime
+		if at := record.OperateTime.Truncate(time.Second); record.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
+			filed = at
 		}
 	}
-	done := make(map[OperateType]int)
+	seen := new(seenRefunds)
 	for _, record := range records {
-		// A record of the same second counts: it is better to ask once too often.
-		if !record.OperateTime.Before(began) {
-			done[record.OperateType]++
+		round := &seen.now
+		if !record.OperateTime.IsZero() && record.OperateTime.Before(filed) {
+			round = &seen.before
+		}
+		switch record.OperateType {
+		case OperateTypeComplaintEntrustedRefundSystemMessage:
+			round.byPlatform++
+		case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage, OperateTypeComplaintFullRefunded:
+			round.any++
+		case OperateTypeComplaintRefundReceivedSystemMessage:
+			seen.arrived++
+		case OperateTypeUserRevokeComplaint:
+			seen.withdrawn = seen.withdrawn || round == &seen.now
 		}
 	}
-	return done, nil
+	return seen, nil
 }
 
-// ownRefunds counts the refunds of this round that bear numbers of this package:
-// those launched, and of these the ones that arrived.
-func (p *complaintRefund) ownRefunds(ctx context.Context) (launched, arrived int, err error) {
+// ownRefund is one that bears a number of this package.
+type ownRefund struct {
+	*Refund
+	round, attempt int
+}
+
+// ownRefunds reads the refunds of all orders and rounds that bear numbers of this
+// package. Of each order and round, attempts follow one another.
+func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err error) {
+	read := make(map[string]bool) // orders
 	for _, order := range p.complaint.ComplaintOrderInfo {
-		err := p.eachAttempt(ctx, order.TransactionID, p.round(), func(refund *Refund) error {
-			launched++
-			if refund.Status == RefundStatusSuccess {
-				arrived++
+		if order.TransactionID == "" || read[order.TransactionID] {
+			continue
+		}
+		read[order.TransactionID] = true
+		for round := 1; round <= p.round; round++ {
+			for attempt := 1; ; attempt++ {
+				refund, err := p.find(ctx, p.number(order.TransactionID, round, attempt))
+				if err != nil {
+					return nil, err
+				}
+				if refund == nil {
+					break
+				}
+				own = append(own, ownRefund{refund, round, attempt})
 			}
-			return nil
-		})
-		if err != nil {
-			return 0, 0, err
 		}
 	}
-	return launched, arrived, nil
+	return own, nil
+}
+
+// checkEarlierAttempt makes sure that a further attempt follows a refund that
+// failed for good.
+func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
+	if p.attempt == 1 {
+		return nil
+	}
+	number := p.number(p.order.TransactionID, p.round, p.attempt-1)
+	i := slices.IndexFunc(own, func(r ownRefund) bool { return r.OutRefundNo == number })
+	switch {
+	case i < 0:
+		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
+	case own[i].Status != RefundStatusClosed:
+		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and refund %s of attempt %d is %s, not CLOSED", p.attempt, number, p.attempt-1, own[i].Status)
+	}
+	return nil
+}
+
+// checkElsewhere refuses where the history shows a refund of this round that is
+// none of ours, or where a refund of an earlier round may be on its way: its
+// money is not counted yet, and a caller who repeats a call after the user filed
+// again would pay it twice.
+//
+// Records name neither order nor number, so they are counted.
+func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) error {
+	var ownNow, ownBefore, ownArrived int
+	for _, refund := range own {
+		switch {
+		case refund.round == p.round:
+			ownNow++
+		case refund.Status != RefundStatusSuccess && refund.Status != RefundStatusClosed:
+			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.OutRefundNo, refund.round, refund.Status)
+		default:
+			ownBefore++
+		}
+		if refund.Status == RefundStatusSuccess {
+			ownArrived++
+		}
+	}
+	const remedy = "look in the merchant platform, and refund what is still due with Refunds.Create"
+	if seen.now.byPlatform > 0 {
+		return p.refuse(RefundRefusedElsewhere, "WeChat Pay refunds it in the merchant's stead: "+remedy)
+	}
+	// Of an earlier round, one refund by WeChat Pay may stand in both counts.
+	foreignBefore := max(seen.before.any-ownBefore, seen.before.byPlatform)
+	foreignArrived := seen.arrived - ownArrived
+	if seen.now.any > ownNow || foreignArrived > foreignBefore {
+		return p.refuse(RefundRefusedElsewhere, "its negotiation history shows %d refunds launched in this round and %d arrived at all, and of these %d and %d are known by their numbers here: "+remedy,
+			seen.now.any, seen.arrived, ownNow, ownArrived)
+	}
+	if foreignBefore > foreignArrived {
+		return p.refuse(RefundRefusedEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, max(0, foreignArrived))
+	}
+	return nil
+}
+
+// amount is what is paid. What the user applied for is for all orders of the
+// complaint together, and means something only where a refund is asked for.
+func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
+	amount, applied := p.req.Amount, int64(0)
+	if kind := p.complaint.ProblemType; kind == ProblemTypeRefund || kind == "" {
+		applied = p.complaint.ApplyRefundAmount
+	}
+	if amount == 0 {
+		amount = applied
+	}
+	paid := int64(0)
+	for _, refund := range own {
+		if refund.round == p.round && refund.Status != RefundStatusClosed {
+			paid += refund.Amount.Refund
+		}
+	}
+	switch {
+	case amount <= 0:
+		return 0, p.refuse(RefundRefusedNoAmount, "it does not say how much the user applied for: say it in Amount")
+	case amount > p.order.Amount:
+		return 0, p.refuse(RefundRefusedMoreThanOrder, "%d fen are more than the order's %d", amount, p.order.Amount)
+	case applied > 0 && paid > applied-amount && !p.req.MoreThanApplied:
+		return 0, p.refuse(RefundRefusedMoreThanApplied, "%d fen, with %d that are refunded in this round, are more than the %d that the user applied for: set MoreThanApplied if that is meant", amount, paid, applied)
+	}
+	return amount, nil
 }

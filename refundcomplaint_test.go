@@ -91,7 +91,7 @@ func TestRefundComplaintRefuses(t *testing.T) {
 		{"a refund under another number", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			_, err := c.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}})
 			require.NoError(t, err)
-		}, nil, wechatpay.RefundRefusedElsewhere, "1 refunds launched and 0 arrived"},
+		}, nil, wechatpay.RefundRefusedElsewhere, "1 refunds launched in this round and 0 arrived"},
 		{"withdrawn", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeUserRevokeComplaint, OperateTime: s.Now()}))
 		}, nil, wechatpay.RefundRefusedWithdrawn, "withdrew"},
@@ -101,7 +101,7 @@ func TestRefundComplaintRefuses(t *testing.T) {
 			require.NoError(t, s.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 }))
 		}, nil, wechatpay.RefundRefusedNoAmount, "say it in Amount"},
 		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, MoreThanApplied: true}, wechatpay.RefundRefusedMoreThanOrder, "1001 fen are more than the order's 1000"},
-		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedMoreThanApply, "set MoreThanApplied"},
+		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedMoreThanApplied, "set MoreThanApplied"},
 		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedEarlierAttempt, "there is no refund " + refundNo(1, 1)},
 		{"an attempt after one that is under way", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			_, err := c.RefundComplaint(context.Background(), testComplaintID, nil)
@@ -158,8 +158,9 @@ func TestRefundComplaintOfTwoOrders(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: "4200000000000000000000000002", OutTradeNo: "20150806125347", Amount: 500})
 	})
-	for _, order := range []string{testOrder, "4200000000000000000000000002"} {
-		_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: 500})
+	const second = "4200000000000000000000000002"
+	for order, amount := range map[string]int64{testOrder: 400, second: 200} {
+		_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
 		require.NoError(t, err)
 	}
 	require.Len(t, server.Refunds(), 2)

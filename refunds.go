@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,6 +179,11 @@ const (
 // https://pay.weixin.qq.com/doc/v3/merchant/4012556524
 // (https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice)
 func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (*Refund, error) {
+	return s.create(ctx, req, nil)
+}
+
+// create asks mayRepeat, if there is one, before it sends the refund again.
+func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, mayRepeat func(context.Context) error) (*Refund, error) {
 	const op = "Refunds.Create"
 	var f faults
 	if req == nil {
@@ -195,9 +201,10 @@ func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (
 	refund := new(Refund)
 	err := s.client.call(ctx, &call{
 		op: op, method: http.MethodPost, path: refundsPath, body: &body, success: http.StatusOK, out: refund,
-		repeat: onlyUnsent, // anything else is looked up first
-		key:    body.OutRefundNo,
-		remedy: "read the refund by this number with Refunds.Get, or create it again with the same number",
+		repeat:    onlyUnsent, // anything else is looked up first
+		mayRepeat: mayRepeat,
+		key:       body.OutRefundNo,
+		remedy:    "read the refund by this number with Refunds.Get, or create it again with the same number",
 		lookUp: func(ctx context.Context, _, _ time.Time) (verdict, error) {
 			found, err := s.find(ctx, body.OutRefundNo, body.SubMchID)
 			if found == nil {
@@ -205,6 +212,9 @@ func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (
 					return unproved, err
 				}
 				return absent, nil
+			}
+			if !body.asksFor(found) {
+				return overruled, fmt.Errorf("the number was used before, for %d fen of order %s: take another", found.Amount.Refund, oneLine(found.TransactionID))
 			}
 			*refund = *found
 			return stands, nil
@@ -214,6 +224,11 @@ func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (
 		return nil, err
 	}
 	return refund, nil
+}
+
+// asksFor tells whether a refund under the same number is the one asked for.
+func (req *CreateRefundRequest) asksFor(r *Refund) bool {
+	return r.Amount.Refund == req.Amount.Refund && r.TransactionID == cmp.Or(req.TransactionID, r.TransactionID) && r.OutTradeNo == cmp.Or(req.OutTradeNo, r.OutTradeNo)
 }
 
 // find reads a refund by its number, and gives nil if WeChat Pay does not know

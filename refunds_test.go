@@ -197,7 +197,7 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 			OutRefundNo: "a b", Attempt: 51}), []string{"complaintID: empty, 1 to 64 characters are required", "TransactionID: 33 characters, at most 32 are allowed",
 			"Amount: -1 fen, and 0 (what was applied for) is the least", "Reason: 81 bytes, at most 80 are allowed (a Chinese character takes 3)", `NotifyURL: "https://www.example.com/?a" is not a URL without a query`,
 			"SubMchID: 33 characters, at most 32 are allowed", "OutRefundNo: holds ' ': only 0-9 A-Z a-z _ - | * @ are allowed",
-			"Attempt: 51, and OutRefundNo is set: a further attempt is another number of yours", "Attempt: 51, and 0 to 50 are allowed"}},
+			"Attempt: 51, and OutRefundNo is set: attempts are counted in derived numbers alone; make a further one with Refunds.Create", "Attempt: 51, and 0 to 50 are allowed"}},
 		{"Echo, nil", echo(nil), []string{"req: nil"}},
 		{"Echo", echo(&wechatpay.EchoRequest{NotifyURL: "http://www.example.com/?a", EncryptedEchoMessage: strings.Repeat("a", 215)}), []string{"EchoMessage: empty: it is required",
 			`NotifyURL: "http://www.example.com/?a" is not an https URL`, "NotifyURL: it may have no query and no fragment", "EncryptedEchoMessage: 215 bytes, at most 214 are allowed"}},

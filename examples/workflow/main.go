@@ -100,12 +100,16 @@ func (d *desk) handle(ctx context.Context, complaint *wechatpay.Complaint) error
 		}
 		d.say("approved, to be refunded today")
 	}
-	return d.refund(ctx, id)
+	return d.refund(ctx, complaint)
 }
 
-// refund pays, unless it was paid before: RefundComplaint finds out.
-func (d *desk) refund(ctx context.Context, complaintID string) error {
-	refund, err := d.client.RefundComplaint(ctx, complaintID, nil)
+// refund pays, unless it was paid before: RefundComplaint finds out. It pays what
+// was decided on, though the user may ask for more, or file again, meanwhile.
+func (d *desk) refund(ctx context.Context, complaint *wechatpay.Complaint) error {
+	refund, err := d.client.RefundComplaint(ctx, complaint.ComplaintID, &wechatpay.RefundComplaintRequest{
+		Amount: complaint.ApplyRefundAmount,
+		Round:  complaint.UserComplaintTimes,
+	})
 	if err != nil {
 		return err
 	}
@@ -164,8 +168,8 @@ func (d *desk) thisRound(ctx context.Context, complaintID string) (map[wechatpay
 			return nil, err
 		}
 		records = append(records, record)
-		if record.OperateType == wechatpay.OperateTypeUserContinueComplaint && record.OperateTime.After(filed) {
-			filed = record.OperateTime
+		if at := record.OperateTime.Truncate(time.Second); record.OperateType == wechatpay.OperateTypeUserContinueComplaint && at.After(filed) {
+			filed = at
 		}
 	}
 	done := make(map[wechatpay.OperateType]bool)
