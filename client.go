@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-resty/resty/v2"
 )
@@ -186,7 +187,10 @@ type call struct {
 	accept  string // the Accept header; empty: application/json
 	success int    // the documented status; 0: 200 or 204
 	out     any    // what the answer is decoded into, or a *stream; nil: nothing is expected
-	serial  string // the Wechatpay-Serial header; empty: as the Client's keys say
+	// complete tells whether out has what every success of this write has; nil:
+	// there is nothing of that kind.
+	complete func() bool
+	serial   string // the Wechatpay-Serial header; empty: as the Client's keys say
 	// prove verifies an answer that the transport does not; nil: there is nothing
 	// left to verify.
 	prove func(h http.Header, body []byte) *failure
@@ -265,9 +269,10 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		cl.serial = newest.serialNo
 	}
 	var (
-		started = time.Now()
-		before  error // the last failure that left a doubt, or that was another host's
-		doubt   bool  // whether an attempt may have taken effect
+		started  = time.Now()
+		before   error     // the last failure that left a doubt, or that was another host's
+		doubt    bool      // whether an attempt may have taken effect
+		lookedAt time.Time // when the last look was over
 	)
 	for n := 1; ; n++ {
 		h := c.pickHost()
@@ -275,28 +280,35 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		if failed == nil {
 			return nil
 		}
+		ended := time.Now()
 		doubt = doubt || cl.mayStand(failed.class)
 
-		var found verdict
-		if doubt && cl.lookUp != nil && !cl.again(failed.class) && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
-			ended := time.Now()
+		// look ends the call unless the request is absent.
+		look := func() (settled bool, err error) {
 			c.warn(ctx, cl, "looking whether it stands", n, failed.err)
-			var err error
-			switch found, err = cl.lookUp(ctx, started, ended); found {
+			found, err := cl.lookUp(ctx, started, ended)
+			lookedAt = time.Now()
+			switch found {
 			case stands:
-				return nil
-			case overruled:
-				return fmt.Errorf("wechatpay: %s: %w: %w", cl.op, err, failed.err)
+				return true, nil
 			case absent:
-				if failed.class == definite {
-					return cl.fail(n, false, failed.err, nil)
-				}
-			default:
-				return cl.fail(n, doubt, failed.err, err)
+				return false, nil
+			case overruled:
+				return true, fmt.Errorf("wechatpay: %s: %w: %w", cl.op, err, failed.err)
 			}
+			return true, cl.fail(n, doubt, failed.err, asLook(err))
+		}
+		again := cl.again(failed.class)
+		if doubt && cl.lookUp != nil && !again && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
+			if settled, err := look(); settled {
+				return err
+			}
+			if failed.class == definite {
+				return cl.fail(n, !refused(failed.err), failed.err, before)
+			}
+			again = true
 		}
 		elsewhere := ctx.Err() == nil && c.failedOver(h, failed)
-		again := found == absent || cl.again(failed.class)
 		if n >= c.retry.MaxAttempts || !again {
 			return cl.fail(n, doubt, failed.err, before)
 		}
@@ -305,6 +317,13 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 				before = err
 			}
 			return cl.fail(n, doubt, failed.err, before)
+		}
+		// While the service made us wait, the request may have taken effect after
+		// all, and what it was about may have changed since.
+		if doubt && cl.lookUp != nil && cl.repeat != always && time.Since(lookedAt) > c.retry.Settle+c.retry.MaxDelay {
+			if settled, err := look(); settled {
+				return err
+			}
 		}
 		if cl.mayRepeat != nil {
 			if err := cl.mayRepeat(ctx); err != nil {
@@ -316,6 +335,29 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			before = failed.err
 		}
 	}
+}
+
+// refused tells whether the service itself said that it did nothing: not this
+// machine, and not a gateway, which do not know what became of an earlier
+// attempt.
+func refused(err error) bool {
+	var api *APIError
+	return errors.As(err, &api) && api.Code != "" && api.StatusCode >= 400 && api.StatusCode < 500
+}
+
+// A lookError is why a look found nothing out. It is the error of another
+// request, so errors.As does not look into it: an *APIError in it would pass for
+// the answer to the call.
+type lookError struct{ err error }
+
+func (e *lookError) Error() string        { return e.err.Error() }
+func (e *lookError) Is(target error) bool { return errors.Is(e.err, target) }
+
+func asLook(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &lookError{err}
 }
 
 // fail makes the error of a call, with what is worth telling beside the last
@@ -364,11 +406,16 @@ func (c *Client) attemptStream(ctx context.Context, cl *call, h *host, n int, an
 	within, cancel := context.WithCancelCause(context.WithValue(ctx, unsignedAnswerKey{}, true))
 	timer := time.AfterFunc(c.retry.AttemptTimeout, func() { cancel(context.DeadlineExceeded) })
 	resp, failed := c.send(within, cl, nil, h)
-	if inTime := timer.Stop(); failed == nil && resp.StatusCode == cl.success && inTime {
+	switch success := failed == nil && resp.StatusCode == cl.success; {
+	case success && timer.Stop():
 		answer.resp = resp
 		resp.Body = &streamedBody{resp.Body, cancel, timer, c.retry.AttemptTimeout}
-	} else {
+	case success: // too late
+		resp.Body.Close()
+		failed = &failure{class: unknown, err: context.Cause(within)}
+	default:
 		defer cancel(nil)
+		defer timer.Stop() // it bounds the body of an error, too
 		if failed == nil {
 			failed = c.read(cl, resp)
 		}
@@ -429,7 +476,7 @@ type foreignError struct{ error }
 
 func (e *foreignError) Error() string {
 	text := e.error.Error()
-	if len(text) > 1000 {
+	if len(text) > 1000 || strings.ContainsFunc(text, unicode.IsControl) {
 		return oneLine(text)
 	}
 	return text
@@ -477,6 +524,9 @@ func (c *Client) read(cl *call, resp *http.Response) *failure {
 			failed.class = definite // it would come again, and out holds a part of it
 		}
 		return failed
+	}
+	if cl.complete != nil && !cl.complete() {
+		return &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer lacks what a success has [request id %s]", cl.method, cl.path, status, oneLine(requestID))}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package wechatpay_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -250,6 +251,14 @@ func TestForeignErrorsAreBounded(t *testing.T) {
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.Less(t, len(err.Error()), 1000)
+}
+
+// Nor does it forge a line of it.
+func TestForeignErrorsAreOneLine(t *testing.T) {
+	client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+		cfg.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("refused\nlevel=INFO msg=paid") })
+	})
+	require.NotContains(t, approve(context.Background(), client).Error(), "\n")
 }
 
 func TestHTTPClientHasATimeout(t *testing.T) {

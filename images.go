@@ -71,7 +71,7 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		return "", fmt.Errorf("wechatpay: %s: %w", op, err)
 	}
 	const ending = 64 // more than the closing boundary takes
-	body, err := readBehind(len(placeholder.head), ending, r)
+	body, err := readBehind(ctx, len(placeholder.head), ending, r)
 	if err != nil {
 		return "", fmt.Errorf("wechatpay: %s: reading the image: %w", op, err)
 	}
@@ -174,7 +174,7 @@ func envelope(boundary, name, contentType string, digest [sha256.Size]byte) (*mu
 // that are left free, with so many to spare at the end. What a reader holds that
 // says how much it is, is read into one piece; a stream is read in pieces, and
 // then joined.
-func readBehind(free, spare int, r io.Reader) ([]byte, error) {
+func readBehind(ctx context.Context, free, spare int, r io.Reader) ([]byte, error) {
 	const piece = 128 << 10
 	size := piece
 	if sized, ok := r.(interface{ Len() int }); ok {
@@ -182,7 +182,7 @@ func readBehind(free, spare int, r io.Reader) ([]byte, error) {
 	}
 	r = io.LimitReader(r, maxUpload+1)
 	body := make([]byte, free, free+size+spare)
-	n, err := readFull(r, body[free:free+size])
+	n, err := readFull(ctx, r, body[free:free+size])
 	body = body[:free+n]
 	if err == io.EOF {
 		return body, nil
@@ -190,7 +190,7 @@ func readBehind(free, spare int, r io.Reader) ([]byte, error) {
 	var more [][]byte
 	for err == nil {
 		next := make([]byte, piece)
-		n, err = readFull(r, next)
+		n, err = readFull(ctx, r, next)
 		more = append(more, next[:n])
 	}
 	if err != io.EOF {
@@ -209,11 +209,18 @@ func readBehind(free, spare int, r io.Reader) ([]byte, error) {
 
 // readFull fills p. At the end of r it gives io.EOF; unlike io.ReadFull it
 // passes io.ErrUnexpectedEOF on, which is a torn file and no end.
-func readFull(r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
+func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
+	for empty := 0; n < len(p) && err == nil; empty++ {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		if empty == 100 { // as package bufio has it
+			return n, io.ErrNoProgress
+		}
 		var more int
-		more, err = r.Read(p[n:])
-		n += more
+		if more, err = r.Read(p[n:]); more > 0 {
+			n, empty = n+more, 0
+		}
 	}
 	return n, err
 }
@@ -267,7 +274,6 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 			Size:        resp.ContentLength,
 		}, nil
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
 	resp.Body.Close()
 	e := newAPIError(resp.StatusCode, resp.Header.Get(headerRequestID), http.MethodGet, imagePath, nil)
 	e.Message = problem

@@ -367,6 +367,66 @@ func TestDownloadImageThatStalls(t *testing.T) {
 	require.NoError(t, image.Close())
 }
 
+// The body of an error, and that of what is no image, have no more time than
+// any answer.
+func TestDownloadImageThatNeverEnds(t *testing.T) {
+	for name, header := range map[string]func(http.ResponseWriter){
+		"an error":     func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"a login page": func(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/html") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			defer close(release)
+			_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				header(w)
+				io.WriteString(w, "{")
+				w.(http.Flusher).Flush()
+				<-release
+			})
+			client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = 50*time.Millisecond, 1 })
+			_, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
+			require.Error(t, err)
+		})
+	}
+}
+
+// An image that comes when the time has just run out is asked for again.
+func TestDownloadImageThatComesTooLate(t *testing.T) {
+	for _, content := range []string{"{}", "null", string(picture("png", 64))} {
+		requests := 0
+		client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+			cfg.Retry.AttemptTimeout = 10 * time.Millisecond
+			cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+				if requests++; requests == 1 {
+					<-req.Context().Done()
+				}
+				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"image/png"}}, Body: io.NopCloser(strings.NewReader(content)), Request: req}, nil
+			})
+		})
+		image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
+		require.NoError(t, err)
+		got, err := io.ReadAll(image)
+		require.NoError(t, err)
+		require.Equal(t, content, string(got))
+		require.NoError(t, image.Close())
+		require.Equal(t, 2, requests)
+	}
+}
+
+// A reader that gives nothing, and a context that has ended, end the reading.
+func TestUploadImageThatCannotBeRead(t *testing.T) {
+	client, _ := newMock(t, nil)
+	_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", readerFunc(func([]byte) (int, error) { return 0, nil }))
+	require.ErrorIs(t, err, io.ErrNoProgress)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	image := bytes.NewReader(picture("png", 100))
+	_, err = client.ComplaintsV2.UploadImage(ctx, "a.png", image)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, int(image.Size()), image.Len(), "nothing was read")
+}
+
 // An upload whose answer lacks the media id is no success.
 func TestUploadImageWithoutAMediaID(t *testing.T) {
 	client, _ := newMock(t, reply(t, 200, `{}`))

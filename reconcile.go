@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -28,12 +29,12 @@ func (s *ComplaintsV2Service) lookUpDecision(ctx context.Context, complaintID st
 	return s.lookUp(ctx, complaintID, started, ended, func(since, before recorded) (verdict, error) {
 		refiled := since[OperateTypeUserContinueComplaint]
 		switch {
-		case since[own].After(refiled):
+		case !since[own].IsZero() && !since[own].Before(refiled): // some times are whole seconds
 			return stands, nil
 		// A new round: what was decided before it may be this decision, or that
 		// of a round before; and nothing is sent into it.
 		case !refiled.IsZero():
-			return unproved, fmt.Errorf("the user has filed the complaint again since the call began")
+			return unproved, fmt.Errorf("the user has filed the complaint again since the call began, or shortly before")
 		case !since[opposite].IsZero():
 			return overruled, fmt.Errorf("the opposite decision stands: %s is in the negotiation history since the call began", opposite)
 		// It is this one if records are stamped by a clock that is behind, and a
@@ -96,10 +97,18 @@ func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, st
 		if found, err := judge(since, before); found != absent || again {
 			return found, err
 		}
-		if !sleep(ctx, time.Until(ended.Add(retry.Settle))) {
-			return unproved, fmt.Errorf("it is not in the negotiation history yet, and there is no time to look again: %w", context.DeadlineExceeded)
+		if err := s.client.settle(ctx, ended); err != nil {
+			return unproved, err
 		}
 	}
+}
+
+// settle waits until what the last attempt did must show.
+func (c *Client) settle(ctx context.Context, ended time.Time) error {
+	if sleep(ctx, time.Until(ended.Add(c.retry.Settle))) {
+		return nil
+	}
+	return fmt.Errorf("it does not show yet, and there is no time to look again: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))
 }
 
 // look reads the whole negotiation history for what was done since a call began,

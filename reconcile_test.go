@@ -2,7 +2,10 @@ package wechatpay_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -378,4 +381,179 @@ func TestADecisionFromShortlyBefore(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
+}
+
+// A request that lands late was handed to a network that held it back.
+type lateRequest struct {
+	base http.RoundTripper
+	held *http.Request
+}
+
+// hold keeps a request, to be delivered by lands.
+func (l *lateRequest) hold(req *http.Request) { l.held = req.Clone(context.Background()) }
+
+func (l *lateRequest) lands(t *testing.T) {
+	t.Helper()
+	l.held.Body, _ = l.held.GetBody()
+	resp, err := l.base.RoundTrip(l.held)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusNoContent, resp.StatusCode)
+}
+
+// What fails on this machine, or in a gateway, says nothing of an attempt before.
+func TestALocalFailureAfterADoubtLeavesIt(t *testing.T) {
+	for name, second := range map[string]func(*http.Request) (*http.Response, error){
+		"a certificate that does not verify": func(*http.Request) (*http.Response, error) {
+			return nil, &tls.CertificateVerificationError{Err: errors.New("unknown authority")}
+		},
+		"a login page of a network": func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"https://portal.example.com/"}}, Body: http.NoBody, Request: req}, nil
+		},
+		"a gateway's refusal": func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 403, Body: io.NopCloser(strings.NewReader("<html>blocked")), Request: req}, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _ := newPay(t)
+			late, posts := &lateRequest{}, 0
+			client := payClient(t, server, func(cfg *wechatpay.Config) {
+				late.base = cfg.Transport
+				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+					if req.Method != http.MethodPost {
+						return late.base.RoundTrip(req)
+					}
+					if posts++; posts > 1 {
+						return second(req)
+					}
+					late.hold(req)
+					return nil, errors.New("the line is dead")
+				})
+			})
+			err := approve(context.Background(), client)
+			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			require.ErrorContains(t, err, "the line is dead", "what left the doubt is told")
+			require.Equal(t, 2, posts)
+			late.lands(t)
+			require.Contains(t, operations(server), wechatpay.OperateTypeMerchantApproveRefund)
+		})
+	}
+}
+
+// A key that fails is such a failure too, of a decision and of a refund.
+func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
+	failing := func(cfg *wechatpay.Config) {
+		key := &remoteKey{Signer: cfg.PrivateKey}
+		key.fails = func(n int) error {
+			if n == 4 { // sent, looked for twice, sent again
+				return errors.New("the HSM is busy")
+			}
+			return nil
+		}
+		cfg.PrivateKey = key
+	}
+	server, client := newPay(t, failing)
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	err := approve(context.Background(), client)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "the HSM is busy")
+
+	server, client = newPay(t, failing)
+	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
+	var unknown *wechatpay.OutcomeUnknownError
+	require.ErrorAs(t, err, &unknown)
+	require.Equal(t, "refund-1", unknown.IdempotencyKey)
+	require.ErrorContains(t, err, "the HSM is busy")
+}
+
+// remoteKey is a key that is somewhere else.
+type remoteKey struct {
+	crypto.Signer
+	signed atomic.Int32
+	fails  func(n int) error
+}
+
+func (k *remoteKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := k.fails(int(k.signed.Add(1))); err != nil {
+		return nil, err
+	}
+	return k.Signer.Sign(r, digest, opts)
+}
+
+// A key that takes all the time leaves nothing unknown: nothing was sent.
+func TestAKeyThatTakesAllTheTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	server, client := newPay(t, func(cfg *wechatpay.Config) {
+		cfg.PrivateKey = &remoteKey{Signer: cfg.PrivateKey, fails: func(int) error { cancel(); return nil }}
+	})
+	err := approve(ctx, client)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.Empty(t, server.Requests())
+}
+
+// While the service makes us wait, the decision may take effect and the user file
+// again: it is looked for once more.
+func TestALongWaitAfterADoubtEndsInAnotherLook(t *testing.T) {
+	for _, statuses := range [][]int{{503}, {500, 429}} {
+		t.Run(fmt.Sprint(statuses), func(t *testing.T) {
+			t.Parallel()
+			server, _ := newPay(t)
+			late, posts, looks := &lateRequest{}, 0, 0
+			client := payClient(t, server, func(cfg *wechatpay.Config) {
+				late.base = cfg.Transport
+				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+					if req.Method != http.MethodPost {
+						if looks++; looks == 3 { // two found nothing; this one follows the wait
+							late.lands(t)
+							server.Advance(time.Second)
+							require.NoError(t, server.UserContinues(testComplaintID))
+						}
+						return late.base.RoundTrip(req)
+					}
+					if posts++; posts > len(statuses) {
+						return late.base.RoundTrip(req)
+					}
+					if posts == 1 {
+						late.hold(req)
+					}
+					header := http.Header{}
+					if posts == len(statuses) {
+						header.Set("Retry-After", "1")
+					}
+					return &http.Response{StatusCode: statuses[posts-1], Header: header, Body: io.NopCloser(strings.NewReader(`{"code":"X"}`)), Request: req}, nil
+				})
+			})
+			err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用"))
+			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			require.ErrorContains(t, err, "filed the complaint again")
+			require.Equal(t, 3, looks)
+			require.Equal(t, len(statuses), posts, "nothing is sent into the new round")
+		})
+	}
+}
+
+// The answer to a look is not the answer to the decision.
+func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
+	server, client := newPay(t)
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", answer(403, `{"code":"NO_AUTH"}`))
+	err := approve(context.Background(), client)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "NO_AUTH")
+	var refusal *wechatpay.APIError
+	require.False(t, errors.As(err, &refusal), "the decision was not refused: it stands")
+	require.Contains(t, operations(server), wechatpay.OperateTypeMerchantApproveRefund)
+}
+
+// A decision at once after the user filed again is recognized by the same second.
+func TestADecisionInTheSecondOfTheFiling(t *testing.T) {
+	server, client := newPay(t)
+	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+	server.Advance(time.Hour)
+	require.NoError(t, server.UserContinues(testComplaintID))
+	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	require.NoError(t, approve(context.Background(), client))
+	require.Equal(t, 1, count(server, "POST update-refund-progress"))
 }

@@ -185,10 +185,14 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 	}
 	refund, err := p.client.Refunds.create(ctx, req, func(ctx context.Context) error {
 		again, err := p.mayPay(ctx)
-		if err == nil && again != amount {
-			err = p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
+		var refused *RefundRefusedError
+		switch {
+		case err == nil && again != amount:
+			return p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
+		case errors.As(err, &refused):
+			return err
 		}
-		return err
+		return asLook(err)
 	})
 	var refusal *APIError
 	if errors.As(err, &refusal) && !errors.Is(err, ErrOutcomeUnknown) {
@@ -218,13 +222,12 @@ func (p *complaintRefund) find(ctx context.Context, number string) (*Refund, err
 
 // ours refuses a refund that bears the number and is not the one asked for.
 func (p *complaintRefund) ours(refund *Refund, err error) (*Refund, error) {
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case refund.TransactionID != p.order.TransactionID:
-		return nil, p.refuse(RefundRefusedOtherRefund, "refund %s is of another order, %s", oneLine(refund.OutRefundNo), oneLine(refund.TransactionID))
-	case p.req.Amount != 0 && refund.Amount.Refund != p.req.Amount:
-		return nil, p.refuse(RefundRefusedOtherRefund, "refund %s is there, of %d fen and not of %d", oneLine(refund.OutRefundNo), refund.Amount.Refund, p.req.Amount)
+	}
+	wanted := &CreateRefundRequest{TransactionID: p.order.TransactionID, Amount: CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)}}
+	if !wanted.asksFor(refund) {
+		return nil, p.refuse(RefundRefusedOtherRefund, "the refund under its number, %s, is of %d fen of order %s", oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
 	}
 	return refund, nil
 }

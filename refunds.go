@@ -1,7 +1,6 @@
 package wechatpay
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -205,15 +204,20 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 		mayRepeat: mayRepeat,
 		key:       body.OutRefundNo,
 		remedy:    "read the refund by this number with Refunds.Get, or create it again with the same number",
-		lookUp: func(ctx context.Context, _, _ time.Time) (verdict, error) {
+		complete:  func() bool { return refund.Status != "" },
+		lookUp: func(ctx context.Context, _, ended time.Time) (verdict, error) {
 			found, err := s.find(ctx, body.OutRefundNo, body.SubMchID)
-			if found == nil {
-				if err != nil {
-					return unproved, err
+			if found == nil && err == nil { // yet
+				if err = s.client.settle(ctx, ended); err == nil {
+					found, err = s.find(ctx, body.OutRefundNo, body.SubMchID)
 				}
-				return absent, nil
 			}
-			if !body.asksFor(found) {
+			switch {
+			case err != nil:
+				return unproved, err
+			case found == nil:
+				return absent, nil
+			case !body.asksFor(found):
 				return overruled, fmt.Errorf("the number was used before, for %d fen of order %s: take another", found.Amount.Refund, oneLine(found.TransactionID))
 			}
 			*refund = *found
@@ -226,9 +230,11 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 	return refund, nil
 }
 
-// asksFor tells whether a refund under the same number is the one asked for.
+// asksFor tells whether a refund under the same number may be the one asked for:
+// whether nothing that both say differs.
 func (req *CreateRefundRequest) asksFor(r *Refund) bool {
-	return r.Amount.Refund == req.Amount.Refund && r.TransactionID == cmp.Or(req.TransactionID, r.TransactionID) && r.OutTradeNo == cmp.Or(req.OutTradeNo, r.OutTradeNo)
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return !differ(req.TransactionID, r.TransactionID) && !differ(req.OutTradeNo, r.OutTradeNo) && (r.Amount.Refund == 0 || r.Amount.Refund == req.Amount.Refund)
 }
 
 // find reads a refund by its number, and gives nil if WeChat Pay does not know

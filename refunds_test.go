@@ -251,9 +251,9 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultForged}, 1, 1},
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, TakesEffect: true}, 1, 1},
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultBusy429, TakesEffect: true}, 1, 1},
-		{wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop}, 2, 1},
-		{wechatpaytest.Fault{Kind: wechatpaytest.FaultError500}, 2, 1},
-		{wechatpaytest.Fault{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, 2, 1},
+		{wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop}, 2, 2},
+		{wechatpaytest.Fault{Kind: wechatpaytest.FaultError500}, 2, 2},
+		{wechatpaytest.Fault{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, 2, 2},
 	} {
 		t.Run(string(tt.fault.Kind), func(t *testing.T) {
 			server, client := newPay(t)
@@ -295,4 +295,61 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		require.Equal(t, wechatpay.ErrorCodeInvalidRequest, refusal.Code)
 		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "looked up once more, and not there")
 	})
+}
+
+// A refund under the number that is not the one asked for is no success.
+func TestCreateRefundUnderAUsedNumber(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
+		t.Run(string(kind), func(t *testing.T) {
+			server, client := newClaim(t)
+			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
+			_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: "4200000000000000000000000009", OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 50, Total: 50}})
+			require.NoError(t, err)
+			if kind != "" {
+				server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
+			}
+			_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 600, Total: 1000}})
+			require.Error(t, err)
+			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			if kind != "" {
+				require.ErrorContains(t, err, "the number was used before, for 50 fen of order 4200000000000000000000000009")
+			}
+			require.Len(t, server.Refunds(), 1)
+		})
+	}
+}
+
+// A refund that shows late is waited for, and a refusal meanwhile is not its end.
+func TestCreateRefundThatShowsLate(t *testing.T) {
+	var posts, looks int
+	client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+		cfg.InsecureSkipVerify = true
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			status, body := 404, `{"code":"RESOURCE_NOT_EXISTS"}`
+			if req.Method == http.MethodPost {
+				if posts++; posts == 1 {
+					return nil, errors.New("broke off") // it took effect
+				}
+				status, body = 400, `{"code":"INVALID_REQUEST"}`
+			} else if looks++; looks > 3 {
+				status, body = 200, `{"out_refund_no":"refund-1","status":"PROCESSING"}`
+			}
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+		})
+	})
+	refund, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
+	require.NoError(t, err)
+	require.Equal(t, wechatpay.RefundStatusProcessing, refund.Status)
+	require.Equal(t, 2, posts)
+	require.Equal(t, 4, looks)
+}
+
+// A success that says nothing of a refund is looked up.
+func TestCreateRefundWithoutAStatus(t *testing.T) {
+	for _, body := range []string{`{}`, `null`} {
+		client, _ := newMock(t, reply(t, 200, body))
+		_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
+		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+		require.ErrorContains(t, err, "lacks what a success has")
+	}
 }

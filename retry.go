@@ -18,9 +18,11 @@ import (
 //
 // Without one, a decision takes at most MaxAttempts × (2 × AttemptTimeout +
 // Settle) for sending and looking, and 30 s or MaxDelay, whichever is more,
-// between two attempts: 254 s with the defaults. Give a context of half a minute
-// or more where you can: one that runs out early leaves no time to look whether
-// the decision stands.
+// between two attempts: 254 s with the defaults. A decision that waited for longer
+// than MaxDelay is looked for once more, and the first call that is to be verified
+// by platform certificates downloads them before, with the same patience. Give a
+// context of half a minute or more where you can: one that runs out early leaves
+// no time to look whether the decision stands.
 type RetryPolicy struct {
 	// MaxAttempts is how often a request is sent, the first time included; 0
 	// means 4. With 1 nothing is repeated, and nothing is looked up.

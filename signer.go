@@ -120,13 +120,13 @@ func checkPrivateKey(f *faults, key crypto.Signer) *rsa.PublicKey {
 	return public
 }
 
-// isNil reports whether v is nil or an interface that holds a nil pointer.
+// isNil reports whether v is nil or holds a nil pointer, map, function or slice.
 func isNil(v any) bool {
 	if v == nil {
 		return true
 	}
 	switch value := reflect.ValueOf(v); value.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Func:
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice:
 		return value.IsNil()
 	}
 	return false
@@ -236,6 +236,11 @@ var weChatPayHosts = []string{
 // RoundTrip signs a copy of the request and hands it to Base.
 func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	signed, err := t.sign(req)
+	// A key that is far away takes its time. What is not sent must not look as if
+	// it might have been.
+	if ended := req.Context().Err(); err == nil && ended != nil {
+		err = &signingError{fmt.Errorf("the context ended before it was sent: %w", ended)}
+	}
 	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
