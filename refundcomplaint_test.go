@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -382,4 +383,244 @@ func TestRefundComplaintThatCannotRead(t *testing.T) {
 		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		require.Zero(t, count(server, "POST /v3/refund"))
 	}
+}
+
+// afterFirst runs do once, after the first request of a kind.
+func afterFirst(t *testing.T, server *wechatpaytest.Server, method, part string, do func()) *wechatpay.Client {
+	return payClient(t, server, func(cfg *wechatpay.Config) {
+		base, done := cfg.Transport, false
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := base.RoundTrip(req)
+			if !done && req.Method == method && strings.Contains(req.URL.Path, part) {
+				done = true
+				do()
+			}
+			return resp, err
+		})
+	})
+}
+
+// filesAgain ends the present round, and the user files again.
+func filesAgain(t *testing.T, server *wechatpaytest.Server) {
+	t.Helper()
+	require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed }))
+	server.Advance(time.Minute)
+	require.NoError(t, server.UserContinues(testComplaintID))
+}
+
+// While an attempt fails, WeChat Pay refunds: it is not made again.
+func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
+		t.Run(string(kind), func(t *testing.T) {
+			server, _ := newClaim(t)
+			server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
+			client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() { require.NoError(t, server.PlatformRefunds(testComplaintID)) })
+			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			var refused *wechatpay.RefundRefusedError
+			require.ErrorAs(t, err, &refused)
+			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may stand")
+			require.Empty(t, server.Refunds())
+			require.Equal(t, 1, count(server, "POST /v3/refund"))
+		})
+	}
+}
+
+// So too while what is to be paid changes.
+func TestRefundComplaintOfAnotherAmountMeanwhile(t *testing.T) {
+	server, _ := newClaim(t)
+	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultError500})
+	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
+		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 700 }))
+	})
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	require.ErrorContains(t, err, "600 fen were to be refunded, and meanwhile it is 700")
+	require.Empty(t, server.Refunds())
+}
+
+// A refund that is there, and is another than the one asked for, is no answer.
+func TestRefundComplaintUnderAUsedNumber(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		first *wechatpay.CreateRefundRequest
+		req   *wechatpay.RefundComplaintRequest
+		text  string
+	}{
+		{"of another order", &wechatpay.CreateRefundRequest{TransactionID: "4200000000000000000000000009", OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 50, Total: 50}},
+			&wechatpay.RefundComplaintRequest{OutRefundNo: "R-77"}, "is of 50 fen of order 4200000000000000000000000009"},
+		{"of another amount", &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: refundNo(1, 1), Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}},
+			&wechatpay.RefundComplaintRequest{Amount: 600}, "is of 100 fen"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server, client := newClaim(t)
+			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
+			_, err := client.Refunds.Create(context.Background(), tt.first)
+			require.NoError(t, err)
+			_, err = client.RefundComplaint(context.Background(), testComplaintID, tt.req)
+			var refused *wechatpay.RefundRefusedError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, wechatpay.RefundRefusedOtherRefund, refused.Reason)
+			require.ErrorContains(t, err, tt.text)
+			require.Len(t, server.Refunds(), 1)
+		})
+	}
+}
+
+// What was applied for is for all orders together.
+func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
+	const second = "4200000000000000000000000002"
+	server, client := newClaim(t, func(c *wechatpay.Complaint) {
+		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
+	})
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
+	require.NoError(t, err)
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second})
+	require.ErrorContains(t, err, "600 fen, with 600 that are refunded in this round, are more than the 600")
+	require.Len(t, server.Refunds(), 1)
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, MoreThanApplied: true})
+	require.NoError(t, err)
+}
+
+// Where no refund is asked for, the amount that a complaint may show means nothing.
+func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
+	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	var refused *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, wechatpay.RefundRefusedNoAmount, refused.Reason)
+	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 900})
+	require.NoError(t, err)
+	require.Equal(t, int64(900), refund.Amount.Refund)
+	require.Len(t, server.Refunds(), 1)
+}
+
+// A call that is repeated late is for the round that was decided on.
+func TestRefundComplaintOfARound(t *testing.T) {
+	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
+	first, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+	require.NoError(t, err)
+	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
+	filesAgain(t, server)
+
+	again, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+	require.NoError(t, err)
+	require.Equal(t, first.RefundID, again.RefundID)
+	require.Equal(t, wechatpay.RefundStatusSuccess, again.Status)
+
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1, Attempt: 2})
+	var refused *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, wechatpay.RefundRefusedEarlierRound, refused.Reason)
+	require.ErrorContains(t, err, "round 1 was to be refunded, and the user has filed it 2 times")
+	require.Len(t, server.Refunds(), 1)
+
+	second, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 2})
+	require.NoError(t, err)
+	require.Equal(t, refundNo(2, 1), second.OutRefundNo)
+}
+
+// Whatever an earlier round left on its way is waited for; what arrived is done.
+func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
+	record := func(t *testing.T, server *wechatpaytest.Server, operations ...wechatpay.OperateType) {
+		for _, operation := range operations {
+			require.NoError(t, server.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: operation, OperateTime: server.Now()}))
+		}
+	}
+	const (
+		entrusted = wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage
+		partial   = wechatpay.OperateTypeComplaintPartialRefundedSystemMessage
+		received  = wechatpay.OperateTypeComplaintRefundReceivedSystemMessage
+	)
+	for _, tt := range []struct {
+		name          string
+		before, after []wechatpay.OperateType // the user files again
+		reason        wechatpay.RefundRefusedReason
+	}{
+		{"WeChat Pay's is on its way", []wechatpay.OperateType{entrusted}, nil, wechatpay.RefundRefusedEarlierRound},
+		{"WeChat Pay's arrived", []wechatpay.OperateType{entrusted, partial, received}, nil, ""},
+		{"one by hand is on its way", []wechatpay.OperateType{partial}, nil, wechatpay.RefundRefusedEarlierRound},
+		{"one by hand arrived in the new round", []wechatpay.OperateType{partial}, []wechatpay.OperateType{received}, ""},
+		{"of two by hand one arrived", []wechatpay.OperateType{partial, partial, received}, nil, wechatpay.RefundRefusedEarlierRound},
+		{"one arrived that was never launched", nil, []wechatpay.OperateType{received}, wechatpay.RefundRefusedElsewhere},
+		{"one by hand in the new round", nil, []wechatpay.OperateType{partial}, wechatpay.RefundRefusedElsewhere},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server, client := newClaim(t)
+			record(t, server, tt.before...)
+			filesAgain(t, server)
+			server.Advance(time.Minute)
+			record(t, server, tt.after...)
+			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			if tt.reason == "" {
+				require.NoError(t, err)
+				require.Len(t, server.Refunds(), 1)
+				return
+			}
+			var refused *wechatpay.RefundRefusedError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, tt.reason, refused.Reason, "%v", err)
+			require.Empty(t, server.Refunds())
+		})
+	}
+	t.Run("ours arrived in the new round", func(t *testing.T) {
+		server, client := newClaim(t)
+		_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+		require.NoError(t, err)
+		filesAgain(t, server)
+		server.Advance(time.Minute)
+		require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
+		filesAgain(t, server)
+		refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+		require.NoError(t, err)
+		require.Equal(t, refundNo(3, 1), refund.OutRefundNo)
+	})
+	t.Run("it is refunded and filed again between the readings", func(t *testing.T) {
+		server, _ := newClaim(t)
+		client := afterFirst(t, server, http.MethodGet, testComplaintID, func() {
+			require.NoError(t, server.PlatformRefunds(testComplaintID))
+			filesAgain(t, server)
+		})
+		_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+		var refused *wechatpay.RefundRefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Empty(t, server.Refunds())
+	})
+}
+
+// Times may be whole seconds, or missing: what may be of this round counts.
+func TestRefundComplaintReadsCoarseTimes(t *testing.T) {
+	for name, at := range map[string]string{"the same second": "2020-01-01T00:00:35+08:00", "no time": ""} {
+		t.Run(name, func(t *testing.T) {
+			server, client := newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+			server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"limit":100,"offset":0,"total_count":2,"data":[{"log_id":"1","operate_type":"USER_CONTINUE_COMPLAINT","operate_time":"2020-01-01T00:00:35.120+08:00"},`+
+					`{"log_id":"2","operate_type":"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE","operate_time":%q}]}`, at)
+			}))
+			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			var refused *wechatpay.RefundRefusedError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, wechatpay.RefundRefusedElsewhere, refused.Reason)
+			require.Empty(t, server.Refunds())
+		})
+	}
+}
+
+// Of two callers with different reasons one is refused: the refund stands, and is
+// the answer to both.
+func TestRefundComplaintBesideAnotherReason(t *testing.T) {
+	server, other := newClaim(t)
+	client := payClient(t, server, func(cfg *wechatpay.Config) {
+		base := cfg.Transport
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
+				require.NoError(t, err)
+			}
+			return base.RoundTrip(req)
+		})
+	})
+	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+	require.NoError(t, err)
+	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
+	require.Len(t, server.Refunds(), 1)
 }
