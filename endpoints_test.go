@@ -308,6 +308,10 @@ func TestEndpointsRefuseArguments(t *testing.T) {
 			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 2), EndDate: day(2026, 1, 1)})
 			return err
 		}, "List", []string{"EndDate: 2026-01-01, before BeginDate 2026-01-02 (days in Beijing)"}},
+		{"List, a year of five digits", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(10000, 1, 1), EndDate: day(10000, 1, 2)})
+			return err
+		}, "List", []string{"BeginDate.Year(): 10000, and 1 to 9999 are allowed", "EndDate.Year(): 10000, and 1 to 9999 are allowed"}},
 		{"List, too many days", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
 			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 1), EndDate: day(2026, 2, 1)})
 			return err

@@ -52,6 +52,8 @@ func (req *ListComplaintsRequest) check() faults {
 	if req.EndDate.IsZero() {
 		f.add("EndDate", "zero: it is required")
 	}
+	f.between("BeginDate.Year()", beijingDay(req.BeginDate).Year(), 1, 9999)
+	f.between("EndDate.Year()", beijingDay(req.EndDate).Year(), 1, 9999)
 	if len(f) == 0 && beijingDay(req.EndDate).Before(beijingDay(req.BeginDate)) {
 		f.add("EndDate", "%s, before BeginDate %s (days in Beijing)", beijingDay(req.EndDate).Format(time.DateOnly), beijingDay(req.BeginDate).Format(time.DateOnly))
 	}
@@ -117,6 +119,10 @@ func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsReque
 // gives none twice. None that was there at the beginning is skipped, since pages
 // only ever move back; one that is filed meanwhile may be missing, and is found
 // by the next reading of that day.
+//
+// All this rests on an order that does not change. Should WeChat Pay order by the
+// latest change, a complaint that is handled while the pages are read would move
+// others: read first, and handle then, and remember what was handled.
 func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsRequest) iter.Seq2[*Complaint, error] {
 	return func(yield func(*Complaint, error) bool) {
 		f := req.check()

@@ -662,3 +662,13 @@ func merge(a, b any) any {
 		return b
 	}
 }
+
+// A fee is a number, of which the page does not say that it is whole.
+func TestRefundFeeIsAnyNumber(t *testing.T) {
+	for number, want := range map[string]int64{"10": 10, "10.0": 10, "1e2": 100, "0.6": 0, "null": 0} {
+		var refund wechatpay.Refund
+		require.NoError(t, json.Unmarshal([]byte(`{"status":"SUCCESS","amount":{"refund":7,"refund_fee":`+number+`}}`), &refund))
+		require.Equal(t, want, refund.Amount.RefundFee, number)
+		require.Equal(t, int64(7), refund.Amount.Refund)
+	}
+}

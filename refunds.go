@@ -112,6 +112,20 @@ type RefundAmount struct {
 	RefundFee        int64        `json:"refund_fee"`         // fee refunded
 }
 
+// UnmarshalJSON decodes the wire form. The page calls refund_fee a number, where
+// its neighbours are integers: so 10.0 is taken, and what is no whole number of
+// fen does not keep the rest from being read.
+func (a *RefundAmount) UnmarshalJSON(data []byte) error {
+	type plain RefundAmount
+	var fee float64
+	err := json.Unmarshal(data, &struct {
+		*plain
+		RefundFee *float64 `json:"refund_fee"`
+	}{(*plain)(a), &fee})
+	a.RefundFee = int64(fee)
+	return err
+}
+
 // RefundPromotionDetail is a coupon that goes back with a refund.
 type RefundPromotionDetail struct {
 	PromotionID  string              `json:"promotion_id,omitempty"`

@@ -37,11 +37,17 @@ type desk struct {
 func (d *desk) work(ctx context.Context) error {
 	now := time.Now()
 	lately := &wechatpay.ListComplaintsRequest{BeginDate: now.AddDate(0, 0, -29), EndDate: now}
-	var problems []error
+	// All of them are read before the first is handled, which might change their
+	// order.
+	var complaints []*wechatpay.Complaint
 	for complaint, err := range d.client.ComplaintsV2.All(ctx, lately) {
 		if err != nil {
-			return errors.Join(append(problems, err)...)
+			return err
 		}
+		complaints = append(complaints, complaint)
+	}
+	var problems []error
+	for _, complaint := range complaints {
 		// One complaint that cannot be handled does not keep the others waiting.
 		if err := d.handle(ctx, complaint); err != nil {
 			problems = append(problems, err)
