@@ -7,6 +7,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,7 +23,13 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-const doctorHelp = `One line for each check: ✓ it holds, ✗ it does not, and what to do, – what cannot
+var doctorHelp = words{`每项检查一行：✓ 没问题；✗ 有问题，并说明怎么办；– 无法判断，或不需要。会调用
+微信支付的自检接口（不影响任何数据），其余只读；不改动任何东西，也不显示密钥。
+
+加上 -notify-url，会向这个 URL 发一条没有签名的通知，接收方必须拒绝；再请微信支付
+发一条，到没到只有接收方知道。和 -mock 一起用时，发的是用内置服务的密钥签名的通知，
+接收方不可能认识这个密钥，也必须拒绝。
+`, `One line for each check: ✓ it holds, ✗ it does not, and what to do, – what cannot
 be told or need not be. It calls WeChat Pay's self-test, which touches nothing,
 and reads; it changes nothing, and shows no secret.
 
@@ -30,62 +37,76 @@ With -notify-url it sends the URL a notification that nobody signed, which the
 receiver must refuse, and asks WeChat Pay to send one. Whether that arrived only
 the receiver can tell. With -mock it sends one that is signed by the embedded
 server's keys, which no receiver can know: it must be refused too.
-`
+`}
 
 // examination is one run of the doctor.
 type examination struct {
-	language    language
+	language
 	out         io.Writer
+	outErr      error             // the first of writing to it
 	environment map[string]string // as it was at the beginning
 	secret      string            // what no line may show, wherever it was put by mistake
 	now         func() time.Time
+	interrupted func() bool
+	cfg         wechatpay.Config
 	client      *wechatpay.Client
 	transport   *http.Transport
 	addresses   map[string]bool // BaseURL and BackupURL, where one is wrong
+	clockKnown  bool            // the service's Date was seen
 	clockWrong  bool
 	failed      bool
 }
 
 func (d *examination) line(sign string, name, text words, args []any) {
-	line := d.language.of(name) + d.language.of(words{"：", ": "}) + clean(d.language.of(text, args...))
+	line := d.of(name) + d.of(words{"：", ": "}) + clean(d.of(text, args...))
 	if len(d.secret) >= 8 {
 		line = strings.ReplaceAll(line, d.secret, "…")
 	}
-	fmt.Fprintln(d.out, sign, line)
+	_, err := fmt.Fprintln(d.out, sign, line)
+	d.outErr = cmp.Or(d.outErr, err)
 }
 
 func (d *examination) ok(name, text words, args ...any)   { d.line("✓", name, text, args) }
 func (d *examination) note(name, text words, args ...any) { d.line("–", name, text, args) }
+
+// wrong says nothing once the doctor is interrupted: what fails then, fails for
+// that.
 func (d *examination) wrong(name, text words, args ...any) {
+	if d.interrupted() {
+		return
+	}
 	d.failed = true
 	d.line("✗", name, text, args)
 }
 
 func doctor(a *app, flags *flag.FlagSet) func(context.Context) error {
-	lang := languageFlag(flags)
-	notifyURL := flags.String("notify-url", "", "also check this `URL` as a receiver of notifications")
+	notifyURL := flags.String("notify-url", "", a.of(words{
+		"另外把这个 `URL` 当作通知接收方来检查",
+		"also check this `URL` as a receiver of notifications"}))
 	return func(ctx context.Context) error {
-		d := &examination{language: *lang, out: a.stdout, environment: environment(), now: time.Now, transport: wechatpay.NewTransport(), addresses: map[string]bool{}}
+		d := &examination{
+			language: a.language, out: a.stdout, environment: environment(), now: time.Now,
+			interrupted: func() bool { return ctx.Err() != nil },
+			transport:   wechatpay.NewTransport(), addresses: map[string]bool{},
+		}
 		defer d.transport.CloseIdleConnections()
 		var server *wechatpaytest.Server
-		var cfg wechatpay.Config
 		var unreadable map[string]string
 		if a.mock {
 			server = newMock()
 			defer server.Close()
-			cfg = server.Config()
+			d.cfg = server.Config()
 		} else {
 			var err error
-			if cfg, unreadable, err = readSettings(); err != nil {
+			if d.cfg, unreadable, err = readSettings(); err != nil {
 				return err
 			}
 		}
-		d.secret = cfg.APIv3Key
-		cfg.Transport, cfg.Logger = d.transport, a.logger()
+		d.cfg.Transport, d.cfg.Logger = d.transport, a.logger()
 		// A doctor is asked because calls fail: one repetition is enough.
-		cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 2, AttemptTimeout: 10 * time.Second}
-		d.client = d.checkSettings(cfg, unreadable)
-		reachable := d.checkHosts(ctx, cfg)
+		d.cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 2, AttemptTimeout: 10 * time.Second}
+		d.client = d.checkSettings(d.cfg, unreadable)
+		reachable := d.checkHosts(ctx, d.cfg)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -96,18 +117,26 @@ func doctor(a *app, flags *flag.FlagSet) func(context.Context) error {
 		default:
 			d.checkEcho(ctx)
 			if d.checkRead(ctx) {
-				d.checkCertificates(ctx, cfg)
+				d.checkCertificates(ctx, d.cfg)
 			}
 		}
-		d.checkNotifications(ctx, server, *notifyURL, reachable)
+		if ctx.Err() == nil {
+			d.checkNotifications(ctx, server, *notifyURL, reachable)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		result := words{"没有发现问题。", "Nothing is wrong."}
 		if d.failed {
-			fmt.Fprintln(a.stdout, d.language.of(words{"有问题：见 ✗ 各行。", "Something is wrong: see the lines with ✗."}))
+			result = words{"有问题：见 ✗ 各行。", "Something is wrong: see the lines with ✗."}
+		}
+		_, err := fmt.Fprintln(a.stdout, a.of(result))
+		switch err = cmp.Or(d.outErr, err); {
+		case err != nil:
+			return err
+		case d.failed:
 			return errFound
 		}
-		fmt.Fprintln(a.stdout, d.language.of(words{"没有发现问题。", "Nothing is wrong."}))
 		return nil
 	}
 }
@@ -131,7 +160,6 @@ func (d *examination) checkHosts(ctx context.Context, cfg wechatpay.Config) (rea
 	if main == wechatpay.DefaultBaseURL {
 		backup = cmp.Or(backup, wechatpay.DefaultBackupURL)
 	}
-	clockKnown := false
 	for _, host := range []struct {
 		name  words
 		field string
@@ -150,18 +178,18 @@ func (d *examination) checkHosts(ctx context.Context, cfg wechatpay.Config) (rea
 		case ctx.Err() != nil: // interrupted, which says nothing about the host
 			return false
 		case err != nil:
-			why := d.language.of(whyUnreachable(err))
+			why := d.of(whyUnreachable(err))
 			d.wrong(host.name, words{"%s 连不上，%s（%v）", "%s cannot be reached: %s (%v)"}, host.url, why, err)
 			continue
 		}
 		reachable = true
 		d.ok(host.name, words{"%s 连得上，%d 毫秒", "%s answers, in %d ms"}, host.url, took.Milliseconds())
-		if !date.IsZero() && !clockKnown {
-			clockKnown = true
+		if !date.IsZero() && !d.clockKnown {
+			d.clockKnown = true
 			d.checkClock(d.now().Add(-took / 2).Sub(date.Add(500 * time.Millisecond)))
 		}
 	}
-	if !clockKnown {
+	if !d.clockKnown {
 		d.note(words{"本机时钟", "clock"}, words{"没有检查：没有应答带 Date 头", "not checked: no answer had a Date header"})
 	}
 	return reachable
@@ -207,7 +235,7 @@ func (d *examination) checkClock(skew time.Duration) {
 	if skew < 0 {
 		direction = words{"慢", "behind"}
 	}
-	way, off := d.language.of(direction), skew.Abs().Round(time.Second)
+	way, off := d.of(direction), skew.Abs().Round(time.Second)
 	if off < time.Second {
 		off = time.Second // the header has whole seconds
 	}
@@ -327,10 +355,21 @@ func (d *examination) wrongCall(name words, err error) {
 	var forged *wechatpay.VerificationError
 	var meaning words
 	switch {
+	case errors.As(err, &forged) && forged.Reason == wechatpay.VerificationReasonProbe:
+		d.note(name, words{
+			"微信支付这次故意用错误的签名来测试验签，SDK 拒绝了，这是对的：再执行一次 doctor",
+			"WeChat Pay tested with a wrong signature, which was refused, as it should be: run the doctor again"})
+		return
 	case errors.As(err, &forged):
-		meaning = whyNotVerified(forged)
+		meaning = d.whyNotVerified(forged)
 	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && d.clockWrong:
 		meaning = words{"请求的签名被拒绝：先校正时钟", "the request's signature is refused: set the clock first"}
+	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && speaksOfTime(refusal):
+		meaning = words{"请求的签名被拒绝，原因是时间：用 NTP 校正本机时钟", "the request's signature is refused for its time: set this machine's clock by NTP"}
+	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && !d.clockKnown:
+		meaning = words{
+			"请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上（没能检查）；到 " + whereSecurity + " → 商户API证书 核对序列号，并用 NTP 校时",
+			"the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked, or this machine's clock, which could not be checked, is over 5 minutes off; compare the serial number in the merchant platform under API安全 → 商户API证书, and set the clock by NTP"}
 	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized:
 		meaning = words{
 			"请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废；到 " + whereSecurity + " → 商户API证书 核对序列号",
@@ -354,23 +393,60 @@ func (d *examination) wrongCall(name words, err error) {
 	default:
 		meaning = words{"没有成功", "it failed"}
 	}
-	d.wrong(name, words{"%s（%v）", "%s (%v)"}, d.language.of(meaning), err)
+	d.wrong(name, words{"%s（%v）", "%s (%v)"}, d.of(meaning), err)
 }
 
-func whyNotVerified(err *wechatpay.VerificationError) words {
+// speaksOfTime looks into the detail of a refused signature. It echoes the
+// message that was signed too, which may hold any word.
+func speaksOfTime(refusal *wechatpay.APIError) bool {
+	var detail struct {
+		Field string
+		Issue any
+	}
+	_ = json.Unmarshal(refusal.Detail, &detail) // which is free-form
+	for _, word := range []string{"timestamp", "时间"} {
+		if strings.Contains(strings.ToLower(fmt.Sprint(detail.Field, " ", detail.Issue)), word) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *examination) whyNotVerified(err *wechatpay.VerificationError) words {
+	ofPublicKey := strings.HasPrefix(err.SerialNo, "PUB_KEY_ID_")
 	switch {
 	case err.Reason == wechatpay.VerificationReasonTimestamp:
 		return words{"应答的时间和本机差 5 分钟以上：用 NTP 校时", "the answer's time is over 5 minutes from this machine's clock: set it by NTP"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial && strings.HasPrefix(err.SerialNo, "PUB_KEY_ID_"):
+	case err.Reason == wechatpay.VerificationReasonUnknownSerial && ofPublicKey && d.cfg.PublicKeyID == "":
+		return words{
+			"微信支付用公钥签名，这里却没有设置：到 " + wherePublic + " 下载 pub_key.pem，填 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID",
+			"WeChat Pay signs with its public key, and none is set: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥, and set WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID"}
+	case err.Reason == wechatpay.VerificationReasonUnknownSerial && ofPublicKey:
 		return words{
 			"微信支付用的公钥ID和 WECHATPAY_PUBLIC_KEY_ID 不同：到 " + wherePublic + " 核对公钥ID和 pub_key.pem",
 			"WeChat Pay signs with another public key id than WECHATPAY_PUBLIC_KEY_ID: compare id and pub_key.pem with the merchant platform under API安全 → 微信支付公钥"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial:
+	case err.Reason == wechatpay.VerificationReasonUnknownSerial && d.cfg.APIv3Key == "":
 		return words{"微信支付用平台证书签名：设置 WECHATPAY_APIV3_KEY，SDK 会下载平台证书", "WeChat Pay signs with a platform certificate: set WECHATPAY_APIV3_KEY, and certificates are downloaded"}
-	case err.Reason == wechatpay.VerificationReasonSignatureMismatch:
+	case err.Reason == wechatpay.VerificationReasonUnknownSerial && err.Err != nil:
+		return words{
+			"微信支付用平台证书签名，而平台证书没有下载成功：按括号里的原因处理；解不开就是 WECHATPAY_APIV3_KEY 不对",
+			"WeChat Pay signs with a platform certificate, and they could not be downloaded, for the reason in brackets; if they cannot be decrypted, WECHATPAY_APIV3_KEY is not the one that is set in the merchant platform"}
+	case err.Reason == wechatpay.VerificationReasonUnknownSerial:
+		return words{
+			"下载的平台证书里没有这个序列号：过一会再试，还是这样就检查代理和 WECHATPAY_BASE_URL",
+			"the platform certificates that were downloaded have no such serial number: try again later; if it stays, look at proxies and WECHATPAY_BASE_URL"}
+	case err.Reason == wechatpay.VerificationReasonCertificateNotValid:
+		return words{
+			"按本机时钟，平台证书不在有效期内：核对本机的日期，用 NTP 校时",
+			"the platform certificate is not valid by this machine's clock: look at the date, and set the clock by NTP"}
+	case err.Reason == wechatpay.VerificationReasonSignatureMismatch && d.cfg.PublicKey != nil && ofPublicKey:
 		return words{
 			"应答验签不通过：WECHATPAY_PUBLIC_KEY 不是这个公钥ID的（到 " + wherePublic + " 重新下载 pub_key.pem），或者代理改动了应答",
 			"the answer's signature does not hold: WECHATPAY_PUBLIC_KEY is not the key of its id (download pub_key.pem again), or a proxy changes answers"}
+	case err.Reason == wechatpay.VerificationReasonSignatureMismatch:
+		return words{
+			"应答验签不通过：代理改动了应答，或者不是微信支付在应答；检查代理和 WECHATPAY_BASE_URL",
+			"the answer's signature does not hold: a proxy changes answers, or it is not WeChat Pay who answers; look at proxies and WECHATPAY_BASE_URL"}
 	case err.Reason == wechatpay.VerificationReasonUnsigned:
 		return words{"应答没有签名：不是微信支付在应答，检查代理和 WECHATPAY_BASE_URL", "the answer is not signed: it is not WeChat Pay who answers; look at proxies and WECHATPAY_BASE_URL"}
 	}
@@ -390,15 +466,19 @@ func (d *examination) checkNotifications(ctx context.Context, server *wechatpayt
 	switch {
 	case server != nil:
 		resp, err := server.Notify(ctx, url, sampleNotification)
-		switch {
-		case err != nil:
+		if err != nil {
 			d.wrong(name, words{"%s 收不到：%v", "%s does not receive it: %v"}, url, err)
-		case resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNoContent:
+			return
+		}
+		switch judge(resp.StatusCode) {
+		case accepted:
 			d.wrong(name, words{
 				"%s 接受了用别人的密钥签名的通知：它没有验签，谁都能伪造",
 				"%s takes a notification that is signed by a stranger's key: it does not verify, and anybody can forge one"}, url)
+		case refused:
+			d.ok(name, words{"%s 收到了，并且拒绝了别人的密钥（%d），这是对的", "%s receives it, and refuses a stranger's key, as it should (%d)"}, url, resp.StatusCode)
 		default:
-			d.ok(name, words{"%s 收到了，并按应有的那样拒绝了别人的密钥（%d）", "%s receives it, and refuses a stranger's key, as it should (%d)"}, url, resp.StatusCode)
+			d.note(name, words{"%s 应答 %d，看不出它是否验签", "%s answers %d, which does not tell whether it verifies"}, url, resp.StatusCode)
 		}
 	case d.client == nil || !reachable:
 		d.note(name, words{"没有检查：先改正上面的问题", "not checked: mend what is wrong above first"})
@@ -416,6 +496,26 @@ func (d *examination) checkNotifications(ctx context.Context, server *wechatpayt
 				"WeChat Pay was asked to send one to %s. Only the receiver knows whether it came: its log should have one that verifies, within some minutes"}, url)
 		}
 	}
+}
+
+// verdict is what a receiver's answer says of a notification that WeChat Pay
+// did not sign.
+type verdict int
+
+const (
+	unclear  verdict = iota // whether it verifies
+	accepted                // it does not verify
+	refused                 // as it should
+)
+
+func judge(status int) verdict {
+	switch {
+	case status >= 200 && status < 300:
+		return accepted
+	case status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return refused
+	}
+	return unclear
 }
 
 var sampleNotification = wechatpaytest.Notification{
@@ -459,16 +559,16 @@ func (d *examination) checkRefusesUnsigned(ctx context.Context, url string) {
 	req.Header.Set("User-Agent", "wechatpay-complaints/"+wechatpay.Version)
 	resp, err := d.transport.RoundTrip(req)
 	if err != nil {
-		d.wrong(name, words{"%s 从这里连不上，%s（%v）", "%s cannot be reached from here: %s (%v)"}, url, d.language.of(whyUnreachable(err)), err)
+		d.wrong(name, words{"%s 从这里连不上，%s（%v）", "%s cannot be reached from here: %s (%v)"}, url, d.of(whyUnreachable(err)), err)
 		return
 	}
 	resp.Body.Close()
-	switch code := resp.StatusCode; {
-	case code < 300:
+	switch code, verdict := resp.StatusCode, judge(resp.StatusCode); {
+	case verdict == accepted:
 		d.wrong(name, words{
 			"%s 接受了没有签名的请求（%d）：它没有验签，谁都能伪造",
 			"%s takes a request that nobody signed (%d): it does not verify, and anybody can forge a notification"}, url, code)
-	case code == http.StatusUnauthorized || code == http.StatusBadRequest || code == http.StatusForbidden:
+	case verdict == refused:
 		d.ok(name, words{"%s 从这里连得上，拒绝了没有签名的请求（%d）", "%s can be reached from here, and refuses what nobody signed (%d)"}, url, code)
 	case code < 400:
 		d.wrong(name, words{"%s 应答了跳转（%d），微信支付不会跟随", "%s answers with a redirect (%d), which WeChat Pay does not follow"}, url, code)

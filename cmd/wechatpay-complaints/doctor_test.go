@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -291,6 +294,60 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 			[]string{"clock: ahead of the service's by 10m", "self-test of signatures: the request's signature is refused: set the clock first", "reading complaints: "},
 			[]string{"本机时钟：比服务快 10m", "签名自检：请求的签名被拒绝：先校正时钟", "读投诉列表："},
 		},
+		"clock 10 minutes behind, and no Date": {
+			func(t *testing.T, s setting) {
+				s.server.Advance(10*time.Minute + 30*time.Second)
+				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
+			},
+			[]string{"self-test of signatures: the request's signature is refused for its time: set", "reading complaints: the request's signature is refused for its time"},
+			[]string{"签名自检：请求的签名被拒绝，原因是时间：用 NTP", "读投诉列表：请求的签名被拒绝，原因是时间"},
+		},
+		"private key of another certificate, and no Date": {
+			func(t *testing.T, s setting) {
+				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = privateKeyFile(t, s.server.RenewMerchantCertificate())
+				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
+				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
+			},
+			[]string{
+				"self-test of signatures: the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked, or this machine's clock, which could not be checked",
+				"reading complaints: the request's signature is refused: merchant number"},
+			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上", "读投诉列表："},
+		},
+		"serial number and APIv3 key swapped": {
+			func(_ *testing.T, s setting) {
+				s.env["WECHATPAY_SERIAL_NO"], s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key, s.cfg.SerialNo
+				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key: the two may be swapped", "APIv3 key: 40 bytes"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 看起来是 APIv3密钥：它和 WECHATPAY_APIV3_KEY 可能填反了", "APIv3密钥：40 字节"},
+		},
+		"APIv3 key for serial number, and a certificate": {
+			func(_ *testing.T, s setting) {
+				s.env["WECHATPAY_SERIAL_NO"] = s.cfg.APIv3Key
+				delete(s.env, "WECHATPAY_APIV3_KEY")
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 看起来是 APIv3密钥"},
+		},
+		"private key with a password": {
+			func(t *testing.T, s setting) {
+				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = pemFile(t, "ENCRYPTED PRIVATE KEY", []byte("x"))
+			},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE cannot be read: the private key is encrypted: decrypt it first with openssl pkcs8"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 读不出来：这是带密码的私钥"},
+		},
+		"private key with a password, in the traditional form": {
+			func(t *testing.T, s setting) {
+				delete(s.env, "WECHATPAY_PRIVATE_KEY_FILE")
+				s.env["WECHATPAY_PRIVATE_KEY"] = string(pem.EncodeToMemory(&pem.Block{
+					Type:    "RSA PRIVATE KEY",
+					Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00112233445566778899AABBCCDDEEFF"},
+					Bytes:   []byte("not DER at all"),
+				}))
+			},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY cannot be read: the private key is encrypted"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY 读不出来：这是带密码的私钥"},
+		},
 		"a host that cannot be reached": {
 			func(t *testing.T, s setting) { s.env["WECHATPAY_BASE_URL"] = closedAddress(t) },
 			[]string{"main host: http://127.0.0.1:"}, []string{"主域名：http://127.0.0.1:"},
@@ -343,12 +400,24 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 					require.Truef(t, strings.HasPrefix(found[i], beginning), "%s\ndoes not begin with\n%s", found[i], beginning)
 				}
 				require.Empty(t, said.got.stderr)
+				require.NotContains(t, said.got.stdout, "wechatpay: Parse")
 				for _, secret := range secrets(t, s.cfg, s.env) {
 					require.NotContains(t, said.got.stdout, secret)
 				}
 			}
 		})
 	}
+}
+
+// withoutDate is the server behind one that tells no time.
+func withoutDate(t *testing.T, server *wechatpaytest.Server) (url string) {
+	t.Helper()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		server.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	return front.URL
 }
 
 // withDate is the server behind one that tells the server's time in Date.
@@ -422,16 +491,28 @@ func TestDoctorOnNotifications(t *testing.T) {
 	answering := func(code int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 	}
+	signedGets := func(code int) http.Handler { // and what nobody signed, 401
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Wechatpay-Signature") == "" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			w.WriteHeader(code)
+		})
+	}
 	for name, test := range map[string]struct {
 		handler http.Handler
 		status  int
 		says    []string
 	}{
-		"takes anything": {answering(200), exitFailed, []string{"✗ notification URL: ", "nobody signed (200)", "✗ notification round trip: ", "stranger's key"}},
-		"no such path":   {http.NotFoundHandler(), exitFailed, []string{"✗ notification URL: ", "answers 404"}},
-		"redirects":      {http.RedirectHandler("/", http.StatusFound), exitFailed, []string{"✗ notification URL: ", "redirect (302)"}},
-		"broken":         {answering(500), exitFailed, []string{"✗ notification URL: ", "answers 500"}},
-		"verifies":       {good, exitDone, []string{"✓ notification URL: ", "refuses what nobody signed (401)", "✓ notification round trip (embedded)", "✓ notification round trip: "}},
+		"takes anything":        {answering(200), exitFailed, []string{"✗ notification URL: ", "nobody signed (200)", "✗ notification round trip: ", "stranger's key"}},
+		"takes a stranger's":    {signedGets(202), exitFailed, []string{"✓ notification URL: ", "✗ notification round trip: ", "stranger's key"}},
+		"refuses a stranger's":  {signedGets(403), exitDone, []string{"✓ notification URL: ", "✓ notification round trip: "}},
+		"fails on a stranger's": {signedGets(500), exitDone, []string{"✓ notification URL: ", "– notification round trip: ", "answers 500, which does not tell whether it verifies"}},
+		"no such path":          {http.NotFoundHandler(), exitFailed, []string{"✗ notification URL: ", "answers 404"}},
+		"redirects":             {http.RedirectHandler("/", http.StatusFound), exitFailed, []string{"✗ notification URL: ", "redirect (302)"}},
+		"broken":                {answering(500), exitFailed, []string{"✗ notification URL: ", "answers 500"}},
+		"verifies":              {good, exitDone, []string{"✓ notification URL: ", "refuses what nobody signed (401)", "✓ notification round trip (embedded)", "✓ notification round trip: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -452,4 +533,60 @@ func TestDoctorOnNotifications(t *testing.T) {
 		require.Contains(t, got.stdout, "✗ notification URL: https://127.0.0.1:")
 		require.Contains(t, got.stdout, "– notification round trip: WeChat Pay was asked to send one")
 	})
+}
+
+// The advice fits the keys that are set.
+func TestDoctorOnAnswersThatDoNotVerify(t *testing.T) {
+	const certificate, publicKeyID = "7EF22AEFF6D44DF0169DF2A0994023264C68566A", "PUB_KEY_ID_0100000000"
+	public := newServer(t).Config()
+	certificates := wechatpay.Config{APIv3Key: "0123456789abcdefghijABCDEFGHIJ__"}
+	for name, test := range map[string]struct {
+		cfg  wechatpay.Config
+		err  wechatpay.VerificationError
+		says string
+		not  string
+	}{
+		"certificate, and no APIv3 key": {wechatpay.Config{}, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate},
+			"✗ name: WeChat Pay signs with a platform certificate: set WECHATPAY_APIV3_KEY", "download failed"},
+		"certificate, and the download failed": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate, Err: errors.New("the reason")},
+			"they could not be downloaded, for the reason in brackets", "set WECHATPAY_APIV3_KEY"},
+		"certificate that is not listed": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate},
+			"have no such serial number", "set WECHATPAY_APIV3_KEY"},
+		"public key, and none is set": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: publicKeyID},
+			"signs with its public key, and none is set", "another public key id"},
+		"another public key": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: publicKeyID},
+			"another public key id", "none is set"},
+		"mismatch of the public key": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonSignatureMismatch, SerialNo: publicKeyID},
+			"WECHATPAY_PUBLIC_KEY is not the key of its id", ""},
+		"mismatch of a certificate": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonSignatureMismatch, SerialNo: certificate},
+			"a proxy changes answers, or it is not WeChat Pay", "WECHATPAY_PUBLIC_KEY"},
+		"certificate not valid": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonCertificateNotValid, SerialNo: certificate},
+			"set the clock by NTP", ""},
+		"probe": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonProbe},
+			"– name: WeChat Pay tested with a wrong signature", "✗"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			d := &examination{language: english, out: &out, cfg: test.cfg, interrupted: func() bool { return false }}
+			d.wrongCall(words{"名", "name"}, &test.err)
+			require.Contains(t, out.String(), test.says)
+			if test.not != "" {
+				require.NotContains(t, out.String(), test.not)
+			}
+			require.Equal(t, name != "probe", d.failed)
+		})
+	}
+}
+
+func TestDoctorSendsNoKeyAsASerialNumber(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	env := settings(t, server.Config())
+	env["WECHATPAY_SERIAL_NO"] = server.Config().APIv3Key
+	delete(env, "WECHATPAY_APIV3_KEY")
+	delete(env, "WECHATPAY_CERTIFICATE_FILE")
+	require.Equal(t, exitFailed, run(t, env, "doctor").status)
+	for _, r := range server.Requests() {
+		require.Empty(t, r.Header.Get("Authorization"))
+	}
 }

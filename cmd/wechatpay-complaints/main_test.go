@@ -163,22 +163,27 @@ func TestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no command":           {nil, "a command is required"},
-		"unknown command":      {[]string{"lst"}, `there is no command "lst"`},
-		"unknown flag":         {[]string{"list", "-x"}, "-x"},
-		"no complaint":         {[]string{"show"}, "show: COMPLAINT_ID is missing"},
-		"two complaints":       {[]string{"show", "1", "2"}, `unexpected argument "2"`},
-		"no date":              {[]string{"list", "-begin", "2026-02-30"}, `-begin is "2026-02-30"`},
-		"days turned around":   {[]string{"list", "-begin", "2026-02-02", "-end", "2026-02-01"}, "-begin is after -end"},
-		"no reason":            {[]string{"reject", id}, "-reason is required"},
-		"no content":           {[]string{"reply", id}, "-content is required"},
-		"no such picture":      {[]string{"reply", id, "-content", "a", "-image", "/none.png"}, "/none.png"},
-		"yuan or fen":          {[]string{"refund", id, "-amount", "10"}, "yuan with two decimals"},
-		"language":             {[]string{"doctor", "-lang", "fr"}, "zh or en"},
-		"a URL too few":        {[]string{"notification-url", "set"}, "set takes the URL"},
-		"a URL too many":       {[]string{"notification-url", "get", "https://example.com/"}, "get takes no URL"},
-		"no such verb":         {[]string{"notification-url", "put"}, `there is no "put"`},
-		"a limit of the SDK's": {[]string{"approve", id, "-yes", "-launch-refund-day", "-1"}, "LaunchRefundDay"},
+		"no command":                  {nil, "a command is required"},
+		"unknown command":             {[]string{"lst"}, `there is no command "lst"`},
+		"unknown flag":                {[]string{"list", "-x"}, "-x"},
+		"no complaint":                {[]string{"show"}, "show: COMPLAINT_ID is missing"},
+		"two complaints":              {[]string{"show", "1", "2"}, `unexpected argument "2"`},
+		"no date":                     {[]string{"list", "-begin", "2026-02-30"}, `-begin is "2026-02-30"`},
+		"days turned around":          {[]string{"list", "-begin", "2026-02-02", "-end", "2026-02-01"}, "-begin is after -end"},
+		"no reason":                   {[]string{"reject", id}, "-reason is required"},
+		"no content":                  {[]string{"reply", id}, "-content is required"},
+		"no such picture":             {[]string{"reply", id, "-content", "a", "-image", "/none.png"}, "/none.png"},
+		"yuan or fen":                 {[]string{"refund", id, "-amount", "10"}, "yuan with two decimals"},
+		"language":                    {[]string{"doctor", "-lang", "fr"}, "zh or en"},
+		"a day that is not there yet": {[]string{"list", "-begin", "2999-01-01"}, "-begin is in the future: 2999-01-01"},
+		"phones of a table":           {[]string{"list", "-phone"}, "-phone goes with -json"},
+		"attempts from 1":             {[]string{"refund", id, "-yes", "-attempt", "0"}, "-attempt is 0: they count from 1"},
+		"an id of no use":             {[]string{"reply", id, "-yes", "-content", "a", "-idempotent-id", "b"}, "goes with -immediate"},
+		"no verb, and a URL":          {[]string{"notification-url", "frob", "https://example.com/"}, `there is no "frob"`},
+		"a URL too few":               {[]string{"notification-url", "set"}, "set takes the URL"},
+		"a URL too many":              {[]string{"notification-url", "get", "https://example.com/"}, "get takes no URL"},
+		"no such verb":                {[]string{"notification-url", "put"}, `there is no "put"`},
+		"a limit of the SDK's":        {[]string{"approve", id, "-yes", "-launch-refund-day", "-1"}, "LaunchRefundDay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -213,8 +218,9 @@ func TestHelp(t *testing.T) {
 		require.Contains(t, got.stdout, "-attempt")
 		require.Contains(t, got.stdout, "3    unknown")
 	}
-	got := run(t, nil, "-version")
-	require.Equal(t, "wechatpay-complaints "+wechatpay.Version+"\n", got.stdout)
+	for _, arg := range []string{"-version", "version"} {
+		require.Equal(t, "wechatpay-complaints "+wechatpay.Version+"\n", run(t, nil, arg).stdout)
+	}
 }
 
 func TestMock(t *testing.T) {
@@ -246,6 +252,14 @@ func TestList(t *testing.T) {
 	require.Equal(t, exitDone, got.status, got.stderr)
 	require.Regexp(t, `(?m)^`+id+`  2026-03-02 07:30:00  PENDING +REFUND  10\.00 yuan  1 +no +要求退款$`, got.stdout)
 	require.Contains(t, got.stdout, "PROCESSED")
+	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	got = run(t, env, append([]string{"list", "-state", "processed"}, days...)...)
+	require.Equal(t, "1 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	got = run(t, env, append([]string{"list", "-state", "PENDNG"}, days...)...)
+	require.Equal(t, exitDone, got.status)
+	require.Equal(t, "-state \"PENDNG\" is none that is known here: PENDING, PROCESSING, PROCESSED\n0 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	got = run(t, env, "list", "-end", "2026-03-30")
+	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-30 (Beijing)\n", got.stderr, "30 days")
 
 	got = run(t, env, "list", "-begin", "2026-03-02", "-end", "2026-03-02", "-json")
 	require.Equal(t, exitDone, got.status, got.stderr)
@@ -407,6 +421,111 @@ func TestRefund(t *testing.T) {
 	require.Contains(t, got.stderr, "-attempt")
 }
 
+// What is paid is what was shown, for the round that was shown, whatever the user
+// does between the question and the answer.
+func TestRefundPaysWhatWasShown(t *testing.T) {
+	for name, test := range map[string]struct {
+		meanwhile func(*testing.T, *wechatpaytest.Server)
+		args      []string
+		status    int
+		question  string
+		paid      int64
+	}{
+		"nothing happens": {nil, nil, exitDone, "PAY BACK 10.00 yuan? [y/N]", 1000},
+		"more is asked for": {func(t *testing.T, s *wechatpaytest.Server) {
+			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 2000 }))
+		}, nil, exitDone, "PAY BACK 10.00 yuan? [y/N]", 1000},
+		"less is asked for": {func(t *testing.T, s *wechatpaytest.Server) {
+			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 500 }))
+		}, nil, exitFailed, "PAY BACK 10.00 yuan? [y/N]", 0},
+		"filed again": {func(t *testing.T, s *wechatpaytest.Server) {
+			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed }))
+			require.NoError(t, s.UserContinues(id))
+		}, nil, exitFailed, "PAY BACK 10.00 yuan? [y/N]", 0},
+		"a part":                            {nil, []string{"-amount", "5.00"}, exitDone, "PAY BACK 5.00 yuan? [y/N]", 500},
+		"a round and a number of one's own": {nil, []string{"-round", "1", "-out-refund-no", "own-1"}, exitDone, "PAY BACK 10.00 yuan for filing 1? [y/N]", 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := wechatpaytest.NewServer()
+			t.Cleanup(server.Close)
+			server.AddComplaint(wechatpay.Complaint{ComplaintID: id, ApplyRefundAmount: 1000, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000", OutTradeNo: "1", Amount: 5000}}})
+			status, shown := onTerminal(t, settings(t, server.Config()), func(_ *exec.Cmd, terminal *os.File) {
+				if test.meanwhile != nil {
+					test.meanwhile(t, server)
+				}
+				_, _ = terminal.WriteString("y\n")
+			}, append([]string{"refund", id}, test.args...)...)
+			require.Equal(t, test.status, status, shown)
+			require.Contains(t, shown, test.question)
+			if test.paid == 0 {
+				require.Empty(t, server.Refunds())
+				return
+			}
+			require.Len(t, server.Refunds(), 1)
+			require.Equal(t, test.paid, server.Refunds()[0].Amount)
+			if len(test.args) == 4 {
+				require.Equal(t, "own-1", server.Refunds()[0].OutRefundNo)
+			}
+		})
+	}
+
+	t.Run("nothing is asked for", func(t *testing.T) {
+		t.Parallel()
+		server := newServer(t)
+		require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) {
+			c.ProblemType, c.ApplyRefundAmount = wechatpay.ProblemTypeOthers, 0
+		}))
+		status, shown := onTerminal(t, settings(t, server.Config()), func(*exec.Cmd, *os.File) {}, "refund", id)
+		require.Equal(t, exitFailed, status, shown)
+		require.Contains(t, shown, "say -amount")
+		require.NotContains(t, shown, "[y/N]")
+		require.Empty(t, server.Refunds())
+	})
+}
+
+func TestImmediateReply(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	env := settings(t, server.Config())
+	require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.NeedImmediateService = true }))
+	require.Contains(t, run(t, env, "show", id).stdout, "reply -immediate")
+
+	server.Fault(wechatpaytest.Fault{Path: "/response-immediate-service", Kind: wechatpaytest.FaultLostAnswer, Times: 20})
+	got := run(t, env, "reply", id, "-immediate", "-content", "您好", "-yes")
+	require.Equal(t, exitUnknown, got.status, got.stderr)
+	again := regexp.MustCompile(`repeat the same command with -idempotent-id (\S+): it is sent once`).FindStringSubmatch(got.stderr)
+	require.NotNil(t, again, got.stderr)
+	require.Len(t, did(server), 1)
+
+	server.ClearFaults()
+	got = run(t, env, "reply", id, "-immediate", "-content", "您好", "-yes", "-idempotent-id", again[1])
+	require.Equal(t, exitDone, got.status, got.stderr)
+	require.Equal(t, "Sent.\n", got.stdout)
+	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantResponse}, did(server), "it is sent once")
+	require.Equal(t, "您好", server.History(id)[1].NormalMessage.Blocks[0].Text.Text)
+
+	picture := filepath.Join(t.TempDir(), "a.png")
+	require.NoError(t, os.WriteFile(picture, samplePicture(), 0o600))
+	got = run(t, env, "reply", id, "-immediate", "-content", "请看", "-image", picture, "-yes")
+	require.Equal(t, exitDone, got.status, got.stderr)
+	require.Len(t, server.History(id)[2].NormalMessage.Blocks, 2)
+}
+
+func TestLateLaunchIsQuestioned(t *testing.T) {
+	for days, question := range map[string]string{
+		"30":   "launched in 30 working day(s)? [y/N]",
+		"5000": "launched in 5000 working days – is that meant? [y/N]",
+	} {
+		server := newServer(t)
+		status, shown := onTerminal(t, settings(t, server.Config()), func(_ *exec.Cmd, terminal *os.File) {
+			_, _ = terminal.WriteString("n\n")
+		}, "approve", id, "-launch-refund-day", days)
+		require.Equal(t, exitFailed, status, shown)
+		require.Contains(t, shown, question)
+	}
+}
+
 func TestNotificationURL(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
@@ -515,7 +634,7 @@ func TestUnknownOutcomeOfARefund(t *testing.T) {
 	env["WECHATPAY_BASE_URL"] = front.URL
 	got := run(t, env, "refund", id, "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
-	require.Contains(t, got.stderr, "repeat the same command: it pays once")
+	require.Contains(t, got.stderr, "repeat the same command: it pays once (add -round 1, since")
 	require.Len(t, server.Refunds(), 1)
 
 	env["WECHATPAY_BASE_URL"] = server.URL
@@ -580,14 +699,31 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// A call that ends because the doctor was interrupted says nothing about it.
+func TestInterruptedDoctorBlamesNobody(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	arrived := make(chan struct{}, 10)
+	server.Handle("POST /v3/security/echo", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}))
+	cmd, wait := start(t, settings(t, server.Config()), "doctor")
+	<-arrived
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	got := wait()
+	require.Equal(t, exitInterrupted, got.status, got.stdout)
+	require.NotContains(t, got.stdout, "✗")
+}
+
 func TestParseAmount(t *testing.T) {
 	for text, want := range map[string]int64{"10.00": 1000, "0.01": 1, "1000fen": 1000, "1fen": 1} {
-		got, err := parseAmount(text)
+		got, err := english.parseAmount(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
 	for _, text := range []string{"", "10", "10.0", "10.000", "-1.00", "0.00", "0fen", "1e3", "10.00fen", "9999999999999999999fen", "１0.00"} {
-		_, err := parseAmount(text)
+		_, err := english.parseAmount(text)
 		require.Error(t, err, text)
 	}
 }

@@ -59,6 +59,7 @@ const (
 // checkSettings says of each setting what holds. It gives the Client, or nil if
 // they make none.
 func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]string) *wechatpay.Client {
+	d.secret = cfg.APIv3Key
 	client, err := wechatpay.NewClient(cfg)
 	faults := map[string]string{}
 	var wrong *wechatpay.ArgumentError
@@ -81,6 +82,9 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 				"%s 写得不对：只写协议和域名；不用测试地址就不要设它（%s）",
 				"%s is wrong: scheme and host alone; leave it out unless you test (%s)"}, envOf(field), problem)
 		}
+	}
+	if looksSwapped(cfg) {
+		return nil // a call would send the key as the serial number
 	}
 	if len(unreadable) > 0 || err != nil {
 		if !d.failed { // a fault that has no line of its own above
@@ -165,13 +169,31 @@ func (d *examination) checkCertificate(cfg wechatpay.Config, merchant *rsa.Publi
 	}
 }
 
+// looksSwapped holds if WECHATPAY_SERIAL_NO is as long as an APIv3 key, and
+// WECHATPAY_APIV3_KEY is not.
+func looksSwapped(cfg wechatpay.Config) bool {
+	if cfg.Certificate != nil && strings.EqualFold(cfg.SerialNo, serialOf(cfg)) {
+		return false
+	}
+	return len(cfg.SerialNo) == 32 && len(cfg.APIv3Key) != 32
+}
+
+// serialOf is the serial number of the merchant certificate, if one is set.
+func serialOf(cfg wechatpay.Config) string {
+	if cfg.Certificate == nil || cfg.Certificate.SerialNumber == nil {
+		return ""
+	}
+	return strings.ToUpper(hex.EncodeToString(cfg.Certificate.SerialNumber.Bytes()))
+}
+
 func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]string) {
 	name := words{"证书序列号", "serial number"}
-	of := ""
-	if cfg.Certificate != nil && cfg.Certificate.SerialNumber != nil {
-		of = strings.ToUpper(hex.EncodeToString(cfg.Certificate.SerialNumber.Bytes()))
-	}
+	of := serialOf(cfg)
 	switch {
+	case looksSwapped(cfg): // and is not shown
+		d.wrong(name, words{
+			"WECHATPAY_SERIAL_NO 看起来是 APIv3密钥：它和 WECHATPAY_APIV3_KEY 可能填反了",
+			"WECHATPAY_SERIAL_NO looks like the APIv3 key: the two may be swapped"})
 	case cfg.SerialNo == "" && of != "":
 		d.ok(name, words{"%s，取自商户API证书", "%s, of the merchant certificate"}, of)
 	case cfg.SerialNo == "":
@@ -260,44 +282,52 @@ func (d *examination) checkPublicKey(cfg wechatpay.Config, merchant *rsa.PublicK
 func (d *examination) reportUnreadable(name words, variable, file string, unreadable map[string]string) bool {
 	for _, v := range []string{variable, variable + "_FILE"} {
 		if problem, ok := unreadable[v]; ok {
-			what := whatIsIn(d.environment[v], strings.HasSuffix(v, "_FILE"))
+			what := whatIsIn(variable, d.environment[v], strings.HasSuffix(v, "_FILE"), strings.TrimPrefix(problem, parserOf[variable]))
 			if v == variable && d.environment[variable+"_FILE"] != "" {
-				what = "和 " + variable + "_FILE 同时设置了，只能设一个"
+				what.zh = "和 " + variable + "_FILE 同时设置了，只能设一个"
 			}
-			d.wrong(name, words{
-				"%[1]s 读不出来：%[4]s；应为 %[2]s",
-				"%[1]s cannot be read: %[3]s; it should be %[2]s"}, v, file, problem, what)
+			d.wrong(name, words{"%s 读不出来：%s；应为 %s", "%s cannot be read: %s; it should be %s"}, v, d.of(what), file)
 			return true
 		}
 	}
 	return false
 }
 
-// whatIsIn says in Chinese what a variable holds that could not be read. (In
-// English the SDK says it.)
-func whatIsIn(value string, isFile bool) string {
+// parserOf is what the SDK's functions begin their errors with.
+var parserOf = map[string]string{
+	"WECHATPAY_PRIVATE_KEY": "wechatpay: ParsePrivateKey: ",
+	"WECHATPAY_CERTIFICATE": "wechatpay: ParseCertificate: ",
+	"WECHATPAY_PUBLIC_KEY":  "wechatpay: ParsePublicKey: ",
+}
+
+// whatIsIn says what a variable holds that could not be read. In English the SDK
+// says it, in problem, but for a key with a password in the traditional form.
+func whatIsIn(variable, value string, isFile bool, problem string) words {
+	chinese := func(text string) words { return words{text, problem} }
 	content := []byte(strings.ReplaceAll(value, `\n`, "\n"))
 	if isFile {
 		if strings.Contains(value, "-----BEGIN") {
-			return "这里要文件路径，不是 PEM 内容（内容放在不带 _FILE 的变量里）"
+			return chinese("这里要文件路径，不是 PEM 内容（内容放在不带 _FILE 的变量里）")
 		}
 		var err error
 		if content, err = os.ReadFile(value); err != nil {
-			return "文件打不开，请核对路径和权限"
+			return chinese("文件打不开，请核对路径和权限")
 		}
 	}
 	block, _ := pem.Decode(content)
 	switch {
 	case block == nil:
-		return "里面没有完整的 PEM 内容（-----BEGIN … -----END）"
-	case block.Type == "ENCRYPTED PRIVATE KEY":
-		return "这是带密码的私钥，先用 openssl pkcs8 解密"
+		return chinese("里面没有完整的 PEM 内容（-----BEGIN … -----END）")
+	case variable == "WECHATPAY_PRIVATE_KEY" && (block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")):
+		return words{
+			"这是带密码的私钥，先解密：openssl pkcs8 -in 文件 -out apiclient_key.pem",
+			"the private key is encrypted: decrypt it first with openssl pkcs8 -in FILE -out apiclient_key.pem"}
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-		return "里面是私钥，或者内容已损坏"
+		return chinese("里面是私钥，或者内容已损坏")
 	case strings.HasSuffix(block.Type, "PUBLIC KEY"):
-		return "里面是公钥，或者内容已损坏"
+		return chinese("里面是公钥，或者内容已损坏")
 	case block.Type == "CERTIFICATE":
-		return "里面是证书，或者内容已损坏"
+		return chinese("里面是证书，或者内容已损坏")
 	}
-	return fmt.Sprintf("里面是 %.20q", block.Type)
+	return chinese(fmt.Sprintf("里面是 %.20q", block.Type))
 }

@@ -40,6 +40,44 @@ func clean(s string) string {
 // invisible ones, such as those for text from right to left.
 func playsWithTerminal(r rune) bool { return unicode.Is(unicode.C, r) }
 
+// table is printed with its columns below one another, on a terminal that shows
+// a Chinese character twice as wide as another.
+type table [][]string
+
+func (t *table) row(cells ...string) { *t = append(*t, cells) }
+
+func (t table) print(w io.Writer) error {
+	var widths []int
+	for _, cells := range t {
+		for i, cell := range cells {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], width(cell))
+		}
+	}
+	var b strings.Builder
+	for _, cells := range t {
+		last := len(cells) - 1
+		for i, cell := range cells[:last] {
+			b.WriteString(cell + strings.Repeat(" ", widths[i]-width(cell)+2))
+		}
+		b.WriteString(cells[last] + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func width(s string) (columns int) {
+	for _, r := range s {
+		columns++
+		if unicode.Is(unicode.Han, r) || r >= 0x3000 && r <= 0x303F || r >= 0xFF00 && r <= 0xFF60 {
+			columns++
+		}
+	}
+	return columns
+}
+
 // printJSON prints a value. JSON leaves some characters as they are that a
 // terminal may obey: they are escaped, so that nothing is lost.
 func printJSON(w io.Writer, v any) error {
@@ -69,12 +107,12 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // yuan writes an amount in fen.
-func yuan(fen int64) string {
+func (l language) yuan(fen int64) string {
 	sign := ""
 	if fen < 0 {
 		sign, fen = "-", -fen
 	}
-	return fmt.Sprintf("%s%d.%02d yuan", sign, fen/100, fen%100)
+	return l.of(words{"%s%d.%02d 元", "%s%d.%02d yuan"}, sign, fen/100, fen%100)
 }
 
 var (
@@ -84,7 +122,7 @@ var (
 
 // parseAmount reads an amount of money. A bare 10 is refused: it could be yuan
 // or fen.
-func parseAmount(s string) (fen int64, err error) {
+func (l language) parseAmount(s string) (fen int64, err error) {
 	digits := ""
 	if m := inYuan.FindStringSubmatch(s); m != nil {
 		digits = m[1] + m[2]
@@ -92,7 +130,9 @@ func parseAmount(s string) (fen int64, err error) {
 		digits = m[1]
 	}
 	if fen, err = strconv.ParseInt(digits, 10, 64); err != nil || fen == 0 {
-		return 0, fmt.Errorf("%q is no amount: write yuan with two decimals, such as 10.00, or fen, such as 1000fen", s)
+		return 0, l.errorf(words{
+			"%q 不是金额：以元为单位写两位小数，如 10.00；或者以分为单位，如 1000fen",
+			"%q is no amount: write yuan with two decimals, such as 10.00, or fen, such as 1000fen"}, s)
 	}
 	return fen, nil
 }

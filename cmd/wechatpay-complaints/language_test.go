@@ -1,0 +1,235 @@
+package main
+
+import (
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	verb  = regexp.MustCompile(`%(?:\[\d+\])?[-+# 0]*[\d.]*[a-zA-Z]`)
+	typed = regexp.MustCompile(`-[a-z]+|y/N`)
+	// merchantPlatform names pages of the merchant platform, which has no
+	// English.
+	merchantPlatform = regexp.MustCompile(`API安全|微信支付公钥|商户API证书|APIv3密钥|账户中心|商户信息`)
+)
+
+func hasChinese(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+}
+
+// constants are the texts of the files by their names.
+func constants(files []*ast.File) map[string]string {
+	found := map[string]string{}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+				if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+					found[spec.Names[0].Name], _ = strconv.Unquote(literal.Value)
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// textOf is a text that is written in the code, or "" and false.
+func textOf(e ast.Expr, constants map[string]string) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil
+	case *ast.Ident:
+		text, ok := constants[e.Name]
+		return text, ok
+	case *ast.BinaryExpr:
+		left, okLeft := textOf(e.X, constants)
+		right, okRight := textOf(e.Y, constants)
+		return left + right, okLeft && okRight
+	}
+	return "", false
+}
+
+// A text of one language that lacks the other, or that takes other arguments,
+// shows only when somebody reads it in that language.
+func TestBothLanguagesSayTheSame(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	constants := constants(files)
+	seen := 0
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			literal, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			if kind, ok := literal.Type.(*ast.Ident); !ok || kind.Name != "words" {
+				return true
+			}
+			where := fset.Position(literal.Pos())
+			require.Len(t, literal.Elts, 2, where)
+			zh, zhWritten := textOf(literal.Elts[0], constants)
+			en, enWritten := textOf(literal.Elts[1], constants)
+			if !zhWritten || !enWritten {
+				return true // put together where it is used
+			}
+			seen++
+			require.NotEmpty(t, zh, where)
+			require.NotEmpty(t, en, where)
+			require.False(t, hasChinese(merchantPlatform.ReplaceAllString(en, "")), "%v: %s", where, en)
+			letters := strings.ContainsFunc(typed.ReplaceAllString(verb.ReplaceAllString(en, ""), ""), unicode.IsLetter)
+			require.True(t, hasChinese(zh) || !letters || strings.EqualFold(zh, en), "%v: %s", where, zh)
+			require.Equal(t, verb.FindAllString(en, -1), verb.FindAllString(zh, -1), where)
+			return true
+		})
+	}
+	require.Greater(t, seen, 200, "the texts are found at all")
+}
+
+// usages are what the flags of a command are said to be.
+func usages(l language, c *command) map[string]string {
+	a := &app{language: l}
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	a.declare(c, flags)
+	found := map[string]string{"(the command)": l.of(c.about)}
+	if c.more != (words{}) {
+		found["(more)"] = l.of(c.more)
+	}
+	flags.VisitAll(func(f *flag.Flag) { found[f.Name] = f.Usage })
+	return found
+}
+
+func TestEveryFlagHasBothLanguages(t *testing.T) {
+	for i := range commands {
+		zh, en := usages(chinese, &commands[i]), usages(english, &commands[i])
+		require.Contains(t, en, "lang")
+		for name, usage := range en {
+			where := commands[i].name + " -" + name
+			require.False(t, hasChinese(usage), where)
+			require.True(t, hasChinese(zh[name]), where)
+			require.Equal(t, strings.Count(usage, "`"), strings.Count(zh[name], "`"), where)
+		}
+	}
+}
+
+// sentence is what of English must not be in Chinese output: names of the wire
+// and what is typed may be.
+var sentence = regexp.MustCompile(`[A-Za-z]{2,}[,.]? [a-z]{2,} [a-z]{2,}`)
+
+func TestChineseIsAllChinese(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	env := settings(t, server.Config())
+	env["LC_ALL"] = "zh_CN.UTF-8"
+	for _, test := range []struct {
+		args   string
+		status int
+	}{
+		{"-h", exitDone},
+		{"help", exitDone},
+		{"", exitUsage},
+		{"frob", exitUsage},
+		{"-v", exitUsage},
+		{"show", exitUsage},
+		{"show 1 2", exitUsage},
+		{"list -x", exitUsage},
+		{"list -begin", exitUsage},
+		{"list -begin x", exitUsage},
+		{"list -begin 2999-01-01", exitUsage},
+		{"list -phone", exitUsage},
+		{"list -mock=x", exitUsage},
+		{"list -lang fr", exitUsage},
+		{"list -state x", exitDone},
+		{"list", exitDone},
+		{"show " + id, exitDone},
+		{"history " + id, exitDone},
+		{"images " + id, exitDone},
+		{"approve " + id, exitUsage},
+		{"refund -attempt x " + id, exitUsage},
+		{"refund -attempt 0 " + id, exitUsage},
+		{"refund -amount 10 " + id, exitUsage},
+		{"reject " + id, exitUsage},
+		{"reply -content a -image / " + id, exitUsage},
+		{"reply -yes -content a " + id, exitDone},
+		{"approve -yes " + id, exitDone},
+		{"refund -yes " + id, exitDone},
+		{"complete -yes " + id, exitDone},
+		{"notification-url frob", exitUsage},
+		{"notification-url set", exitUsage},
+		{"notification-url delete https:", exitUsage},
+	} {
+		got := run(t, env, strings.Fields(test.args)...)
+		require.Equal(t, test.status, got.status, "%s: %s", test.args, got.stderr)
+		said := got.stdout + got.stderr
+		require.True(t, hasChinese(said), "%s: %s", test.args, said)
+		require.NotRegexp(t, `flag|invalid`, got.stderr, test.args)
+		require.NotRegexp(t, sentence, said, test.args)
+	}
+	for i := range commands {
+		got := run(t, env, commands[i].name, "-h")
+		require.Equal(t, exitDone, got.status, got.stderr)
+		require.Contains(t, got.stdout, "用法：wechatpay-complaints "+commands[i].name)
+		require.NotRegexp(t, sentence, got.stdout)
+	}
+	require.NotEmpty(t, server.Refunds())
+}
+
+func TestLangStandsAnywhere(t *testing.T) {
+	for _, args := range [][]string{
+		{"-lang", "zh", "-h"}, {"-lang=zh", "help"}, {"--lang", "zh", "help", "show"}, {"show", "-h", "-lang", "zh"}, {"show", "-lang=zh", "-h"},
+		{"-lang", "zh", "-mock", "list"}, {"list", "-mock", "-lang", "zh"},
+	} {
+		got := run(t, environ{"LC_ALL": "en_US.UTF-8"}, args...)
+		require.Equal(t, exitDone, got.status, got.stderr)
+		require.Regexp(t, `用法：|投诉单号`, got.stdout)
+	}
+	got := run(t, environ{"LC_ALL": "zh_CN.UTF-8"}, "show", "-lang", "en")
+	require.Contains(t, got.stderr, "show: COMPLAINT_ID is missing")
+}
+
+func TestTableCountsColumnsOfATerminal(t *testing.T) {
+	var b strings.Builder
+	require.NoError(t, table{{"状态", "A", "x"}, {"B", "退款，", "y"}, {"CDEFG", "", "z"}}.print(&b))
+	require.Equal(t, "状态   A       x\nB      退款，  y\nCDEFG          z\n", b.String())
+}
+
+func TestWhatCannotBePrintedFails(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full here")
+	}
+	defer full.Close()
+	for _, command := range []string{"list", "show " + id, "show -json " + id, "history " + id, "images " + id + " -dir " + t.TempDir(), "doctor", "version"} {
+		args := strings.Fields(command)
+		if !slices.Contains(args, "version") {
+			args = append(args, "-mock")
+		}
+		cmd := process(t, environ{}, args)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		require.Equal(t, exitFailed, exitStatus(t, cmd.Run()), command)
+		require.Contains(t, stderr.String(), "no space left on device", command)
+	}
+}
