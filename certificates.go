@@ -146,7 +146,7 @@ func (c *certificates) newest(ctx context.Context) (*platformCertificate, error)
 	c.mu.Lock()
 	best := newestOf(c.all(), at)
 	if best != nil {
-		due := c.download != nil && c.flight == nil && best.until.Sub(at) < expiryMargin && !recent(at, c.tried, expiryPause)
+		due := c.download != nil && c.flight == nil && ctx.Err() == nil && best.until.Sub(at) < expiryMargin && !recent(at, c.tried, expiryPause)
 		if !due {
 			c.mu.Unlock()
 			return best, nil

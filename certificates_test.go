@@ -931,3 +931,16 @@ func FuzzCertificateAnswer(f *testing.F) {
 		require.Contains(t, body, "AEAD_AES_256_GCM")
 	})
 }
+
+// A caller whose context has ended looks for no successor, and keeps nobody from it.
+func TestASuccessorIsLookedForByTheLiving(t *testing.T) {
+	server, client := newCertificateMode(t)
+	require.NoError(t, get(context.Background(), client))
+	server.Advance(server.PlatformCertificate().NotAfter.Add(-23 * time.Hour).Sub(server.Now()))
+	dead, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.Error(t, get(dead, client))
+	require.Equal(t, 1, count(server, downloads))
+	require.NoError(t, get(context.Background(), client))
+	require.Equal(t, 2, count(server, downloads))
+}

@@ -244,9 +244,9 @@ func (cfg *Config) completeKey(f *faults) *rsa.PublicKey {
 		f.add("Certificate", "empty: ParseCertificate reads apiclient_cert.pem")
 	} else if cfg.Certificate != nil {
 		serialNo := serialNumber(cfg.Certificate)
-		if cfg.SerialNo == "" {
-			cfg.SerialNo = serialNo
-		} else if !strings.EqualFold(strings.TrimLeft(cfg.SerialNo, "0"), strings.TrimLeft(serialNo, "0")) {
+		if cfg.SerialNo == "" || strings.EqualFold(strings.TrimLeft(cfg.SerialNo, "0"), strings.TrimLeft(serialNo, "0")) {
+			cfg.SerialNo = serialNo // as WeChat Pay writes it
+		} else {
 			f.add("SerialNo", "%s is not the Certificate's, which is %s: leave it out, or give the certificate that it belongs to", glimpse(cfg.SerialNo), serialNo)
 		}
 		public, problem := usableKey(cfg.Certificate.PublicKey)
@@ -323,7 +323,7 @@ func checkURL(f *faults, field string, value *string) *url.URL {
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		f.add(field, "scheme and host are required, such as %s", DefaultBaseURL)
-	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#"):
+	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#%"):
 		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		f.add(field, "http is refused for %q, which is not loopback: use https", u.Host)
@@ -345,7 +345,7 @@ func serialNumber(certificate *x509.Certificate) string {
 
 // signsFor are the hosts that the private key signs for.
 func (cfg *Config) signsFor() []string {
-	var hosts []string
+	hosts := []string{} // nil would stand for WeChat Pay's
 	for _, raw := range []string{cfg.BaseURL, cfg.BackupURL} {
 		if u, err := url.Parse(raw); err == nil && u.Host != "" {
 			hosts = append(hosts, u.Host)
@@ -388,7 +388,7 @@ func (cfg Config) redacted() redacted {
 	}
 	// A URL may hold a password until NewClient has refused it.
 	bare := func(raw string) string {
-		if u, err := url.Parse(raw); err == nil && raw != "" {
+		if u, err := url.Parse(raw); err == nil && raw != "" && !strings.Contains(raw, "@") {
 			return u.Scheme + "://" + u.Host
 		}
 		return ""

@@ -2,11 +2,13 @@ package wechatpay_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -67,6 +69,7 @@ func TestNewClientRefuses(t *testing.T) {
 		{"BaseURL with a path", func(c *wechatpay.Config) { c.BaseURL = live + "/v3" }, "BaseURL", "only scheme and host"},
 		{"BaseURL with a query", func(c *wechatpay.Config) { c.BaseURL = live + "?" }, "BaseURL", "only scheme and host"},
 		{"BaseURL with a password", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@api.mch.weixin.qq.com" }, "BaseURL", "only scheme and host"},
+		{"BaseURL with an escape", func(c *wechatpay.Config) { c.BaseURL = "https://[fe80::1%25eth0]:8443" }, "BaseURL", "only scheme and host"},
 		{"BaseURL without scheme", func(c *wechatpay.Config) { c.BaseURL = "api.mch.weixin.qq.com" }, "BaseURL", "scheme and host are required"},
 		{"BaseURL with an empty port", func(c *wechatpay.Config) { c.BaseURL = live + ":" }, "BaseURL", "scheme and host are required"},
 		{"BaseURL that is none", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" }, "BaseURL", "not a URL"},
@@ -254,4 +257,23 @@ func TestNewClientTakesAKeyThatIsNotPrecomputed(t *testing.T) {
 	cfg.PrivateKey = &rsa.PrivateKey{PublicKey: generated.PublicKey, D: generated.D, Primes: generated.Primes}
 	_, err = wechatpay.NewClient(cfg)
 	require.NoError(t, err)
+}
+
+// The serial number is sent as the certificate has it, in whatever form it is set.
+func TestSerialNoIsSentAsTheCertificateHasIt(t *testing.T) {
+	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
+	require.NoError(t, err)
+	for _, serialNo := range []string{"", testSerialNo, strings.ToLower(testSerialNo), "00" + testSerialNo} {
+		cfg := testConfig(t, "http://127.0.0.1:1")
+		cfg.Certificate, cfg.SerialNo = certificate, serialNo
+		var authorization string
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			authorization = req.Header.Get("Authorization")
+			return nil, errors.New("not sent")
+		})
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		require.Error(t, approve(context.Background(), client))
+		require.Contains(t, authorization, `serial_no="`+testSerialNo+`"`, serialNo)
+	}
 }

@@ -17,11 +17,13 @@ import (
 // The error says what was found instead, and never shows a part of the key.
 func ParsePrivateKey(pemBytes []byte) (*rsa.PrivateKey, error) {
 	key, err := parsePEM(pemBytes, func(block *pem.Block) (*rsa.PrivateKey, error) {
+		_, encrypted := block.Headers["DEK-Info"] // the way before PKCS #8
+		if encrypted || block.Type == "ENCRYPTED PRIVATE KEY" {
+			return nil, errors.New("the private key is encrypted: decrypt it first with openssl pkey -in FILE -out apiclient_key.pem")
+		}
 		switch block.Type {
 		case "PRIVATE KEY", "RSA PRIVATE KEY":
 			return parsePrivateDER(block.Bytes)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("the private key is encrypted: decrypt it first with openssl pkcs8 -in FILE -out apiclient_key.pem")
 		case "PUBLIC KEY", "RSA PUBLIC KEY":
 			return nil, errors.New("this is a public key: the private key is in apiclient_key.pem")
 		case "CERTIFICATE":

@@ -35,6 +35,7 @@ func TestParsePrivateKey(t *testing.T) {
 		{"certificate", string(testdata(t, "merchant_cert.pem")), "this is a certificate"},
 		{"elliptic curve", string(testdata(t, "ec_key.pem")), "*ecdsa.PrivateKey"},
 		{"encrypted", string(testdata(t, "encrypted_key.pem")), "encrypted: decrypt it first"},
+		{"encrypted as it was before", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n", "encrypted: decrypt it first"},
 		{"damaged", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "damaged"},
 		{"something else", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", `unexpected PEM block "OPENSSH PRIVATE KEY"`},
 	} {

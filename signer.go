@@ -28,6 +28,7 @@ const algorithm = "WECHATPAY2-SHA256-RSA2048"
 // It is safe for concurrent use if its key is; printing it shows no secret.
 type Signer struct {
 	key    crypto.Signer
+	size   int // of its signatures, in bytes
 	mchID  string
 	serial string
 	prefix string // of the Authorization header: all that stays the same
@@ -43,12 +44,13 @@ func NewSigner(mchID, serialNo string, key crypto.Signer) (*Signer, error) {
 	var f faults
 	checkMchID(&f, mchID)
 	checkSerialNo(&f, serialNo)
-	checkPrivateKey(&f, key)
+	public := checkPrivateKey(&f, key)
 	if err := f.err("NewSigner"); err != nil {
 		return nil, err
 	}
 	return &Signer{
 		key:    key,
+		size:   public.Size(),
 		mchID:  mchID,
 		serial: serialNo,
 		prefix: algorithm + ` mchid="` + mchID + `",serial_no="` + serialNo + `",nonce_str="`,
@@ -150,6 +152,9 @@ func (s *Signer) signDigest(digest []byte) ([]byte, error) {
 	signature, err := s.key.Sign(rand.Reader, digest, crypto.SHA256)
 	if err != nil {
 		return nil, &signingError{err}
+	}
+	if len(signature) != s.size {
+		return nil, &signingError{fmt.Errorf("the key gave a signature of %d bytes, and a PKCS #1 v1.5 signature of its size has %d", len(signature), s.size)}
 	}
 	return signature, nil
 }
@@ -352,6 +357,9 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 		body, err := req.GetBody()
 		if err != nil {
 			return nil, &signingError{fmt.Errorf("GetBody: %w", err)}
+		}
+		if body == nil {
+			return nil, &signingError{errors.New("GetBody gave neither a body nor an error")}
 		}
 		return body, nil
 	}

@@ -74,6 +74,23 @@ func TestSignerOverAnHSM(t *testing.T) {
 	require.ErrorIs(t, err, locked)
 }
 
+// A key that answers with something else is found before anything is sent.
+func TestSignerOverAKeyThatGivesJunk(t *testing.T) {
+	for _, signature := range [][]byte{nil, {1}, make([]byte, 257)} {
+		signer, err := wechatpay.NewSigner(testMchID, testSerialNo, junkKey{privateKey(t, "merchant_key.pem"), signature})
+		require.NoError(t, err)
+		_, err = signer.Sign("message")
+		require.ErrorContains(t, err, fmt.Sprintf("a signature of %d bytes, and a PKCS #1 v1.5 signature of its size has 256", len(signature)))
+	}
+}
+
+type junkKey struct {
+	*rsa.PrivateKey
+	signature []byte
+}
+
+func (k junkKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return k.signature, nil }
+
 func TestNewSignerRefuses(t *testing.T) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
