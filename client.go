@@ -298,8 +298,8 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			}
 			return true, cl.fail(n, doubt, failed.err, asLook(err))
 		}
-		again := cl.again(failed.class)
-		if doubt && cl.lookUp != nil && !again && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
+		again, last := cl.again(failed.class), n >= c.retry.MaxAttempts
+		if doubt && cl.lookUp != nil && (!again || last) && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
 			if settled, err := look(); settled {
 				return err
 			}
@@ -309,7 +309,7 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			again = true
 		}
 		elsewhere := ctx.Err() == nil && c.failedOver(h, failed)
-		if n >= c.retry.MaxAttempts || !again {
+		if last || !again {
 			return cl.fail(n, doubt, failed.err, before)
 		}
 		if !c.pause(ctx, n, failed, elsewhere) {

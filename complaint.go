@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Complaint is one complaint of a user against a merchant, as the list and the detail give it. The list leaves PayerOpenID out; all other
-// fields are the same.
+// Complaint is one complaint of a user against a merchant, as the list and the
+// detail give it. The list leaves PayerOpenID out; all other fields are the
+// same.
 //
-// Fields that WeChat Pay leaves out, or sends as null, stay zero. Enumerations are open: a value that this version does not know passes
-// through untouched.
+// Fields that WeChat Pay leaves out, or sends as null, stay zero. Enumerations
+// are open: a value that this version does not know passes through untouched.
 //
 // Pages: https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (list), https://pay.weixin.qq.com/doc/v3/merchant/4012533436 (detail);
 // service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285, https://pay.weixin.qq.com/doc/v3/partner/4012691648.
@@ -23,11 +24,13 @@ type Complaint struct {
 	ComplaintState   ComplaintState `json:"complaint_state,omitempty"`   // how far its handling is
 	ComplaintedMchID string         `json:"complainted_mchid,omitempty"` // the merchant complained of, at most 64 characters; some samples of the detail lack it
 
-	// PayerPhone is the user's phone number in base64 ciphertext, at most 512 characters, empty when the user gave none. [Client.Decrypt]
-	// reads it. It is encrypted for the merchant API certificate.
+	// PayerPhone is the user's phone number in base64 ciphertext, at most 512
+	// characters, empty when the user gave none. [Client.Decrypt] reads it. It
+	// is encrypted for the merchant API certificate.
 	PayerPhone string `json:"payer_phone,omitempty"`
-	// PayerOpenID is the user's openid under the merchant's appid, at most 128 characters. Only the detail has it, and not for a
-	// complaint about a pay-score service order.
+	// PayerOpenID is the user's openid under the merchant's appid, at most 128
+	// characters. Only the detail has it, and not for a complaint about a
+	// pay-score service order.
 	PayerOpenID string `json:"payer_openid,omitempty"`
 
 	ComplaintOrderInfo []ComplaintOrderInfo `json:"complaint_order_info,omitempty"` // the payments complained about
@@ -77,7 +80,8 @@ func (c *Complaint) UnmarshalJSON(data []byte) error {
 	}{(*plain)(c), (*emptyOrTime)(&c.ComplaintTime)})
 }
 
-// ComplaintList is one page of complaints. WeChat Pay does not say in which order they come.
+// ComplaintList is one page of complaints. WeChat Pay does not say in which
+// order they come.
 //
 // Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533431, service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285.
 type ComplaintList struct {
@@ -165,8 +169,8 @@ const (
 // AdditionalInfo holds details that only complaints about some trades have.
 type AdditionalInfo struct {
 	Type AdditionalInfoType `json:"type,omitempty"` // which of the details are given
-	// SharePowerInfo is there with AdditionalInfoTypeSharePowerType. It is a pointer because the false in it says something only when
-	// it is there.
+	// SharePowerInfo is there with AdditionalInfoTypeSharePowerType. It is a
+	// pointer because the false in it says something only when it is there.
 	SharePowerInfo *SharePowerInfo `json:"share_power_info,omitzero"`
 }
 
@@ -192,15 +196,17 @@ func (i *SharePowerInfo) UnmarshalJSON(data []byte) error {
 	}{(*plain)(i), (*emptyOrTime)(&i.ReturnTime)})
 }
 
-// ReturnAddressInfo says where a rented power bank was returned. The coordinates are strings on the wire and stay so: no digit is lost.
+// ReturnAddressInfo says where a rented power bank was returned. The
+// coordinates are strings on the wire and stay so: no digit is lost.
 type ReturnAddressInfo struct {
 	ReturnAddress string `json:"return_address,omitempty"` // at most 256 characters
 	Longitude     string `json:"longitude,omitempty"`      // at most 32 characters
 	Latitude      string `json:"latitude,omitempty"`       // at most 32 characters
 }
 
-// emptyOrTime is a time that may come as an empty string, which means that there is none. [time.Time] alone would refuse it, and with it
-// the whole page that it is on.
+// emptyOrTime is a time that may come as an empty string, which means that
+// there is none. [time.Time] alone would refuse it, and with it the whole page
+// that it is on.
 type emptyOrTime time.Time
 
 func (t *emptyOrTime) UnmarshalJSON(data []byte) error {

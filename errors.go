@@ -26,8 +26,9 @@ var ErrOutcomeUnknown = errors.New("outcome unknown")
 type OutcomeUnknownError struct {
 	Op string // the call
 	// IdempotencyKey is what WeChat Pay knows the call by, where there is such
-	// a thing: the idempotent id of an immediate-service reply. Repeat the call
-	// with the same one, and it is done once.
+	// a thing: the out_refund_no of a refund, the idempotent id of an
+	// immediate-service reply. Repeat the call with the same one, and it is done
+	// once.
 	IdempotencyKey string
 	Remedy         string // what to look at
 	Err            error  // the cause

@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Message is a rich message: what [ComplaintsV2Service.RespondImmediateService] sends and the negotiation history gives back as
-// normal_message. WeChat Pay does not document how many blocks it may have, nor how long their texts may be.
+// Message is a rich message: what [ComplaintsV2Service.RespondImmediateService]
+// sends and the negotiation history gives back as normal_message. WeChat Pay
+// does not document how many blocks it may have, nor how long their texts may
+// be.
 //
 // Pages: https://pay.weixin.qq.com/doc/v3/merchant/4017151596 (to send), https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (in the
 // history); service providers: https://pay.weixin.qq.com/doc/v3/partner/4017151726, https://pay.weixin.qq.com/doc/v3/partner/4012691802.
@@ -16,12 +18,14 @@ type Message struct {
 	CustomData     string         `json:"custom_data,omitempty"`     // the merchant's own, passed through, at most 4096 characters
 }
 
-// IsZero reports whether there is no message. An empty list of blocks is none, so that it encodes as none.
+// IsZero reports whether there is no message. An empty list of blocks is none,
+// so that it encodes as none.
 func (m Message) IsZero() bool {
 	return len(m.Blocks) == 0 && m.SenderIdentity == "" && m.CustomData == ""
 }
 
-// NewMessage returns a message of the blocks. It does not say who speaks: that is SenderIdentity.
+// NewMessage returns a message of the blocks. It does not say who speaks: that
+// is SenderIdentity.
 func NewMessage(blocks ...MessageBlock) Message {
 	return Message{Blocks: blocks}
 }
@@ -35,9 +39,10 @@ const (
 	SenderIdentityMachine SenderIdentity = "MACHINE" // a bot
 )
 
-// MessageBlock is one block of a [Message]. Type selects the one payload that is filled; the others are nil, and an answer may lack even
-// the selected one, so look before reading. [TextBlock], [ImageBlock], [LinkBlock], [FAQListBlock], [ButtonBlock] and [ButtonGroupBlock]
-// make one.
+// MessageBlock is one block of a [Message]. Type selects the one payload that
+// is filled; the others are nil, and an answer may lack even the selected one,
+// so look before reading. [TextBlock], [ImageBlock], [LinkBlock],
+// [FAQListBlock], [ButtonBlock] and [ButtonGroupBlock] make one.
 type MessageBlock struct {
 	Type MessageBlockType `json:"type,omitempty"`
 
@@ -66,7 +71,8 @@ func TextBlock(text string) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeText, Text: &MessageText{Text: text}}
 }
 
-// ImageBlock is a block with an image, by the media_id that [ComplaintsV2Service.UploadImage] returned.
+// ImageBlock is a block with an image, by the media_id that
+// [ComplaintsV2Service.UploadImage] returned.
 func ImageBlock(mediaID string) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeImage, Image: &MessageImage{MediaID: mediaID}}
 }
@@ -86,7 +92,8 @@ func ButtonBlock(text string, action MessageAction) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeButton, Button: &MessageButton{Text: text, Action: action}}
 }
 
-// ButtonGroupBlock is a block with several buttons. It says nothing about their layout: that is ButtonGroup.ButtonLayout.
+// ButtonGroupBlock is a block with several buttons. It says nothing about their
+// layout: that is ButtonGroup.ButtonLayout.
 func ButtonGroupBlock(buttons ...MessageButton) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeButtonGroup, ButtonGroup: &MessageButtonGroup{Buttons: buttons}}
 }
@@ -162,8 +169,8 @@ const (
 	ButtonLayoutVertical   ButtonLayout = "LAYOUT_VERTICAL"   // one below the other
 )
 
-// MessageAction is what a tap on a link, a question or a button does. [SendMessageAction], [JumpURLAction] and [JumpMiniProgramAction]
-// make one.
+// MessageAction is what a tap on a link, a question or a button does.
+// [SendMessageAction], [JumpURLAction] and [JumpMiniProgramAction] make one.
 type MessageAction struct {
 	ActionType          MessageActionType   `json:"action_type,omitempty"`
 	JumpURL             string              `json:"jump_url,omitempty"`              // with MessageActionTypeJumpURL
@@ -181,7 +188,8 @@ const (
 	MessageActionTypeJumpMiniProgram MessageActionType = "ACTION_TYPE_JUMP_MINI_PROGRAM" // opens the mini program of MiniProgramJumpInfo
 )
 
-// SendMessageAction lets a tap send the content as a message of the user. It arrives in the negotiation history as a [ClickMessage].
+// SendMessageAction lets a tap send the content as a message of the user. It
+// arrives in the negotiation history as a [ClickMessage].
 func SendMessageAction(content string) MessageAction {
 	return MessageAction{ActionType: MessageActionTypeSendMessage, MessageInfo: MessageInfo{Content: content}}
 }
@@ -202,16 +210,18 @@ type MessageInfo struct {
 	CustomData string `json:"custom_data,omitempty"` // the merchant's own, passed through
 }
 
-// MiniProgramJumpInfo says which page of which mini program opens. In a reply ([ComplaintsV2Service.Respond]) all three are required; in a
-// message WeChat Pay's descriptions agree only on AppID.
+// MiniProgramJumpInfo says which page of which mini program opens. In a reply
+// ([ComplaintsV2Service.Respond]) all three are required; in a message WeChat
+// Pay's descriptions agree only on AppID.
 type MiniProgramJumpInfo struct {
 	AppID string `json:"appid,omitempty"` // of the mini program
 	Path  string `json:"path,omitempty"`  // of the page in it
 	Text  string `json:"text,omitempty"`  // what the user sees
 }
 
-// MessageInvalidInfo says when a tap on a link or a button does nothing any more. It is used by pointer, because its false says something
-// only when it is there.
+// MessageInvalidInfo says when a tap on a link or a button does nothing any
+// more. It is used by pointer, because its false says something only when it is
+// there.
 type MessageInvalidInfo struct {
 	ExpiredTime    time.Time `json:"expired_time,omitzero"` // from when on; zero: not said
 	MultiClickable bool      `json:"multi_clickable"`       // whether it may be tapped more than once

@@ -15,13 +15,15 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// wireField is a documented field: its path on the wire ("[]" follows the name of a list) and samples of its value in JSON.
+// wireField is a documented field: its path on the wire ("[]" follows the name
+// of a list) and samples of its value in JSON.
 type wireField struct {
 	path    string
 	samples []string
 }
 
-// The documented fields, copied by hand from the official pages and not from the models.
+// The documented fields, copied by hand from the official pages and not from
+// the models.
 
 var (
 	str     = []string{`"值 <&> 1"`}
@@ -153,7 +155,8 @@ func under(prefix string, fields []wireField) []wireField {
 	return out
 }
 
-// Each documented field, alone in its document, comes out as it went in, false and 0 included.
+// Each documented field, alone in its document, comes out as it went in, false
+// and 0 included.
 func TestModelsKeepEveryDocumentedField(t *testing.T) {
 	for _, m := range models {
 		for _, f := range m.fields {
@@ -172,7 +175,8 @@ func TestModelsKeepEveryDocumentedField(t *testing.T) {
 	}
 }
 
-// A document with every documented field comes out with the same fields and values, and nothing else.
+// A document with every documented field comes out with the same fields and
+// values, and nothing else.
 func TestModelsKeepAWholeDocument(t *testing.T) {
 	for _, m := range models {
 		t.Run(m.name, func(t *testing.T) {
@@ -590,7 +594,8 @@ func document(path, value string) []byte {
 	return []byte(value)
 }
 
-// lookUp returns the JSON at the path of a document, in the first entry of each list, and whether it is there.
+// lookUp returns the JSON at the path of a document, in the first entry of each
+// list, and whether it is there.
 func lookUp(t testing.TB, doc []byte, path string) (string, bool) {
 	for _, part := range strings.Split(path, ".") {
 		name, isList := strings.CutSuffix(part, "[]")
@@ -613,7 +618,8 @@ func lookUp(t testing.TB, doc []byte, path string) (string, bool) {
 	return string(doc), true
 }
 
-// canonical makes two spellings of the same value equal: those of a string, and those of a time in a field named so.
+// canonical makes two spellings of the same value equal: those of a string, and
+// those of a time in a field named so.
 func canonical(t testing.TB, path, value string) any {
 	v := decoded(t, []byte(value))
 	if strings.HasSuffix(path, "_time") {

@@ -110,7 +110,8 @@ type NegotiationHistory struct {
 	TotalCount int                 `json:"total_count"`    // records in all; given only with Offset 0
 }
 
-// NegotiationRecord is one entry of the negotiation history of a complaint: something that the user, the merchant or WeChat Pay did.
+// NegotiationRecord is one entry of the negotiation history of a complaint:
+// something that the user, the merchant or WeChat Pay did.
 //
 // Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439, service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802.
 type NegotiationRecord struct {
@@ -119,14 +120,19 @@ type NegotiationRecord struct {
 	OperateTime time.Time   `json:"operate_time,omitzero"`  // when it was done; WeChat Pay gives Beijing time
 	OperateType OperateType `json:"operate_type,omitempty"` // what was done
 
-	// OperateDetails is text, at most 500 characters: the merchant's reason with OperateTypeMerchantRefuseRefund, the score with
+	// OperateDetails is text, at most 500 characters: the merchant's reason
+	// with OperateTypeMerchantRefuseRefund, the score with
 	// OperateTypeUserSubmitSatisfaction.
 	OperateDetails string `json:"operate_details,omitempty"`
-	// ImageList has the merchant's and the platform's images, at most 4. They are plain links to storage on other hosts, valid for 1 hour:
-	// fetch them with a plain http.Client. Neither Authorization nor [Client.HTTPClient] belongs there.
+	// ImageList has the merchant's and the platform's images, at most 4. They
+	// are plain links to storage on other hosts, valid for 1 hour by older
+	// pages: fetch them with a plain http.Client. Neither Authorization nor
+	// [Client.HTTPClient] belongs there.
 	ImageList []string `json:"image_list,omitempty"`
-	// ComplaintMediaList has images for [ComplaintsV2Service.DownloadImage]. WeChat Pay documents one object here, unlike in a [Complaint],
-	// and a list has been seen too: either fills this list. One entry is encoded as the object, several as a list.
+	// ComplaintMediaList has images for [ComplaintsV2Service.DownloadImage].
+	// WeChat Pay documents one object here, unlike in a [Complaint], and a list
+	// has been seen too: either fills this list. One entry is encoded as the
+	// object, several as a list.
 	ComplaintMediaList []ComplaintMedia `json:"complaint_media_list,omitempty"`
 
 	UserApplyPlatformServiceReason            string `json:"user_appy_platform_service_reason,omitempty"`             // why the user asked WeChat Pay for help; "appy" is the wire's spelling
@@ -155,7 +161,8 @@ func (r NegotiationRecord) MarshalJSON() ([]byte, error) {
 	}{plain(r), r.ComplaintMediaList})
 }
 
-// objectOrList is the complaint_media_list of a record: documented as one object in spite of its name, and seen as a list.
+// objectOrList is the complaint_media_list of a record: documented as one
+// object in spite of its name, and seen as a list.
 type objectOrList []ComplaintMedia
 
 func (l *objectOrList) UnmarshalJSON(data []byte) error {
@@ -177,12 +184,15 @@ func (l objectOrList) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]ComplaintMedia(l))
 }
 
-// ClickMessage says which button, link or question of an earlier message the user tapped.
+// ClickMessage says which button, link or question of an earlier message the
+// user tapped.
 type ClickMessage struct {
 	// MessageContent is the text that the tap sent, at most 1024 characters.
 	MessageContent string `json:"message_content,omitempty"`
-	// MessageContentObject is the message_content where WeChat Pay sends something else than a string, which one of its
-	// descriptions allows: the JSON as it came, and MessageContent is empty then. It wins when a ClickMessage is encoded.
+	// MessageContentObject is the message_content where WeChat Pay sends
+	// something else than a string, which one of its descriptions allows: the
+	// JSON as it came, and MessageContent is empty then. It wins when a
+	// ClickMessage is encoded.
 	MessageContentObject json.RawMessage `json:"-"`
 
 	ActionID     string `json:"action_id,omitempty"`      // of the action that was tapped, at most 4096 characters
@@ -220,7 +230,8 @@ func (m ClickMessage) MarshalJSON() ([]byte, error) {
 	}{plain(m), m.MessageContentObject})
 }
 
-// OperateType says what a [NegotiationRecord] records. Two values are misspelt on the wire; their constants are spelt right.
+// OperateType says what a [NegotiationRecord] records. Two values are misspelt
+// on the wire; their constants are spelt right.
 type OperateType string
 
 const (

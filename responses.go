@@ -27,7 +27,8 @@ type RespondRequest struct {
 }
 
 // Respond sends a reply to the user. The first one makes a PENDING complaint
-// PROCESSING. WeChat Pay allows 60 replies a minute.
+// PROCESSING. An older FAQ of WeChat Pay allows
+// 60 replies a minute.
 //
 // A reply is not idempotent: after ErrOutcomeUnknown look in the negotiation
 // history for MERCHANT_RESPONSE before you send it again.

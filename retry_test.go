@@ -198,6 +198,12 @@ func TestDeleteNotificationURLAfterALostAnswer(t *testing.T) {
 	server.Fault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultLostAnswer})
 	require.NoError(t, client.ComplaintsV2.DeleteNotificationURL(context.Background()))
 
+	// Though all answers are lost.
+	_, err = client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://www.example.com/notify")
+	require.NoError(t, err)
+	server.Fault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultError500, TakesEffect: true, Times: 4})
+	require.NoError(t, client.ComplaintsV2.DeleteNotificationURL(context.Background()))
+
 	// Without a doubt it is the error that it is.
 	err = client.ComplaintsV2.DeleteNotificationURL(context.Background())
 	var refusal *wechatpay.APIError
