@@ -196,8 +196,9 @@ type call struct {
 	prove func(h http.Header, body []byte) *failure
 
 	repeat repetition
-	// mayRepeat is asked once more before the request is sent again; nil: it may.
-	mayRepeat func(ctx context.Context) error
+	// mayRepeat is asked before the request is sent again: it is if it is absent.
+	// nil: it may be sent.
+	mayRepeat func(ctx context.Context) (verdict, error)
 	key       string // what makes a repeated call the same to the service; empty: nothing
 	remedy    string // what to look at when the outcome is unknown
 	// lookUp finds out what became of a write of unknown outcome; nil: nothing
@@ -269,10 +270,9 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		cl.serial = newest.serialNo
 	}
 	var (
-		started  = time.Now()
-		before   error     // the last failure that left a doubt, or that was another host's
-		doubt    bool      // whether an attempt may have taken effect
-		lookedAt time.Time // when the last look was over
+		started = time.Now()
+		before  error // the last failure that left a doubt, or that was another host's
+		doubt   bool  // whether an attempt may have taken effect
 	)
 	for n := 1; ; n++ {
 		h := c.pickHost()
@@ -287,7 +287,6 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		look := func() (settled bool, err error) {
 			c.warn(ctx, cl, "looking whether it stands", n, failed.err)
 			found, err := cl.lookUp(ctx, started, ended)
-			lookedAt = time.Now()
 			switch found {
 			case stands:
 				return true, nil
@@ -320,13 +319,17 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 		}
 		// While the service made us wait, the request may have taken effect after
 		// all, and what it was about may have changed since.
-		if doubt && cl.lookUp != nil && cl.repeat != always && time.Since(lookedAt) > c.retry.Settle+c.retry.MaxDelay {
+		if doubt && cl.lookUp != nil && cl.repeat != always && !elsewhere && failed.retryAfter > c.retry.MaxDelay {
 			if settled, err := look(); settled {
 				return err
 			}
 		}
 		if cl.mayRepeat != nil {
-			if err := cl.mayRepeat(ctx); err != nil {
+			switch found, err := cl.mayRepeat(ctx); found {
+			case stands:
+				return nil
+			case absent:
+			default:
 				return cl.fail(n, doubt, err, failed.err)
 			}
 		}

@@ -147,6 +147,8 @@ type complaintRefund struct {
 	round     int // that is refunded
 	attempt   int
 	subMchID  string
+
+	outRefundNo string
 }
 
 func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund, error) {
@@ -160,45 +162,42 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 	if err := p.findOrder(); err != nil {
 		return nil, err
 	}
-	number := p.req.OutRefundNo
-	if number == "" {
-		number = p.number(p.order.TransactionID, p.round, p.attempt)
+	if p.outRefundNo = p.req.OutRefundNo; p.outRefundNo == "" {
+		p.outRefundNo = p.number(p.order.TransactionID, p.round, p.attempt)
 	}
-	if refund, err := p.find(ctx, number); refund != nil || err != nil {
+	if refund, err := p.find(ctx, p.outRefundNo); refund != nil || err != nil {
 		return p.ours(refund, err)
 	}
-	amount, err := p.mayPay(ctx)
-	if err != nil {
-		// What was found may be this very refund, made by another caller since.
-		if refund, findErr := p.find(ctx, number); refund != nil {
-			return p.ours(refund, findErr)
-		}
-		return nil, err
+	amount, there, err := p.mayPay(ctx)
+	if there != nil || err != nil {
+		return p.ours(there, err)
 	}
 	req := &CreateRefundRequest{
 		SubMchID:      p.subMchID,
 		TransactionID: p.order.TransactionID,
-		OutRefundNo:   number,
+		OutRefundNo:   p.outRefundNo,
 		Reason:        p.req.Reason,
 		NotifyURL:     p.req.NotifyURL,
 		Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
 	}
-	refund, err := p.client.Refunds.create(ctx, req, func(ctx context.Context) error {
-		again, err := p.mayPay(ctx)
+	refund, err := p.client.Refunds.create(ctx, req, func(ctx context.Context) (*Refund, error) {
+		again, there, err := p.mayPay(ctx)
 		var refused *RefundRefusedError
 		switch {
+		case there != nil:
+			return p.ours(there, nil)
 		case err == nil && again != amount:
-			return p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
+			return nil, p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
 		case errors.As(err, &refused):
-			return err
+			return nil, err
 		}
-		return asLook(err)
+		return nil, asLook(err)
 	})
 	var refusal *APIError
 	if errors.As(err, &refusal) && !errors.Is(err, ErrOutcomeUnknown) {
 		// Another caller may have been first, with another Reason: that refund
 		// stands, though this request was refused.
-		if there, findErr := p.find(ctx, number); there != nil {
+		if there, findErr := p.find(ctx, p.outRefundNo); there != nil {
 			return p.ours(there, findErr)
 		}
 	}
@@ -263,37 +262,52 @@ func (p *complaintRefund) findOrder() error {
 }
 
 // mayPay refuses where the user has been paid, or may have been, and else gives
-// the amount. It reads all of it anew, and is asked before each attempt when
-// there is no refund under the number of this one. The history is read first:
-// what it does not show yet, the complaint may.
-func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, err error) {
+// the amount, or the refund if it is there by now. It reads all of it anew, and
+// is asked before each attempt. The history is read first: what it does not show
+// yet, the complaint may.
+func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, there *Refund, err error) {
 	seen, err := p.readHistory(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if err := p.read(ctx, p.complaint.ComplaintID); err != nil {
-		return 0, err
-	}
-	if n := filings(p.complaint); n != p.round {
-		return 0, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
-	}
-	if p.complaint.ComplaintFullRefunded {
-		return 0, p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
-	}
-	if seen.withdrawn {
-		return 0, p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
+		return 0, nil, err
 	}
 	own, err := p.ownRefunds(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
+	}
+	for _, refund := range own {
+		if refund.OutRefundNo == p.outRefundNo { // made by another caller since
+			return 0, refund.Refund, nil
+		}
+	}
+	if err := p.judge(seen, own); err != nil {
+		// A number of the merchant's own is not among those.
+		if there, findErr := p.find(ctx, p.outRefundNo); there != nil || findErr != nil {
+			return 0, there, findErr
+		}
+		return 0, nil, err
+	}
+	amount, err = p.amount(own)
+	return amount, nil, err
+}
+
+// judge refuses for what was read.
+func (p *complaintRefund) judge(seen *seenRefunds, own []ownRefund) error {
+	if n := filings(p.complaint); n != p.round {
+		return p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
+	}
+	if p.complaint.ComplaintFullRefunded {
+		return p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
+	}
+	if seen.withdrawn {
+		return p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
 	}
 	if err := p.checkEarlierAttempt(own); err != nil {
-		return 0, err
+		return err
 	}
-	if err := p.checkElsewhere(seen, own); err != nil {
-		return 0, err
-	}
-	return p.amount(own)
+	return p.checkElsewhere(seen, own)
 }
 
 // seenRefunds is what a negotiation history shows.

@@ -195,8 +195,9 @@ func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (
 	return s.create(ctx, req, nil)
 }
 
-// create asks mayRepeat, if there is one, before it sends the refund again.
-func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, mayRepeat func(context.Context) error) (*Refund, error) {
+// create asks mayRepeat, if there is one, before it sends the refund again. What
+// that gives is there already.
+func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, mayRepeat func(context.Context) (*Refund, error)) (*Refund, error) {
 	const op = "Refunds.Create"
 	var f faults
 	if req == nil {
@@ -212,13 +213,12 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 		return nil, err
 	}
 	refund := new(Refund)
-	err := s.client.call(ctx, &call{
+	request := &call{
 		op: op, method: http.MethodPost, path: refundsPath, body: &body, success: http.StatusOK, out: refund,
-		repeat:    onlyUnsent, // anything else is looked up first
-		mayRepeat: mayRepeat,
-		key:       body.OutRefundNo,
-		remedy:    "read the refund by this number with Refunds.Get, or create it again with the same number",
-		complete:  func() bool { return refund.Status != "" },
+		repeat:   onlyUnsent, // anything else is looked up first
+		key:      body.OutRefundNo,
+		remedy:   "read the refund by this number with Refunds.Get, or create it again with the same number",
+		complete: func() bool { return refund.Status != "" },
 		lookUp: func(ctx context.Context, _, ended time.Time) (verdict, error) {
 			found, err := s.find(ctx, body.OutRefundNo, body.SubMchID)
 			if found == nil && err == nil { // yet
@@ -237,8 +237,21 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 			*refund = *found
 			return stands, nil
 		},
-	})
-	if err != nil {
+	}
+	if mayRepeat != nil {
+		request.mayRepeat = func(ctx context.Context) (verdict, error) {
+			found, err := mayRepeat(ctx)
+			switch {
+			case err != nil:
+				return unproved, err
+			case found == nil:
+				return absent, nil
+			}
+			*refund = *found
+			return stands, nil
+		}
+	}
+	if err := s.client.call(ctx, request); err != nil {
 		return nil, err
 	}
 	return refund, nil
