@@ -276,7 +276,7 @@ func (e *NotificationError) Unwrap() error { return e.Err }
 //     the event comes again, by the pages of 2024 ten times after 60 s each, then
 //     every 300 s, for 2 hours at most; that of a refund after 15 s at first, up
 //     to 6 h at last.
-//   - 503 if the error wraps ErrNotificationInWork.
+//   - 503 if the error wraps ErrNotificationInWork, and nothing else is wrong.
 //   - 401 for what does not prove to be WeChat Pay's, 400 for what cannot be
 //     read, 405 for what is no POST.
 //
@@ -347,10 +347,10 @@ func refusalStatus(err error) int {
 // failureStatus is the answer to what the merchant's code returns.
 func failureStatus(err error) int {
 	switch {
-	case onlyNotRecorded(err):
+	case isNothingBut(err, ErrNotificationNotRecorded):
 		// It was handled. A copy would be handled again.
 		return http.StatusOK
-	case errors.Is(err, ErrNotificationInWork):
+	case isNothingBut(err, ErrNotificationInWork):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

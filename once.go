@@ -37,19 +37,20 @@ func (e *notRecorded) Error() string {
 func (e *notRecorded) Is(target error) bool { return target == ErrNotificationNotRecorded }
 func (e *notRecorded) Unwrap() error        { return e.err }
 
-// onlyNotRecorded reports whether nothing else is wrong. errors.Is would find it
-// beside the failure of another job, too.
-func onlyNotRecorded(err error) bool {
+// isNothingBut reports whether an error is the target, and tells of nothing else
+// that is wrong. errors.Is would find the target beside the failure of another
+// job, too.
+func isNothingBut(err, target error) bool {
 	switch e := err.(type) {
 	case nil:
 		return false
 	case *notRecorded:
-		return true
+		return e.Is(target)
 	case interface{ Unwrap() []error }:
 		errs := e.Unwrap()
-		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !onlyNotRecorded(err) })
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isNothingBut(err, target) })
 	}
-	return err == ErrNotificationNotRecorded || onlyNotRecorded(errors.Unwrap(err))
+	return err == target || isNothingBut(errors.Unwrap(err), target)
 }
 
 // endTimeout bounds the last word to the store.

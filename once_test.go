@@ -1,11 +1,14 @@
 package wechatpay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,7 +135,8 @@ func TestMemoryStoreIsBounded(t *testing.T) {
 	requireState(t, store, "done 9", "a", wechatpay.NotificationClaimed)
 }
 
-// lossy is a store whose answers get lost: the first of Begin, the second of End.
+// lossy is a store whose answers get lost: the first of Begin, the second of
+// End.
 type lossy struct {
 	wechatpay.NotificationStore
 	begins, ends int
@@ -241,6 +245,9 @@ func TestOnceForTwoJobs(t *testing.T) {
 		}, func(context.Context, *wechatpay.Notification) error { return err })
 	}
 	done, failed, notRecorded := job(nil, nil), job(nil, failure), job(errLost, nil)
+	inWork := wechatpay.Once(storeFunc{
+		begin: func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationInWork, nil },
+	}, nil)
 	tests := []struct {
 		name       string
 		book, mail func(context.Context, *wechatpay.Notification) error
@@ -252,17 +259,26 @@ func TestOnceForTwoJobs(t *testing.T) {
 		{"not recorded, and failed", notRecorded, failed, 500},
 		{"failed, and not recorded", failed, notRecorded, 500},
 		{"both failed", failed, failed, 500},
+		{"both in work", inWork, inWork, 503},
+		{"done, and in work", done, inWork, 503},
+		{"in work, and failed", inWork, failed, 500},
+		{"in work, and not recorded", inWork, notRecorded, 500},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			client := testClient(t, func(cfg *wechatpay.Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+			})
 			answer := httptest.NewRecorder()
-			testClient(t).NotificationHandler(func(ctx context.Context, n *wechatpay.Notification) error {
+			client.NotificationHandler(func(ctx context.Context, n *wechatpay.Notification) error {
 				if err := errors.Join(tt.book(ctx, n), tt.mail(ctx, n)); err != nil {
 					return fmt.Errorf("two jobs: %w", err)
 				}
 				return nil
 			}).ServeHTTP(answer, notification(t))
 			require.Equal(t, tt.status, answer.Code)
+			require.Equal(t, tt.status == 500, strings.Contains(log.String(), "status=500"), &log)
 		})
 	}
 }

@@ -62,7 +62,8 @@ func refused(req *http.Request, err error) error {
 
 // perMinute lets at most n requests go in any minute, a tenth of them in a
 // burst: a bucket gives what it holds, and what flows in meanwhile. It holds one
-// at least, as nothing ever goes through an empty one, and one a minute flows in.
+// at least, as nothing ever goes through an empty one, and one a minute flows
+// in.
 func perMinute(n int) *rate.Limiter {
 	burst := max(1, n/10)
 	return rate.NewLimiter(rate.Limit(max(1, n-burst))/60, burst)

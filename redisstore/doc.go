@@ -19,9 +19,9 @@
 // expire by themselves, on Redis's clock: nothing needs clearing. A notification
 // takes some 150 bytes.
 //
-// Each step is one command or one script with one key, so a Cluster will do, and a
-// Ring will not: see Store.Client. It needs Redis 2.6.12 or newer, and the right
-// to use EVAL, EVALSHA, GET, SET and DEL.
+// Each step is one command or one script with one key, so a Cluster will do, and
+// a Ring will not: see Store.Client. It needs Redis 2.6.12 or newer, and the
+// right to use EVAL, EVALSHA, GET, SET and DEL.
 //
 // # What it cannot promise
 //

@@ -194,8 +194,8 @@ func (s *Store) CreateTable(ctx context.Context) error {
 // DeleteOlderThan deletes the rows of notifications that were claimed longer ago
 // than age and whose claims have expired, handled or not, and tells how many.
 // Copies of a complaint's notification come for 2 hours by the newer pages and
-// for a week by older ones, those of a refund's up to 6 h apart: 7 days are safe,
-// and a day is the least. Call it once a day, say.
+// for a week by older ones, those of a refund's up to 6 h apart: 7 days are
+// safe, and a day is the least. Call it once a day, say.
 func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, error) {
 	const op = "sqlstore.Store.DeleteOlderThan"
 	statements, err := s.check(op, "", "")
@@ -231,8 +231,8 @@ func repeat(do func() error) error {
 }
 
 // undone reports whether the database undid a statement for the sake of another
-// transaction: in a deadlock, or, where default_transaction_isolation is stricter
-// than usual, because that one changed the same row meanwhile.
+// transaction: in a deadlock, or, where default_transaction_isolation is
+// stricter than usual, because that one changed the same row meanwhile.
 func undone(err error) bool {
 	var refusal interface{ SQLState() string } // of pgx and of lib/pq
 	if errors.As(err, &refusal) {
