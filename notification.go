@@ -120,6 +120,9 @@ type notificationWire struct {
 //   - *NotificationError: it cannot be read. Answer 400.
 //   - *ArgumentError: Config.APIv3Key is missing. Answer 500.
 //
+// It ends when the deadline of the request's context has passed, or after 5 s
+// from when the body was read; that the sender hangs up does not end it.
+//
 // If the error says that something read the body before, such as a framework,
 // set the request's Body to the bytes that were read, as they came.
 //
@@ -133,12 +136,36 @@ func (c *Client) ParseNotification(r *http.Request) (*Notification, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.verifier.Verify(r.Context(), r.Header, body); err != nil {
+	ctx, cancel := whoeverHangsUp(r.Context())
+	defer cancel()
+	if err := c.verifier.Verify(ctx, r.Header, body); err != nil {
 		return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
 	}
 	if *c.apiv3Key == "" {
 		return nil, faults{{"APIv3Key", "missing: notifications are encrypted with it; set it in the merchant platform under API安全 → APIv3密钥, and in Config (WECHATPAY_APIV3_KEY)"}}.err(op)
 	}
+	n, err := c.openNotification(body)
+	if unreadable, ok := err.(*NotificationError); ok {
+		unreadable.proved = true
+	}
+	return n, err
+}
+
+// whoeverHangsUp gives a context that does not end when the sender of a request
+// hangs up: a forger who names a made-up certificate would end, by that, the
+// download that genuine notifications wait for, and hold up the next one. The
+// deadline stands, and is 5 s away at most.
+func whoeverHangsUp(request context.Context) (context.Context, context.CancelFunc) {
+	ctx := context.WithoutCancel(request)
+	deadline := time.Now().Add(notificationTimeout)
+	if earlier, ok := request.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	return context.WithDeadline(ctx, deadline)
+}
+
+// openNotification decrypts and decodes a body whose signature holds.
+func (c *Client) openNotification(body []byte) (*Notification, error) {
 	var wire notificationWire
 	if err := json.Unmarshal(body, &wire); err != nil {
 		return nil, &NotificationError{ID: wire.ID, Problem: "the body cannot be decoded", Err: err}
@@ -218,6 +245,8 @@ type NotificationError struct {
 	ID      string // of the event, where it could be read
 	Problem string // with the remedy, where there is one; it shows nothing of the resource
 	Err     error  // the cause; nil: Problem says it all
+
+	proved bool // its signature holds: it is WeChat Pay's
 }
 
 // Error tells event, problem and cause, in one line.
@@ -245,12 +274,15 @@ func (e *NotificationError) Unwrap() error { return e.Err }
 //     events and actions that you do not know.
 //   - 500 if handle returns an error or panics, or if Config.APIv3Key is missing:
 //     the event comes again, by the pages of 2024 ten times after 60 s each, then
-//     every 300 s, for 2 hours at most.
-//   - 503 if the error wraps ErrNotificationInWork.
+//     every 300 s, for 2 hours at most; that of a refund after 15 s at first, up
+//     to 6 h at last.
+//   - 503 if the error wraps ErrNotificationInWork, and nothing else is wrong.
 //   - 401 for what does not prove to be WeChat Pay's, 400 for what cannot be
 //     read, 405 for what is no POST.
 //
-// What went wrong stands in Config.Logger, and not in the answer.
+// What went wrong stands in Config.Logger, and not in the answer: at level ERROR
+// what is the merchant's to mend, such as a wrong Config.APIv3Key, and at WARN
+// what may be forged.
 //
 // An answer is due within 5 s of the request, when the context of handle ends;
 // it holds the values of the request's context, and ends early with it. Work
@@ -280,15 +312,21 @@ func (h *notificationHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), notificationTimeout)
 	defer cancel()
-	n, err := h.client.ParseNotification(r.WithContext(ctx))
+	// It has the request's own context: who sends a body slowly leaves a
+	// download of certificates no less time.
+	n, err := h.client.ParseNotification(r)
 	status := http.StatusOK
+	var told Notification // for the log: handle may change n, or give it away
 	if err != nil {
 		status = refusalStatus(err)
-	} else if err = h.call(ctx, n); err != nil {
-		status = failureStatus(err)
+	} else {
+		told = *n
+		if err = h.call(ctx, n); err != nil {
+			status = failureStatus(err)
+		}
 	}
 	answerNotification(w, status)
-	h.log(r.Context(), n, status, err, time.Since(began))
+	h.log(r.Context(), &told, status, err, time.Since(began))
 }
 
 // refusalStatus is the answer to what ParseNotification refuses.
@@ -309,10 +347,10 @@ func refusalStatus(err error) int {
 // failureStatus is the answer to what the merchant's code returns.
 func failureStatus(err error) int {
 	switch {
-	case errors.Is(err, ErrNotificationNotRecorded):
+	case isNothingBut(err, ErrNotificationNotRecorded):
 		// It was handled. A copy would be handled again.
 		return http.StatusOK
-	case errors.Is(err, ErrNotificationInWork):
+	case isNothingBut(err, ErrNotificationInWork):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
@@ -359,17 +397,19 @@ func (h *notificationHandler) log(ctx context.Context, n *Notification, status i
 		return
 	}
 	level := slog.LevelError
+	var unreadable *NotificationError
 	switch {
 	case err == nil, status == http.StatusServiceUnavailable:
 		level = slog.LevelDebug
-	case status == http.StatusUnauthorized, status == http.StatusBadRequest:
+	case status == http.StatusUnauthorized,
+		status == http.StatusBadRequest && errors.As(err, &unreadable) && !unreadable.proved:
 		level = slog.LevelWarn
 	}
 	if !logger.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{slog.Int("status", status), slog.Duration("duration", took)}
-	if n != nil {
+	if n.ID != "" {
 		attrs = append(attrs, slog.String("id", n.ID), slog.String("event_type", string(n.EventType)), slog.String("action_type", string(n.ActionType)))
 	}
 	if err != nil {

@@ -344,7 +344,11 @@ func TestRefusedNotifications(t *testing.T) {
 					require.Empty(t, log.String())
 					return
 				}
-				require.Contains(t, log.String(), `"level":"WARN","msg":"wechatpay: notification","status":`+strconv.Itoa(tt.status))
+				level := "WARN"
+				if tt.status == 400 && tt.name != "broken off" { // its signature holds
+					level = "ERROR"
+				}
+				require.Contains(t, log.String(), fmt.Sprintf(`"level":%q,"msg":"wechatpay: notification","status":%d`, level, tt.status))
 
 				for _, text := range []string{err.Error(), log.String()} {
 					require.NotContains(t, strings.TrimSuffix(text, "\n"), "\n")
@@ -469,6 +473,100 @@ func TestNotificationHandler(t *testing.T) {
 			testClient(t).NotificationHandler(tt.handle).ServeHTTP(answer, req)
 		})
 	}
+}
+
+// An APIv3 key that was mistyped stops every notification: the merchant must
+// learn of it.
+func TestNotificationUnderAnotherAPIv3Key(t *testing.T) {
+	var log bytes.Buffer
+	client := testClient(t, func(cfg *wechatpay.Config) {
+		cfg.APIv3Key = strings.Repeat("x", 32)
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	answer := httptest.NewRecorder()
+	client.NotificationHandler(nil).ServeHTTP(answer, notification(t))
+	require.Equal(t, 400, answer.Code)
+	require.Contains(t, log.String(), "that is not the merchant's APIv3 key")
+}
+
+// The merchant's code may change the notification, and give it to a goroutine
+// that goes on when it has returned.
+func TestNotificationIsTheHandles(t *testing.T) {
+	var log bytes.Buffer
+	client := testClient(t, func(cfg *wechatpay.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	store := wechatpay.NewMemoryStore()
+	var changed sync.WaitGroup
+	changed.Add(1)
+	handler := client.NotificationHandler(wechatpay.Once(store, func(_ context.Context, n *wechatpay.Notification) error {
+		go func() { // the race detector sees who reads n meanwhile
+			defer changed.Done()
+			*n = wechatpay.Notification{ID: "mine"}
+		}()
+		return nil
+	}))
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, notification(t))
+	changed.Wait()
+	require.Equal(t, 200, answer.Code)
+	require.Contains(t, log.String(), "id="+notificationID)
+	requireState(t, store, notificationID, "a", wechatpay.NotificationHandled)
+}
+
+// A forger names a certificate that is none, and hangs up: the download goes on,
+// and is not held against the genuine notification that comes next.
+func TestForgerHangsUp(t *testing.T) {
+	ctx, hangUp := context.WithCancel(context.Background())
+	asked := false
+	base := wechatpay.NewTransport()
+	t.Cleanup(base.CloseIdleConnections)
+	pay, client := newCertificateMode(t, func(cfg *wechatpay.Config) {
+		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/v3/certificates" && asked {
+				hangUp()
+				resp, err := base.RoundTrip(r)
+				if r.Context().Err() != nil {
+					return nil, r.Context().Err()
+				}
+				return resp, err
+			}
+			return base.RoundTrip(r)
+		})
+	})
+	require.NoError(t, get(context.Background(), client))
+	pay.RotateCertificate()
+	asked = true
+	handler := client.NotificationHandler(func(context.Context, *wechatpay.Notification) error { return nil })
+
+	forgery := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader("{}"))
+	forgery.Header = forged(pay.Now(), "AB")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, forgery)
+	require.Equal(t, 401, answer.Code)
+	require.Error(t, ctx.Err(), "nothing was downloaded")
+
+	genuine, err := pay.NewNotification(context.Background(), "/", wechatpaytest.Notification{EventType: "COMPLAINT.CREATE", ComplaintID: testComplaintID, ActionType: "CREATE_COMPLAINT"})
+	require.NoError(t, err)
+	answer = httptest.NewRecorder()
+	handler.ServeHTTP(answer, genuine)
+	require.Equal(t, 200, answer.Code)
+}
+
+// The deadline of the request's own context stands.
+func TestParseNotificationKeepsTheDeadline(t *testing.T) {
+	pay, client := newCertificateMode(t, func(cfg *wechatpay.Config) {
+		cfg.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
+			t.Error("something was downloaded")
+			return nil, errors.New("no network")
+		})
+	})
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-1))
+	defer cancel()
+	forgery := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader("{}"))
+	forgery.Header = forged(pay.Now(), "AB")
+	_, err := client.ParseNotification(forgery)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 // The merchant's code has the 5 s that WeChat Pay waits, and less if the request

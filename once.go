@@ -1,11 +1,13 @@
 package wechatpay
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,7 +21,37 @@ var ErrNotificationInWork = errors.New("another copy is in work")
 // handled, but that the store could not note down as such. WeChat Pay is told
 // that it was handled (200), so as not to send it again; a copy that is on its
 // way already may be handled a second time.
+//
+// A handle that does several jobs, each with a Once of its own, must not stop at
+// this error, as the jobs that follow would never be done: run them all, and
+// return errors.Join of what they return. 200 is told only if nothing but this
+// is wrong: if one of them failed, the event comes again.
 var ErrNotificationNotRecorded = errors.New("handled, but not recorded")
+
+// notRecorded is ErrNotificationNotRecorded, and why.
+type notRecorded struct{ err error }
+
+func (e *notRecorded) Error() string {
+	return ErrNotificationNotRecorded.Error() + ": " + e.err.Error()
+}
+func (e *notRecorded) Is(target error) bool { return target == ErrNotificationNotRecorded }
+func (e *notRecorded) Unwrap() error        { return e.err }
+
+// isNothingBut reports whether an error is the target, and tells of nothing else
+// that is wrong. errors.Is would find the target beside the failure of another
+// job, too.
+func isNothingBut(err, target error) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case *notRecorded:
+		return e.Is(target)
+	case interface{ Unwrap() []error }:
+		errs := e.Unwrap()
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isNothingBut(err, target) })
+	}
+	return err == target || isNothingBut(errors.Unwrap(err), target)
+}
 
 // endTimeout bounds the last word to the store.
 const endTimeout = 2 * time.Second
@@ -38,37 +70,38 @@ const endTimeout = 2 * time.Second
 // No machinery can do more: if handle succeeds and the store can then not be
 // reached, a copy may run it again. Where that must not be, let handle itself
 // write the event's id in the same database transaction as its work.
+//
+// A handle made of several is spoken of at ErrNotificationNotRecorded.
 func Once(store NotificationStore, handle func(context.Context, *Notification) error) func(context.Context, *Notification) error {
 	return func(ctx context.Context, n *Notification) (err error) {
 		const op = "Once"
 		if n.ID == "" {
 			return faults{{"ID", "empty: copies of a notification are known by its id"}}.err(op)
 		}
-		holder := rand.Text()
-		state, err := store.Begin(ctx, n.ID, holder)
+		id, holder := n.ID, rand.Text() // handle may change n, or give it away
+		state, err := store.Begin(ctx, id, holder)
 		if err != nil {
-			return fmt.Errorf("wechatpay: %s: claiming notification %s: %w", op, oneLine(n.ID), err)
+			// Perhaps it has the claim, and only the answer was lost.
+			_ = endClaim(ctx, store, id, holder, false)
+			return fmt.Errorf("wechatpay: %s: claiming notification %s: %w", op, oneLine(id), err)
 		}
 		switch state {
 		case NotificationClaimed:
 		case NotificationHandled:
 			return nil
 		case NotificationInWork:
-			return fmt.Errorf("wechatpay: %s: notification %s: %w", op, oneLine(n.ID), ErrNotificationInWork)
+			return fmt.Errorf("wechatpay: %s: notification %s: %w", op, oneLine(id), ErrNotificationInWork)
 		default:
-			return fmt.Errorf("wechatpay: %s: notification %s: the %T gives %.40q, which is no NotificationState", op, oneLine(n.ID), store, state)
+			return fmt.Errorf("wechatpay: %s: notification %s: the %T gives %.40q, which is no NotificationState", op, oneLine(id), store, state)
 		}
 
 		handled := false
 		defer func() { // also when handle panics
-			// The context may have ended with the work.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-			defer cancel()
-			endErr := store.End(ctx, n.ID, holder, handled)
+			endErr := endClaim(ctx, store, id, holder, handled)
 			switch {
 			case endErr == nil:
 			case handled:
-				err = fmt.Errorf("wechatpay: %s: notification %s: %w: %w", op, oneLine(n.ID), ErrNotificationNotRecorded, endErr)
+				err = fmt.Errorf("wechatpay: %s: notification %s: %w", op, oneLine(id), &notRecorded{endErr})
 			case err != nil:
 				err = fmt.Errorf("%w; besides, its claim stands until it expires: %w", err, endErr)
 			}
@@ -79,6 +112,19 @@ func Once(store NotificationStore, handle func(context.Context, *Notification) e
 		handled = true
 		return nil
 	}
+}
+
+// endClaim ends a claim within endTimeout, whatever the context, which may have
+// ended with the work. That something was handled is said once more if need be:
+// otherwise it may be done twice.
+func endClaim(ctx context.Context, store NotificationStore, id, holder string, handled bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	err := store.End(ctx, id, holder, handled)
+	if err != nil && handled && ctx.Err() == nil {
+		err = store.End(ctx, id, holder, handled)
+	}
+	return err
 }
 
 // NotificationState is what a store knows of a notification.
@@ -121,13 +167,22 @@ type NotificationStore interface {
 }
 
 // MemoryStore is a NotificationStore in memory: it knows the copies that come to
-// this process, and forgets them with it. Make it with NewMemoryStore, and
-// change its fields before it is used.
+// this process, and forgets them with it. A zero field has the value in
+// brackets. Its fields must not be changed after the first use.
 type MemoryStore struct {
-	ClaimFor time.Duration    // how long a claim stands [30 s]
-	KeepFor  time.Duration    // how long it is remembered that a notification was handled [7 days: older pages repeat for a week, newer ones for 2 hours]
-	Max      int              // notifications that it remembers; beyond them, those handled longest ago are forgotten [100,000, about 20 MB]
-	Time     func() time.Time // nil: time.Now
+	ClaimFor time.Duration // how long a claim stands [30 s]
+
+	// KeepFor is how long it is remembered that a notification was handled
+	// [7 days]. A complaint's copies come for 2 hours by the newer pages and for
+	// a week by older ones, those of a refund up to 6 h apart: a day is the
+	// least.
+	KeepFor time.Duration
+
+	// Max is how many notifications it remembers [100,000, about 20 MB]. Beyond
+	// them, those handled longest ago are forgotten.
+	Max int
+
+	Time func() time.Time // nil: time.Now
 
 	mu      sync.Mutex
 	events  map[string]*list.Element // of memoryEvent, by id
@@ -135,9 +190,30 @@ type MemoryStore struct {
 	handled list.List                // those handled, by that time
 }
 
+const (
+	defaultClaimFor  = 30 * time.Second
+	defaultKeepFor   = 7 * 24 * time.Hour
+	defaultMaxEvents = 100_000
+)
+
 // NewMemoryStore makes a MemoryStore with the values in brackets.
 func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{ClaimFor: 30 * time.Second, KeepFor: 7 * 24 * time.Hour, Max: 100_000}
+	return &MemoryStore{ClaimFor: defaultClaimFor, KeepFor: defaultKeepFor, Max: defaultMaxEvents}
+}
+
+// check refuses what would let copies through.
+func (s *MemoryStore) check(op string) error {
+	var f faults
+	if s.ClaimFor < 0 {
+		f.add("ClaimFor", "%v: a claim would have ended when it begins", s.ClaimFor)
+	}
+	if s.KeepFor < 0 {
+		f.add("KeepFor", "%v: what is handled would be forgotten at once", s.KeepFor)
+	}
+	if s.Max < 0 {
+		f.add("Max", "%d: there would be room for none", s.Max)
+	}
+	return f.err(op)
 }
 
 // memoryEvent is a notification in work, or handled.
@@ -152,34 +228,40 @@ func (s *MemoryStore) Begin(ctx context.Context, id, holder string) (Notificatio
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	if err := s.check("MemoryStore.Begin"); err != nil {
+		return "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := now(s.Time)
 	s.forget(at)
 	if known := s.events[id]; known != nil {
-		event := known.Value.(memoryEvent)
-		if event.handled {
+		switch event := known.Value.(memoryEvent); {
+		case !at.Before(event.until): // behind one that stays, as the clock was set back
+		case event.handled:
 			return NotificationHandled, nil
-		}
-		if event.holder != holder {
+		case event.holder != holder:
 			return NotificationInWork, nil
 		}
 		s.remove(known)
 	}
-	for len(s.events) >= s.Max {
+	for len(s.events) >= cmp.Or(s.Max, defaultMaxEvents) {
 		oldest := s.handled.Front()
 		if oldest == nil {
 			return "", fmt.Errorf("wechatpay: MemoryStore: %d notifications are in work, and no more are allowed (MemoryStore.Max)", len(s.events))
 		}
 		s.remove(oldest)
 	}
-	s.add(&s.claims, memoryEvent{id: id, holder: holder, until: at.Add(s.ClaimFor)})
+	s.add(&s.claims, memoryEvent{id: id, holder: holder, until: at.Add(cmp.Or(s.ClaimFor, defaultClaimFor))})
 	return NotificationClaimed, nil
 }
 
 // End gives a claim up.
 func (s *MemoryStore) End(ctx context.Context, id, holder string, handled bool) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.check("MemoryStore.End"); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -190,7 +272,7 @@ func (s *MemoryStore) End(ctx context.Context, id, holder string, handled bool) 
 		if known != nil {
 			s.remove(known)
 		}
-		s.add(&s.handled, memoryEvent{id: id, handled: true, until: now(s.Time).Add(s.KeepFor)})
+		s.add(&s.handled, memoryEvent{id: id, handled: true, until: now(s.Time).Add(cmp.Or(s.KeepFor, defaultKeepFor))})
 	case known != nil:
 		if event := known.Value.(memoryEvent); !event.handled && event.holder == holder {
 			s.remove(known)

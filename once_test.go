@@ -1,11 +1,14 @@
 package wechatpay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +36,51 @@ func requireState(t *testing.T, s wechatpay.NotificationStore, id, holder string
 	got, err := s.Begin(context.Background(), id, holder)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+// A MemoryStore that NewMemoryStore did not make has its values all the same.
+func TestMemoryStoreDefaults(t *testing.T) {
+	c := &clock{testTime}
+	store := &wechatpay.MemoryStore{Time: c.now}
+	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	c.pass(30*time.Second - 1)
+	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	c.pass(1)
+	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	require.NoError(t, store.End(context.Background(), "1", "b", true))
+	c.pass(7*24*time.Hour - 1)
+	requireState(t, store, "1", "c", wechatpay.NotificationHandled)
+	c.pass(1)
+	requireState(t, store, "1", "c", wechatpay.NotificationClaimed)
+}
+
+func TestMemoryStoreRefusesNegativeFields(t *testing.T) {
+	tests := map[string]*wechatpay.MemoryStore{
+		"ClaimFor": {ClaimFor: -1},
+		"KeepFor":  {KeepFor: -1},
+		"Max":      {Max: -1},
+	}
+	for field, store := range tests {
+		_, err := store.Begin(context.Background(), "1", "a")
+		for _, err := range []error{err, store.End(context.Background(), "1", "a", true)} {
+			var refused *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, field, refused.Faults[0].Field)
+		}
+	}
+}
+
+// What was claimed by a clock that ran ahead keeps no later claim.
+func TestMemoryStoreWhoseClockIsSetBack(t *testing.T) {
+	c := &clock{testTime.Add(24 * time.Hour)}
+	store := &wechatpay.MemoryStore{Time: c.now}
+	requireState(t, store, "before", "a", wechatpay.NotificationClaimed)
+	c.at = testTime
+	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	c.pass(30*time.Second - 1)
+	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	c.pass(1)
+	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
 }
 
 func TestMemoryStoreExpires(t *testing.T) {
@@ -87,6 +135,30 @@ func TestMemoryStoreIsBounded(t *testing.T) {
 	requireState(t, store, "done 9", "a", wechatpay.NotificationClaimed)
 }
 
+// lossy is a store whose answers get lost: the first of Begin, the second of
+// End.
+type lossy struct {
+	wechatpay.NotificationStore
+	begins, ends int
+}
+
+func (s *lossy) Begin(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
+	state, err := s.NotificationStore.Begin(ctx, id, holder)
+	if s.begins++; s.begins == 1 {
+		return "", errLost
+	}
+	return state, err
+}
+
+func (s *lossy) End(ctx context.Context, id, holder string, handled bool) error {
+	if s.ends++; s.ends == 2 {
+		return errLost
+	}
+	return s.NotificationStore.End(ctx, id, holder, handled)
+}
+
+var errLost = errors.New("connection lost")
+
 // storeFunc is a store that answers as it is told.
 type storeFunc struct {
 	begin func(ctx context.Context) (wechatpay.NotificationState, error)
@@ -102,7 +174,7 @@ func (s storeFunc) End(ctx context.Context, _, _ string, handled bool) error {
 }
 
 func TestOnce(t *testing.T) {
-	lost, failure := errors.New("connection lost"), errors.New("merchant failed")
+	failure := errors.New("merchant failed")
 	give := func(state wechatpay.NotificationState, err error) func(context.Context) (wechatpay.NotificationState, error) {
 		return func(context.Context) (wechatpay.NotificationState, error) { return state, err }
 	}
@@ -124,13 +196,13 @@ func TestOnce(t *testing.T) {
 			text: "wechatpay: Once: notification 42: another copy is in work", status: 503},
 		{name: "failed", begin: give(wechatpay.NotificationClaimed, nil), handle: failure, runs: 1, ends: []bool{false}, errors: []error{failure},
 			text: "merchant failed", status: 500},
-		{name: "begin fails", begin: give("", lost), errors: []error{lost}, text: "wechatpay: Once: claiming notification 42: connection lost", status: 500},
+		{name: "begin fails", begin: give("", errLost), ends: []bool{false}, errors: []error{errLost}, text: "wechatpay: Once: claiming notification 42: connection lost", status: 500},
 		{name: "a state that is none", begin: give("DONE", nil), text: `gives "DONE", which is no NotificationState`, status: 500},
 		{name: "a store that gives nothing", begin: give("", nil), text: `gives "", which is no NotificationState`, status: 500},
-		{name: "not recorded", begin: give(wechatpay.NotificationClaimed, nil), endErr: lost, runs: 1, ends: []bool{true},
-			errors: []error{wechatpay.ErrNotificationNotRecorded, lost}, text: "wechatpay: Once: notification 42: handled, but not recorded: connection lost", status: 200},
-		{name: "failed, and not given up", begin: give(wechatpay.NotificationClaimed, nil), endErr: lost, handle: failure, runs: 1, ends: []bool{false},
-			errors: []error{failure, lost}, text: "merchant failed; besides, its claim stands until it expires: connection lost", status: 500},
+		{name: "not recorded", begin: give(wechatpay.NotificationClaimed, nil), endErr: errLost, runs: 1, ends: []bool{true, true},
+			errors: []error{wechatpay.ErrNotificationNotRecorded, errLost}, text: "wechatpay: Once: notification 42: handled, but not recorded: connection lost", status: 200},
+		{name: "failed, and not given up", begin: give(wechatpay.NotificationClaimed, nil), endErr: errLost, handle: failure, runs: 1, ends: []bool{false},
+			errors: []error{failure, errLost}, text: "merchant failed; besides, its claim stands until it expires: connection lost", status: 500},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,6 +232,67 @@ func TestOnce(t *testing.T) {
 			require.Equal(t, tt.status, answer.Code)
 		})
 	}
+}
+
+// Two jobs of one handle, each with a Once of its own: what the one could not
+// note down does not hide what the other failed in.
+func TestOnceForTwoJobs(t *testing.T) {
+	failure := errors.New("mail server gone")
+	job := func(endErr, err error) func(context.Context, *wechatpay.Notification) error {
+		return wechatpay.Once(storeFunc{
+			func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationClaimed, nil },
+			func(context.Context, bool) error { return endErr },
+		}, func(context.Context, *wechatpay.Notification) error { return err })
+	}
+	done, failed, notRecorded := job(nil, nil), job(nil, failure), job(errLost, nil)
+	inWork := wechatpay.Once(storeFunc{
+		begin: func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationInWork, nil },
+	}, nil)
+	tests := []struct {
+		name       string
+		book, mail func(context.Context, *wechatpay.Notification) error
+		status     int
+	}{
+		{"both done", done, done, 200},
+		{"done, and not recorded", notRecorded, done, 200},
+		{"both not recorded", notRecorded, notRecorded, 200},
+		{"not recorded, and failed", notRecorded, failed, 500},
+		{"failed, and not recorded", failed, notRecorded, 500},
+		{"both failed", failed, failed, 500},
+		{"both in work", inWork, inWork, 503},
+		{"done, and in work", done, inWork, 503},
+		{"in work, and failed", inWork, failed, 500},
+		{"in work, and not recorded", inWork, notRecorded, 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			client := testClient(t, func(cfg *wechatpay.Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+			})
+			answer := httptest.NewRecorder()
+			client.NotificationHandler(func(ctx context.Context, n *wechatpay.Notification) error {
+				if err := errors.Join(tt.book(ctx, n), tt.mail(ctx, n)); err != nil {
+					return fmt.Errorf("two jobs: %w", err)
+				}
+				return nil
+			}).ServeHTTP(answer, notification(t))
+			require.Equal(t, tt.status, answer.Code)
+			require.Equal(t, tt.status == 500, strings.Contains(log.String(), "status=500"), &log)
+		})
+	}
+}
+
+// The claim whose answer was lost is given up, and that a notification was
+// handled is said again.
+func TestOnceWhenAnswersAreLost(t *testing.T) {
+	store, runs := &lossy{NotificationStore: wechatpay.NewMemoryStore()}, 0
+	handle := wechatpay.Once(store, func(context.Context, *wechatpay.Notification) error { runs++; return nil })
+	require.ErrorIs(t, handle(context.Background(), &wechatpay.Notification{ID: "1"}), errLost)
+	require.NoError(t, handle(context.Background(), &wechatpay.Notification{ID: "1"}))
+	require.NoError(t, handle(context.Background(), &wechatpay.Notification{ID: "1"}))
+	require.Equal(t, 1, runs)
+	require.Equal(t, 3, store.ends)
 }
 
 func TestOnceNeedsAnID(t *testing.T) {

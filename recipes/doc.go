@@ -9,7 +9,10 @@
 // RateLimit: the calls of each endpoint held below a ceiling, through
 // Config.Transport.
 //
-// KeyRotation: a new merchant API certificate while calls are under way.
+// KeyRotation: a new merchant API certificate or APIv3 key while calls are under
+// way and notifications come.
+//
+// Routers: notifications in gin and in echo.
 //
 // HSM: a private key that never leaves an HSM or a KMS.
 //

@@ -19,6 +19,9 @@ type rotating struct {
 	transport http.RoundTripper
 	current   atomic.Pointer[wechatpay.Client]
 	before    atomic.Pointer[wechatpay.Client] // nil until the first rotation
+
+	// handle is called for each notification; wechatpay.Once may have made it.
+	handle func(context.Context, *wechatpay.Notification) error
 }
 
 // rotate makes the keys of cfg the current ones. If they are wrong, the old ones
@@ -41,6 +44,13 @@ func (r *rotating) rotate(cfg wechatpay.Config) error {
 
 // client is the one to call with. Take it anew for each call.
 func (r *rotating) client() *wechatpay.Client { return r.current.Load() }
+
+// ServeHTTP receives notifications with the current keys. Mount this, and not
+// the NotificationHandler of one Client: that keeps its Client's APIv3 key, and
+// after a change could read no notification.
+func (r *rotating) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.client().NotificationHandler(r.handle).ServeHTTP(w, req)
+}
 
 // decrypt reads a phone number with the current key, or else with the one
 // before, for which it was encrypted if it was read or stored earlier.

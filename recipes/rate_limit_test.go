@@ -61,10 +61,12 @@ func refused(req *http.Request, err error) error {
 }
 
 // perMinute lets at most n requests go in any minute, a tenth of them in a
-// burst: a bucket gives what it holds, and what flows in meanwhile.
+// burst: a bucket gives what it holds, and what flows in meanwhile. It holds one
+// at least, as nothing ever goes through an empty one, and one a minute flows
+// in.
 func perMinute(n int) *rate.Limiter {
-	burst := n / 10
-	return rate.NewLimiter(rate.Limit(n-burst)/60, burst)
+	burst := max(1, n/10)
+	return rate.NewLimiter(rate.Limit(max(1, n-burst))/60, burst)
 }
 
 // WeChat Pay's ceilings are the merchant's: share them out if several processes

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -307,8 +308,9 @@ func TestRateLimitHoldsEachEndpoint(t *testing.T) {
 	}
 }
 
+// Shares of a ceiling may be small.
 func TestPerMinute(t *testing.T) {
-	for _, n := range []int{60, 200, 1500} {
+	for _, n := range []int{1, 7, 10, 60, 200, 1500} {
 		limiter := perMinute(n)
 		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		var gone []time.Time
@@ -323,6 +325,31 @@ func TestPerMinute(t *testing.T) {
 		}
 		require.Greater(t, len(gone), 3*n*85/100, "it wastes the ceiling")
 	}
+}
+
+// A handler that was mounted before reads what comes under a new APIv3 key.
+func TestKeyRotationOfNotifications(t *testing.T) {
+	server := newServer(t)
+	var told []string
+	merchant := &rotating{transport: wechatpay.NewTransport(), handle: func(_ context.Context, n *wechatpay.Notification) error {
+		told = append(told, n.ComplaintID)
+		return nil
+	}}
+	var mounted http.Handler = merchant
+	notify := func() int {
+		req, err := server.NewNotification(t.Context(), "/", wechatpaytest.Notification{EventType: "COMPLAINT.CREATE", ComplaintID: complaintID, ActionType: "CREATE_COMPLAINT"})
+		require.NoError(t, err)
+		answer := httptest.NewRecorder()
+		mounted.ServeHTTP(answer, req)
+		return answer.Code
+	}
+	old := server.Config()
+	old.APIv3Key = strings.Repeat("o", 32) // until yesterday
+	require.NoError(t, merchant.rotate(old))
+	require.Equal(t, http.StatusBadRequest, notify())
+	require.NoError(t, merchant.rotate(server.Config()))
+	require.Equal(t, http.StatusOK, notify())
+	require.Equal(t, []string{complaintID}, told)
 }
 
 // Calls go on while the keys change: none fails, each is signed with the old key

@@ -1,8 +1,16 @@
 // Package redisstore remembers in Redis which WeChat Pay notifications were
 // handled, for any number of machines that share it:
 //
-//	store := &redisstore.Store{Client: redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379"})}
+//	redisClient := redis.NewClient(&redis.Options{
+//		Addr:                  "127.0.0.1:6379",
+//		ContextTimeoutEnabled: true,
+//	})
+//	store := &redisstore.Store{Client: redisClient}
 //	http.Handle("POST /wechatpay", client.NotificationHandler(wechatpay.Once(store, handle)))
+//
+// Without ContextTimeoutEnabled go-redis does not keep to the context: it waits
+// for a Redis that hangs up to ReadTimeout, 3 s, at each of its attempts, and
+// WeChat Pay, which waits for 5 s in all, gets no answer.
 //
 // # What is in Redis
 //
@@ -11,8 +19,9 @@
 // expire by themselves, on Redis's clock: nothing needs clearing. A notification
 // takes some 150 bytes.
 //
-// Each step is one command or one script with one key, so a Cluster will do. It
-// needs Redis 2.6.12 or newer, and the right to use EVAL and EVALSHA.
+// Each step is one command or one script with one key, so a Cluster will do, and
+// a Ring will not: see Store.Client. It needs Redis 2.6.12 or newer, and the
+// right to use EVAL, EVALSHA, GET, SET and DEL.
 //
 // # What it cannot promise
 //

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"crypto/rand"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -101,6 +102,63 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
+func TestSettings(t *testing.T) {
+	gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": "127.0.0.1:1"}})
+	t.Cleanup(func() { gone.Close(); ring.Close() })
+	tests := []struct {
+		name, field string
+		store       redisstore.Store
+	}{
+		{"no client", "Client", redisstore.Store{}},
+		{"a ring", "Client", redisstore.Store{Client: ring}},
+		{"negative claim", "ClaimFor", redisstore.Store{Client: gone, ClaimFor: -1}},
+		{"negative memory", "KeepFor", redisstore.Store{Client: gone, KeepFor: -1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, beginErr := tt.store.Begin(context.Background(), "1", "a")
+			for _, err := range []error{beginErr, tt.store.End(context.Background(), "1", "a", true)} {
+				var refused *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, tt.field, refused.Faults[0].Field)
+			}
+		})
+	}
+}
+
+// The rights that doc.go names are enough.
+func TestRights(t *testing.T) {
+	ctx, c, user := context.Background(), client(t), rand.Text()
+	// HELLO and CLIENT are go-redis's, which does without them.
+	require.NoError(t, c.Do(ctx, "ACL", "SETUSER", user, "on", ">secret", "~*", "-@all", "+eval", "+evalsha", "+get", "+set", "+del").Err())
+	t.Cleanup(func() { require.NoError(t, c.Do(ctx, "ACL", "DELUSER", user).Err()) })
+	limited := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Username: user, Password: "secret"})
+	t.Cleanup(func() { limited.Close() })
+	store, id := &redisstore.Store{Client: limited}, rand.Text()
+	for _, handled := range []bool{false, true} {
+		state, err := store.Begin(ctx, id, "a")
+		require.NoError(t, err)
+		require.Equal(t, wechatpay.NotificationClaimed, state)
+		require.NoError(t, store.End(ctx, id, "a", handled))
+	}
+}
+
+// A Redis that hangs holds nobody for longer than the context says: it takes
+// connections, and says nothing. go-redis would wait for ever here.
+func TestHungRedis(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	hung := redis.NewClient(&redis.Options{Addr: listener.Addr().String(), ContextTimeoutEnabled: true, ReadTimeout: -1, WriteTimeout: -1})
+	t.Cleanup(func() { hung.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	store := &redisstore.Store{Client: hung}
+	_, err = store.Begin(ctx, "1", "a")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
 // Redis is gone.
 func TestUnreachable(t *testing.T) {
 	gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
@@ -108,7 +166,7 @@ func TestUnreachable(t *testing.T) {
 	store := &redisstore.Store{Client: gone}
 	state, err := store.Begin(context.Background(), "1", "a")
 	require.Empty(t, state)
-	require.ErrorContains(t, err, "redisstore: Begin: ")
-	require.ErrorContains(t, store.End(context.Background(), "1", "a", true), "redisstore: End: ")
-	require.ErrorContains(t, store.End(context.Background(), "1", "a", false), "redisstore: End: ")
+	require.ErrorContains(t, err, "redisstore.Store.Begin: ")
+	require.ErrorContains(t, store.End(context.Background(), "1", "a", true), "redisstore.Store.End: ")
+	require.ErrorContains(t, store.End(context.Background(), "1", "a", false), "redisstore.Store.End: ")
 }

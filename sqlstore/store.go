@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"regexp"
 	"strings"
 	"time"
@@ -13,13 +14,18 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Store is a wechatpay.NotificationStore in a table. A zero field has the value in
-// brackets. It is safe for concurrent use; its fields must not be changed after
-// the first.
+// Store is a wechatpay.NotificationStore in a table. A zero field has the value
+// in brackets. It is safe for concurrent use; its fields must not be changed
+// after the first.
 type Store struct {
-	DB       *sql.DB       // of the primary: a replica that lags behind would let copies through
-	Dialect  Dialect       // of the database behind DB
-	Table    string        // letters, digits and _, with a schema and a dot before it if need be ["wechatpay_notifications"]; handles with different jobs need different ones
+	DB      *sql.DB // of the primary: a replica that lags behind would let copies through
+	Dialect Dialect // of the database behind DB
+
+	// Table is the table's name ["wechatpay_notifications"]: letters, digits and
+	// _, with a schema and a dot before it if need be. Handles with different
+	// jobs need different ones.
+	Table string
+
 	ClaimFor time.Duration // how long a claim stands [30 s], in whole microseconds
 }
 
@@ -117,7 +123,9 @@ func (s *Store) Begin(ctx context.Context, id, holder string) (wechatpay.Notific
 	}
 	var has string
 	var handled bool
-	err = s.DB.QueryRowContext(ctx, s.named(statements.state), id).Scan(&has, &handled)
+	err = repeat(func() error {
+		return s.DB.QueryRowContext(ctx, s.named(statements.state), id).Scan(&has, &handled)
+	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // its holder gave it up in between
 		return wechatpay.NotificationInWork, nil
@@ -185,8 +193,9 @@ func (s *Store) CreateTable(ctx context.Context) error {
 
 // DeleteOlderThan deletes the rows of notifications that were claimed longer ago
 // than age and whose claims have expired, handled or not, and tells how many.
-// Copies of a notification come for 2 hours by the newer pages and for a week by
-// older ones: 7 days are safe. Call it once a day, say.
+// Copies of a complaint's notification come for 2 hours by the newer pages and
+// for a week by older ones, those of a refund's up to 6 h apart: 7 days are
+// safe, and a day is the least. Call it once a day, say.
 func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, error) {
 	const op = "sqlstore.Store.DeleteOlderThan"
 	statements, err := s.check(op, "", "")
@@ -203,17 +212,35 @@ func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, 
 	return result.RowsAffected()
 }
 
-// exec repeats what PostgreSQL refuses where default_transaction_isolation is
-// stricter than usual: that another transaction changed the same row meanwhile.
-// The next attempt sees what that one left.
-func (s *Store) exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+func (s *Store) exec(ctx context.Context, statement string, args ...any) (result sql.Result, err error) {
+	err = repeat(func() error {
+		result, err = s.DB.ExecContext(ctx, s.named(statement), args...)
+		return err
+	})
+	return result, err
+}
+
+// repeat does once more, a few times, what the database undid for the sake of
+// another transaction. The next attempt sees what that one left.
+func repeat(do func() error) error {
 	for n := 1; ; n++ {
-		result, err := s.DB.ExecContext(ctx, s.named(statement), args...)
-		var refusal interface{ SQLState() string } // of pgx and of lib/pq
-		if err == nil || n == 5 || !errors.As(err, &refusal) || refusal.SQLState() != "40001" {
-			return result, err
+		if err := do(); n == 10 || !undone(err) {
+			return err
 		}
 	}
+}
+
+// undone reports whether the database undid a statement for the sake of another
+// transaction: in a deadlock, or, where default_transaction_isolation is
+// stricter than usual, because that one changed the same row meanwhile.
+func undone(err error) bool {
+	var refusal interface{ SQLState() string } // of pgx and of lib/pq
+	if errors.As(err, &refusal) {
+		return refusal.SQLState() == "40001" || refusal.SQLState() == "40P01"
+	}
+	// go-sql-driver/mysql has its number in a field alone, and in the text. It
+	// may be the user's, and so is no dependency.
+	return err != nil && strings.Contains(err.Error(), "Error 1213")
 }
 
 // A table's name is part of each statement, so it must be nothing else.
@@ -227,6 +254,8 @@ func (s *Store) check(op, id, holder string) (statements, error) {
 		return dialect, refused(op, "DB", "nil")
 	case !known:
 		return dialect, refused(op, "Dialect", fmt.Sprintf("%d: it is PostgreSQL or MySQL", s.Dialect))
+	case s.ClaimFor < 0:
+		return dialect, refused(op, "ClaimFor", fmt.Sprintf("%v: a claim would have ended when it begins", s.ClaimFor))
 	case !tableName.MatchString(s.table()):
 		return dialect, refused(op, "Table", fmt.Sprintf("%.70q is not a table's name of letters, digits and _, at most 63 of them", s.Table))
 	case len(id) > maxID:
@@ -250,7 +279,12 @@ func (s *Store) named(statement string) string {
 	if !found {
 		bare = table
 	}
-	// 63 bytes are all that PostgreSQL has for a name.
-	index := bare[:min(len(bare), 49)] + "_claimed_until"
+	// 63 bytes are all that PostgreSQL has for a name, whose letter case it does
+	// not regard. What is cut off a long one is told apart by its checksum.
+	index := bare
+	if len(bare) > 49 {
+		index = fmt.Sprintf("%.40s_%08x", bare, crc32.ChecksumIEEE([]byte(strings.ToLower(bare))))
+	}
+	index += "_claimed_until"
 	return strings.NewReplacer("{table}", table, "{index}", index).Replace(statement)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
@@ -236,6 +239,96 @@ func TestTableNames(t *testing.T) {
 	})
 }
 
+// PostgreSQL knows an index by its name alone: tables whose names begin alike
+// need two.
+func TestIndexesOfLongNames(t *testing.T) {
+	each(t, func(t *testing.T, store *sqlstore.Store) {
+		stem := strings.ToLower(strings.Repeat("x", 62-26) + rand.Text())
+		for _, end := range []string{"a", "b"} {
+			s := *store
+			s.Table = stem + end
+			require.NoError(t, s.CreateTable(context.Background()))
+			t.Cleanup(func() {
+				_, err := store.DB.Exec("DROP TABLE " + s.Table)
+				require.NoError(t, err)
+			})
+			query := "SELECT COUNT(*) FROM pg_indexes WHERE tablename = '" + s.Table + "' AND indexname LIKE '%claimed_until'"
+			if s.Dialect == sqlstore.MySQL {
+				query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_name = '" + s.Table + "' AND index_name LIKE '%claimed_until'"
+			}
+			var indexes int
+			require.NoError(t, s.DB.QueryRow(query).Scan(&indexes))
+			require.Equal(t, 1, indexes)
+		}
+	})
+}
+
+// refusing is a database that refuses what it is asked.
+type refusing struct {
+	err   error
+	asked int
+}
+
+func (r *refusing) Connect(context.Context) (driver.Conn, error) { return r, nil }
+func (r *refusing) Driver() driver.Driver                        { return nil }
+func (r *refusing) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (r *refusing) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (r *refusing) Close() error                                 { return nil }
+
+func (r *refusing) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	r.asked++
+	return nil, r.err
+}
+
+// accepting refuses to tell alone.
+type accepting struct{ *refusing }
+
+func (a accepting) Connect(context.Context) (driver.Conn, error) { return a, nil }
+
+func (a accepting) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return driver.RowsAffected(1), nil
+}
+
+func (a accepting) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	a.asked++
+	return nil, a.err
+}
+
+// What was undone for the sake of another transaction is asked for again.
+func TestRepeats(t *testing.T) {
+	tests := []struct {
+		name  string
+		err   error
+		asked int
+	}{
+		{"MySQL, deadlock", &mysql.MySQLError{Number: 1213, SQLState: [5]byte([]byte("40001")), Message: "Deadlock found when trying to get lock"}, 10},
+		{"MySQL, other", &mysql.MySQLError{Number: 1146, SQLState: [5]byte([]byte("42S02")), Message: "Table 'sqlstore.wechatpay_notifications' doesn't exist"}, 1},
+		{"PostgreSQL, serialization", &pgconn.PgError{Code: "40001"}, 10},
+		{"PostgreSQL, deadlock", &pgconn.PgError{Code: "40P01"}, 10},
+		{"PostgreSQL, other", &pgconn.PgError{Code: "42P01"}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx := context.Background()
+			calls := map[string]func(*sqlstore.Store) error{
+				"Begin":           func(s *sqlstore.Store) error { _, err := s.Begin(ctx, "1", "a"); return err },
+				"End":             func(s *sqlstore.Store) error { return s.End(ctx, "1", "a", true) },
+				"DeleteOlderThan": func(s *sqlstore.Store) error { _, err := s.DeleteOlderThan(ctx, time.Hour); return err },
+			}
+			for name, call := range calls {
+				database := &refusing{err: tt.err}
+				store := &sqlstore.Store{DB: sql.OpenDB(database), Dialect: sqlstore.MySQL}
+				require.ErrorIs(t, call(store), tt.err)
+				require.Equal(t, tt.asked, database.asked, name)
+			}
+			database := &refusing{err: tt.err}
+			store := &sqlstore.Store{DB: sql.OpenDB(accepting{database}), Dialect: sqlstore.MySQL}
+			require.ErrorIs(t, calls["Begin"](store), tt.err)
+			require.Equal(t, tt.asked, database.asked, "what became of it")
+		})
+	}
+}
+
 func TestSettings(t *testing.T) {
 	db, err := sql.Open("pgx", "postgres://127.0.0.1:1/postgres?sslmode=disable")
 	require.NoError(t, err)
@@ -251,6 +344,7 @@ func TestSettings(t *testing.T) {
 		store                   *sqlstore.Store
 	}{
 		{"no DB", "DB", "1", "a", with(func(s *sqlstore.Store) { s.DB = nil })},
+		{"negative claim", "ClaimFor", "1", "a", with(func(s *sqlstore.Store) { s.ClaimFor = -1 })},
 		{"no dialect", "Dialect", "1", "a", with(func(s *sqlstore.Store) { s.Dialect = 0 })},
 		{"unknown dialect", "Dialect", "1", "a", with(func(s *sqlstore.Store) { s.Dialect = 3 })},
 		{"more than a name", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = "a; DROP TABLE b" })},

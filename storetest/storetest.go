@@ -29,10 +29,14 @@ import (
 
 // NewStore makes a store whose claims stand for claimFor, on the store's own
 // clock, which must run. Stores may hold what earlier ones left behind.
+//
+// Run makes several, as several machines would: those of one kind should share
+// what is behind them, such as a database, and nothing in this process. If they
+// do not, one test is skipped.
 type NewStore func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore
 
-// Run tests the store. It takes a second or two beside the store's own time:
-// it waits for claims of 50 ms to expire, but no result depends on how fast the
+// Run tests the store. It takes a few seconds beside the store's own time: it
+// waits for claims of 50 ms to expire, but no result depends on how fast the
 // machine is.
 func Run(t *testing.T, newStore NewStore) {
 	for _, test := range []struct {
@@ -45,9 +49,13 @@ func Run(t *testing.T, newStore NewStore) {
 		{"what is handled stays handled", handled},
 		{"a stranger gives up no claim", stranger},
 		{"ids are told apart", ids},
+		{"what is handled outlives the claim", outlives},
 		{"a dead holder is taken over", takeover},
+		{"a renewed claim stands for longer", renewal},
 		{"a late failure gives up no later claim", lateFailure},
 		{"many holders at once", contention},
+		{"many holders at once after a dead one", takeoverContention},
+		{"many machines at once", machines},
 		{"many notifications at once", load},
 		{"a context that has ended", endedContext},
 		{"copies at once over two handlers", twoHandlers},
@@ -63,6 +71,12 @@ const (
 
 	// long is a claim that no test outlives.
 	long = time.Hour
+	// short is one that is waited for, and is doubled where the machine turns
+	// out to be too slow for it.
+	short = 50 * time.Millisecond
+	// coarse is what the store's clock may be off by, as it may have other ticks
+	// than ours.
+	coarse = 5 * time.Millisecond
 	// patience bounds the wait for a claim to expire.
 	patience = 30 * time.Second
 )
@@ -177,15 +191,26 @@ func awaitClaim(t *testing.T, s wechatpay.NotificationStore, id, holder string) 
 	}
 }
 
+// outlives: what was handled does not expire with the claim, and is not taken
+// over as that is.
+func outlives(t *testing.T, newStore NewStore) {
+	s, id, later := newStore(t, short), rand.Text(), rand.Text()
+	begin(t, s, id, "a", claimed)
+	end(t, s, id, "a", true)
+	// When this claim has expired, the one before has.
+	begin(t, s, later, "a", claimed)
+	awaitClaim(t, s, later, "b")
+	begin(t, s, id, "b", done)
+	begin(t, s, id, "a", done)
+}
+
 func takeover(t *testing.T, newStore NewStore) {
-	const claimFor = 50 * time.Millisecond
-	s, id := newStore(t, claimFor), rand.Text()
+	s, id := newStore(t, short), rand.Text()
 	started := time.Now()
 	begin(t, s, id, "a", claimed)
 	awaitClaim(t, s, id, "b")
-	// The store's clock may be coarser than ours.
-	if took := time.Since(started); took < claimFor-5*time.Millisecond {
-		t.Fatalf("the claim of %v was taken over after %v", claimFor, took)
+	if took := time.Since(started); took < short-coarse {
+		t.Fatalf("the claim of %v was taken over after %v", short, took)
 	}
 	// The first holder was late, not dead, and the work is done.
 	end(t, s, id, "a", true)
@@ -194,25 +219,57 @@ func takeover(t *testing.T, newStore NewStore) {
 	begin(t, s, id, "c", done)
 }
 
+// withTime runs a test of a claim that stands, with longer claims as long as it
+// says that the claim may have expired by itself: the machine is slow, or busy.
+func withTime(t *testing.T, test func(claimFor time.Duration) (conclusive bool)) {
+	t.Helper()
+	for claimFor := short; claimFor < patience; claimFor *= 2 {
+		if test(claimFor) {
+			return
+		}
+	}
+	t.Fatal("no claim stood for long enough to be looked at")
+}
+
+// stands reports whether others are refused. If they are not, the claim that was
+// asked for at the given time must have had its time.
+func stands(t *testing.T, s wechatpay.NotificationStore, id string, asked time.Time, claimFor time.Duration) bool {
+	t.Helper()
+	got, err := s.Begin(context.Background(), id, "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got == inWork {
+		return true
+	}
+	if took := time.Since(asked); took < claimFor-coarse {
+		t.Fatalf("Begin = %q %v after another holder got the claim for %v", got, took, claimFor)
+	}
+	return false
+}
+
 func lateFailure(t *testing.T, newStore NewStore) {
-	for claimFor := 50 * time.Millisecond; claimFor < patience; claimFor *= 2 {
+	withTime(t, func(claimFor time.Duration) bool {
 		s, id := newStore(t, claimFor), rand.Text()
 		begin(t, s, id, "a", claimed)
 		asked := awaitClaim(t, s, id, "b")
 		end(t, s, id, "a", false)
-		got, err := s.Begin(context.Background(), id, "c")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got == inWork {
-			return
-		}
-		if took := time.Since(asked); took < claimFor-5*time.Millisecond {
-			t.Fatalf("Begin = %q %v after another holder got the claim for %v", got, took, claimFor)
-		}
-		// The claim had expired by itself: the machine is slow, or busy.
-	}
-	t.Fatal("no claim stood for long enough to be looked at")
+		return stands(t, s, id, asked, claimFor)
+	})
+}
+
+func renewal(t *testing.T, newStore NewStore) {
+	withTime(t, func(claimFor time.Duration) bool {
+		s, id, later := newStore(t, claimFor), rand.Text(), rand.Text()
+		begin(t, s, id, "a", claimed)
+		begin(t, s, later, "a", claimed)
+		<-time.After(claimFor / 2)
+		asked := time.Now()
+		begin(t, s, id, "a", claimed)
+		// When this claim has expired, the first one would have.
+		awaitClaim(t, s, later, "b")
+		return stands(t, s, id, asked, claimFor)
+	})
 }
 
 // together runs n functions at once.
@@ -231,34 +288,89 @@ func together(n int, do func(i int)) {
 	wg.Wait()
 }
 
+const (
+	holders = 32 // at once
+	rounds  = 10
+)
+
+// contend lets holders begin at once, each by the next of the stores, and tells
+// who got the claim.
+func contend(t *testing.T, id string, stores ...wechatpay.NotificationStore) (winners []string) {
+	t.Helper()
+	var mu sync.Mutex
+	together(holders, func(i int) {
+		holder := fmt.Sprint("holder ", i)
+		switch got, err := stores[i%len(stores)].Begin(context.Background(), id, holder); {
+		case err != nil:
+			t.Errorf("Begin: %v", err)
+		case got == claimed:
+			mu.Lock()
+			defer mu.Unlock()
+			winners = append(winners, holder)
+		case got != inWork:
+			t.Errorf("Begin = %q, and nobody handled it", got)
+		}
+	})
+	return winners
+}
+
+// winner demands one winner.
+func winner(t *testing.T, winners []string) string {
+	t.Helper()
+	if len(winners) != 1 {
+		t.Fatalf("%d of %d holders got the claim", len(winners), holders)
+	}
+	return winners[0]
+}
+
 func contention(t *testing.T, newStore NewStore) {
-	const holders, rounds = 32, 10
 	s := newStore(t, long)
 	for range rounds {
 		id := rand.Text()
 		// Two generations: the first winner fails.
 		for range 2 {
-			var winner atomic.Pointer[string]
-			var won atomic.Int32
-			together(holders, func(i int) {
-				holder := fmt.Sprint("holder ", i)
-				switch got, err := s.Begin(context.Background(), id, holder); {
-				case err != nil:
-					t.Errorf("Begin: %v", err)
-				case got == claimed:
-					won.Add(1)
-					winner.Store(&holder)
-				case got != inWork:
-					t.Errorf("Begin = %q, and nobody handled it", got)
-				}
-			})
-			if n := won.Load(); n != 1 {
-				t.Fatalf("%d of %d holders got the claim", n, holders)
-			}
-			end(t, s, id, *winner.Load(), false)
+			end(t, s, id, winner(t, contend(t, id, s)), false)
 		}
 		begin(t, s, id, "last", claimed)
 		end(t, s, id, "last", true)
+	}
+}
+
+// takeoverContention: a dead holder is taken over by one.
+func takeoverContention(t *testing.T, newStore NewStore) {
+	for range rounds / 2 {
+		withTime(t, func(claimFor time.Duration) bool {
+			s, id, later := newStore(t, claimFor), rand.Text(), rand.Text()
+			begin(t, s, id, "dead", claimed)
+			begin(t, s, later, "dead", claimed)
+			awaitClaim(t, s, later, "a")
+			asked := time.Now()
+			winners := contend(t, id, s)
+			if len(winners) > 1 && time.Since(asked) >= claimFor-coarse {
+				return false
+			}
+			winner(t, winners)
+			return true
+		})
+	}
+}
+
+// machines: the claim is one, not one for each machine.
+func machines(t *testing.T, newStore NewStore) {
+	id := rand.Text()
+	end(t, newStore(t, long), id, "a", true)
+	switch got, err := newStore(t, long).Begin(context.Background(), id, "b"); {
+	case err != nil:
+		t.Fatal(err)
+	case got == claimed:
+		t.Skip("each store is for itself, as one in memory is")
+	}
+	stores := make([]wechatpay.NotificationStore, holders)
+	for i := range stores {
+		stores[i] = newStore(t, long)
+	}
+	for range rounds {
+		winner(t, contend(t, rand.Text(), stores...))
 	}
 }
 

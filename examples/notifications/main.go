@@ -4,7 +4,7 @@
 // With no WECHATPAY_MCHID set it sends itself some notifications from an embedded
 // WeChat Pay, good and bad ones, and ends. Otherwise it takes the settings from
 // the environment (see wechatpay.ConfigFromEnv), WECHATPAY_APIV3_KEY among them,
-// and serves until it is interrupted. WeChat Pay sends to https alone, so put it
+// and serves until SIGINT or SIGTERM. WeChat Pay sends to https alone, so put it
 // behind a proxy with a certificate that leaves body and headers as they are, and
 // set the URL with ComplaintsV2.CreateNotificationURL.
 package main
@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wechatpay-complaints/wechatpay"
@@ -28,7 +29,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	// SIGTERM is how systemd, Docker and Kubernetes stop a program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
