@@ -253,6 +253,105 @@ func TestPartialRefunds(t *testing.T) {
 	require.Contains(t, call(t, s, 400, "POST", decide, approve).json(t)["message"], "refunded in full")
 }
 
+// Complaints that name the same order have it in common, by whichever number
+// they name it, and what the test said last about it holds.
+func TestOrders(t *testing.T) {
+	amount := func(fen int) string {
+		return fmt.Sprintf(`"amount":{"refund":%d,"total":%[1]d,"currency":"CNY"}}`, fen)
+	}
+	add := func(s *wechatpaytest.Server, id string, order wechatpay.ComplaintOrderInfo) {
+		s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{order}})
+	}
+	refund := func(t *testing.T, s *wechatpaytest.Server, status int, order wechatpay.ComplaintOrderInfo, number string, fen int) {
+		call(t, s, status, "POST", refunds, fmt.Sprintf(`{"transaction_id":%q,"out_refund_no":%q,`, order.TransactionID, number)+amount(fen))
+	}
+	orderOf := func(s *wechatpaytest.Server, id string) wechatpay.ComplaintOrderInfo {
+		c, _ := s.Complaint(id)
+		return c.ComplaintOrderInfo[0]
+	}
+	full := func(s *wechatpaytest.Server, id string) bool {
+		c, _ := s.Complaint(id)
+		return c.ComplaintFullRefunded
+	}
+	t.Run("by out_trade_no alone", func(t *testing.T) {
+		s := start(t)
+		add(s, "A", wechatpay.ComplaintOrderInfo{OutTradeNo: "order-20260101", Amount: 300})
+		add(s, "B", wechatpay.ComplaintOrderInfo{OutTradeNo: "order-20260101"})
+		require.Equal(t, orderOf(s, "A"), orderOf(s, "B"))
+		refund(t, s, 200, orderOf(s, "A"), "r-1", 300)
+		refund(t, s, 400, orderOf(s, "B"), "r-2", 300)
+		call(t, s, 400, "POST", refunds, `{"out_trade_no":"order-20260101","out_refund_no":"r-3",`+amount(300))
+		require.NoError(t, s.SettleRefund("r-1", "SUCCESS"))
+		require.True(t, full(s, "A") && full(s, "B"))
+	})
+	t.Run("what is left out is as it is known", func(t *testing.T) {
+		s := start(t)
+		add(s, "A", wechatpay.ComplaintOrderInfo{TransactionID: "42001", OutTradeNo: "trade-1", Amount: 5000})
+		add(s, "B", wechatpay.ComplaintOrderInfo{TransactionID: "42001"})
+		require.Equal(t, orderOf(s, "A"), orderOf(s, "B"))
+	})
+	t.Run("an amount that was changed", func(t *testing.T) {
+		s := start(t)
+		file(s)
+		require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintOrderInfo[0].Amount = 300 }))
+		refund(t, s, 200, orderOf(s, id), "r-1", 300)
+	})
+	t.Run("an out_trade_no that was changed", func(t *testing.T) {
+		s := start(t)
+		file(s)
+		require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintOrderInfo[0].OutTradeNo = "trade-2" }))
+		call(t, s, 404, "POST", refunds, `{"out_trade_no":"trade-1","out_refund_no":"r-1",`+amount(100))
+		call(t, s, 200, "POST", refunds, `{"out_trade_no":"trade-2","out_refund_no":"r-1",`+amount(100))
+	})
+	t.Run("an amount of a complaint that was replaced", func(t *testing.T) {
+		s := start(t)
+		s.AddComplaint(wechatpay.Complaint{ComplaintID: id})
+		s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ApplyRefundAmount: 5000})
+		refund(t, s, 200, orderOf(s, id), "r-1", 5000)
+		require.Len(t, s.History(id), 2, "one refund is one record")
+	})
+	t.Run("a merchant that was changed", func(t *testing.T) {
+		s := start(t)
+		s.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000109"} })
+		file(s)
+		require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" }))
+		call(t, s, 200, "POST", refunds, `{"sub_mchid":"1900000109","transaction_id":"4200001","out_refund_no":"r-1",`+amount(100))
+	})
+	t.Run("two merchants with one out_trade_no", func(t *testing.T) {
+		s := start(t)
+		s.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000109", "1900000209"} })
+		for _, mchid := range []string{"1900000109", "1900000209"} {
+			s.AddComplaint(wechatpay.Complaint{ComplaintID: mchid, ComplaintedMchID: mchid, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{OutTradeNo: "order-1"}}})
+			call(t, s, 200, "POST", refunds, fmt.Sprintf(`{"sub_mchid":%q,"out_trade_no":"order-1","out_refund_no":%[1]q,`, mchid)+amount(100))
+		}
+		call(t, s, 403, "POST", refunds, `{"sub_mchid":"1900000309","out_trade_no":"order-1","out_refund_no":"r-1",`+amount(100))
+	})
+	t.Run("refunded before the complaint", func(t *testing.T) {
+		s := start(t)
+		file(s)
+		call(t, s, 200, "POST", refunds, refundOf("r-1", 100))
+		require.NoError(t, s.SettleRefund("r-1", "SUCCESS"))
+		add(s, "later", wechatpay.ComplaintOrderInfo{TransactionID: "4200001"})
+		require.True(t, full(s, "later"))
+		require.Equal(t, "INVALID_REQUEST", call(t, s, 400, "POST", complaints+"/later/update-refund-progress", approve).json(t)["code"])
+	})
+	t.Run("refunded by the platform", func(t *testing.T) {
+		s := start(t)
+		file(s)
+		add(s, "B", wechatpay.ComplaintOrderInfo{TransactionID: "4200001"})
+		add(s, "other", wechatpay.ComplaintOrderInfo{TransactionID: "4200002"})
+		call(t, s, 204, "POST", complaints+"/B/update-refund-progress", approve)
+		require.NoError(t, s.PlatformRefunds(id))
+		require.True(t, full(s, "B"))
+		require.False(t, full(s, "other"))
+		b, _ := s.Complaint("B")
+		require.Equal(t, wechatpay.ComplaintStateProcessed, b.ComplaintState, "what it was approved for has arrived")
+		require.Equal(t, []string{"USER_CREATE_COMPLAINT", "MERCHANT_APPROVE_REFUND", "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE"}, operateTypes(s, "B"))
+		require.Len(t, s.History(id), 2)
+		require.Error(t, s.PlatformRefunds("B"))
+	})
+}
+
 func TestFiftyPartialRefunds(t *testing.T) {
 	s := start(t)
 	file(s)

@@ -39,7 +39,12 @@ func wholeSeconds(t time.Time) string { return t.In(beijing).Format(time.RFC3339
 
 // AddComplaint files a complaint, at its ComplaintTime, or now if that is zero. Fields that are left out and that WeChat Pay always gives
 // are filled in. So are ProblemType, as REFUND; ComplaintedMchID, as the server's merchant; and one order, with its amount as
-// ApplyRefundAmount (a list that is empty, but not nil, means none). Two complaints with the same order have it in common.
+// ApplyRefundAmount (a list that is empty, but not nil, means none).
+//
+// Complaints that name the same order, by transaction_id or by out_trade_no
+// alone, have it in common, with what was refunded of it. What a complaint
+// leaves out of an order that is known is filled in from it; what it says holds
+// from then on.
 //
 // PayerPhone is the user's number in clear: answers give it encrypted for the merchant certificate that signed the request. Base64 of a
 // ciphertext passes as it is.
@@ -100,6 +105,14 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	var sum int64
 	for i := range t.ComplaintOrderInfo {
 		o := &t.ComplaintOrderInfo[i]
+		// What is left out of an order that is known is as it is known.
+		if known := s.orders.find(t.ComplaintedMchID, o.TransactionID, o.OutTradeNo); known != nil {
+			fill(&o.TransactionID, known.TransactionID)
+			fill(&o.OutTradeNo, known.OutTradeNo)
+			if o.Amount == 0 {
+				o.Amount = known.Amount
+			}
+		}
 		fill(&o.TransactionID, "42000"+s.digits(23, "transaction", t.ComplaintID, i))
 		fill(&o.OutTradeNo, "order-"+s.digits(20, "trade", t.ComplaintID, i))
 		if o.Amount == 0 {
@@ -122,6 +135,7 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	}
 
 	if earlier := s.complaints[t.ComplaintID]; earlier != nil {
+		earlier.unlink()
 		s.filed = slices.DeleteFunc(s.filed, func(d *dossier) bool { return d == earlier })
 	}
 	s.complaints[t.ComplaintID] = d
@@ -133,6 +147,9 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	})
 	s.filed = slices.Insert(s.filed, i, d)
 	d.link(s)
+	if d.paidBack() {
+		t.ComplaintFullRefunded = true // before it was filed
+	}
 	created := recordTable{Operator: operatorUser, OperateType: "USER_CREATE_COMPLAINT", OperateDetails: t.ComplaintDetail, OperateTime: wholeSeconds(d.filed)}
 	if len(t.ComplaintMediaList) > 0 {
 		created.ComplaintMediaList = encode(t.ComplaintMediaList[0])
@@ -335,17 +352,28 @@ func (s *Server) UserContinues(id string) error {
 	})
 }
 
-// PlatformRefunds lets WeChat Pay refund the complaint in full by itself, at the merchant's cost, as it does with overdue ones. The
-// complaint is PROCESSED. What endpoint 15 lets a merchant refund does not change: one who does not look first pays the user twice.
+// PlatformRefunds lets WeChat Pay refund the complaint in full by itself, at
+// the merchant's cost, as it does with overdue ones. The complaint is
+// PROCESSED; others about the same order learn of the refund as they do when a
+// merchant's arrives. What endpoint 15 lets a merchant refund does not change:
+// one who does not look first pays the user twice.
 func (s *Server) PlatformRefunds(id string) error {
 	return s.change(id, func(d *dossier, now time.Time) error {
 		if d.table.ComplaintFullRefunded {
 			return fmt.Errorf("wechatpaytest: complaint %s is refunded in full already", id)
 		}
+		concerned := []*dossier{d}
+		for _, o := range d.orders {
+			o.received = o.Amount
+			for _, other := range o.dossiers {
+				if !slices.Contains(concerned, other) {
+					concerned = append(concerned, other)
+				}
+			}
+		}
+		s.arrived(concerned, now, "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE")
 		d.table.ComplaintFullRefunded = true
 		d.table.ComplaintState = "PROCESSED"
-		s.append(d, now, recordTable{Operator: operatorSystem, OperateType: "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE"})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
 		return nil
 	})
 }

@@ -64,23 +64,76 @@ type refundAmountTable struct {
 	From             []refundFromBody `json:"from,omitempty"`
 }
 
+// orderBook finds an order by either of its numbers. Server.mu guards it.
+type orderBook struct {
+	byTransactionID map[string]*order
+	byTradeNo       map[tradeNo]*order
+}
+
+// tradeNo is an out_trade_no, which only its merchant makes unique.
+type tradeNo struct{ mchid, number string }
+
+// find returns the order with the transaction_id, or, if that is empty, with
+// the out_trade_no; nil if there is none.
+func (b *orderBook) find(mchid, transactionID, outTradeNo string) *order {
+	if transactionID != "" {
+		return b.byTransactionID[transactionID]
+	}
+	return b.byTradeNo[tradeNo{mchid, outTradeNo}]
+}
+
+// put makes the order if it is new. What the test said last about an order
+// holds.
+func (b *orderBook) put(mchid string, t orderTable) *order {
+	o := b.byTransactionID[t.TransactionID]
+	if o == nil {
+		o = &order{}
+		b.byTransactionID[t.TransactionID] = o
+	} else if was := (tradeNo{o.mchid, o.OutTradeNo}); b.byTradeNo[was] == o {
+		delete(b.byTradeNo, was)
+	}
+	o.orderTable, o.mchid = t, mchid
+	b.byTradeNo[tradeNo{mchid, t.OutTradeNo}] = o
+	return o
+}
+
 // link finds or makes the orders of a complaint. The caller holds mu.
 func (d *dossier) link(s *Server) {
-	for _, o := range s.orders {
-		o.dossiers = slices.DeleteFunc(o.dossiers, func(other *dossier) bool {
-			return other == d || other.table.ComplaintID == d.table.ComplaintID
-		})
+	d.unlink()
+	for _, t := range d.table.ComplaintOrderInfo {
+		o := s.orders.put(d.table.ComplaintedMchID, t)
+		if !slices.Contains(o.dossiers, d) {
+			o.dossiers = append(o.dossiers, d)
+			d.orders = append(d.orders, o)
+		}
+	}
+}
+
+// unlink takes a complaint off its orders. The caller holds mu.
+func (d *dossier) unlink() {
+	for _, o := range d.orders {
+		o.dossiers = slices.DeleteFunc(o.dossiers, func(other *dossier) bool { return other == d })
 	}
 	d.orders = nil
-	for _, t := range d.table.ComplaintOrderInfo {
-		i := slices.IndexFunc(s.orders, func(o *order) bool { return o.TransactionID == t.TransactionID })
-		if i < 0 {
-			i = len(s.orders)
-			s.orders = append(s.orders, &order{orderTable: t, mchid: d.table.ComplaintedMchID})
+}
+
+// paidBack says whether the money of all orders reached the user.
+func (d *dossier) paidBack() bool {
+	return len(d.orders) > 0 && !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount })
+}
+
+// arrived is what money that reached the user does to the complaints about its
+// order. The caller holds mu.
+func (s *Server) arrived(dossiers []*dossier, now time.Time, operateType string) {
+	for _, d := range dossiers {
+		if d.paidBack() {
+			d.table.ComplaintFullRefunded = true
 		}
-		o := s.orders[i]
-		o.dossiers = append(o.dossiers, d)
-		d.orders = append(d.orders, o)
+		if d.approved {
+			d.table.ComplaintState = "PROCESSED"
+		}
+		s.append(d, now, recordTable{Operator: operatorSystem, OperateType: operateType})
+		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
 	}
 }
 
@@ -214,18 +267,15 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 
 // refundable finds the order, and refuses what cannot be refunded of it.
 func (c *call) refundable(b *refundBody) (*order, *refusal) {
-	i := slices.IndexFunc(c.s.orders, func(o *order) bool {
-		return b.TransactionID != "" && o.TransactionID == b.TransactionID || b.OutTradeNo != "" && o.OutTradeNo == b.OutTradeNo
-	})
-	if i < 0 {
-		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
-	}
-	o := c.s.orders[i]
 	seller := c.s.mchid
 	if b.SubMchID != "" {
 		seller = b.SubMchID
 	}
 	if !c.owns(seller) || o.mchid != seller {
+	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
+	if o == nil && c.owns(seller) {
+		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
+	}
 		return nil, noAuth.refuse("merchant %s has no permission to refund this order", seller)
 	}
 	switch {
@@ -308,16 +358,7 @@ func (s *Server) settle(r *refund, status string, now time.Time) {
 	case "SUCCESS":
 		r.table.SuccessTime = wholeSeconds(now)
 		r.order.received += r.table.Amount.Refund
-		for _, d := range r.order.dossiers {
-			if !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount }) {
-				d.table.ComplaintFullRefunded = true
-			}
-			if d.approved {
-				d.table.ComplaintState = "PROCESSED"
-			}
-			s.append(d, now, recordTable{Operator: operatorSystem, OperateType: "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE"})
-			s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
-		}
+		s.arrived(r.order.dossiers, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
 	}
 	if r.notifyURL != "" {
 		s.post(now, r.notifyURL, Notification{

@@ -46,7 +46,7 @@ type Server struct {
 	custom      map[string]http.Handler
 	complaints  map[string]*dossier
 	filed       []*dossier // in the order of their complaint_time
-	orders      []*order
+	orders      orderBook
 	refunds     map[string]*refund
 	refundOrder []*refund
 	media       map[string]*media
@@ -118,6 +118,7 @@ func newServer(server *httptest.Server) *Server {
 		merchant:   first,
 		custom:     map[string]http.Handler{},
 		complaints: map[string]*dossier{},
+		orders:     orderBook{map[string]*order{}, map[tradeNo]*order{}},
 		refunds:    map[string]*refund{},
 		media:      map[string]*media{},
 		numbered:   map[string]int{},
