@@ -9,9 +9,15 @@ import (
 // Behaviour is what a [Server] does where WeChat Pay's documents leave a choice or are silent, and what a test wants to fix. [Server.Set]
 // changes it. NewServer begins with the values in brackets.
 type Behaviour struct {
-	// Time is the server's clock, before [Server.Advance] moves it [time.Now]. Timestamps, records, certificates and the retries of
+	// Time is the server's clock, before [Server.Advance] moves it [time.Now].
+	// What happens to complaints and refunds, links, and the retries of
 	// notifications go by it.
 	Time func() time.Time
+	// WireTime is the clock of what clients check by theirs: the timestamps of
+	// requests, answers and notifications, the Date of answers, certificates
+	// [nil: the server's clock]. With time.Now, clients that do not follow the
+	// server's clock go on after Advance.
+	WireTime func() time.Time
 	// Seed is what ids are made from, together with what they name or how many came before: equal seeds and an equal course of events give
 	// equal ids [random]. Nonces, keys and ciphertexts are random always.
 	Seed uint64

@@ -30,7 +30,7 @@ func (s *Server) certificates() []*platformCertificate {
 
 func (s *Server) addCertificate() *platformCertificate {
 	key := processKey(platformRole(len(s.platform)))
-	from := s.Now().Truncate(time.Second)
+	from := s.wireNow().Truncate(time.Second)
 	cert := certificateOf(key, "wechatpaytest platform", from, from.AddDate(certificateYears, 0, 0))
 	p := &platformCertificate{serialOf(cert), key, cert}
 	s.platform = append(s.platform, p)
@@ -45,7 +45,7 @@ func (s *Server) PlatformCertificate() *x509.Certificate {
 }
 
 // AnnounceCertificate adds a platform certificate to those that can be downloaded, which does not sign yet: WeChat Pay does this about 24
-// hours before it is used. It is valid for 5 years from now, on the server's clock.
+// hours before it is used. It is valid for 5 years from now, on the clock of [Behaviour.WireTime].
 func (s *Server) AnnounceCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *call) listCertificates(q *certificatesQuery) (any, *refusal) {
 	}
 	entries := []certificateEntry{}
 	for _, p := range c.s.certificates() {
-		if q.AlgorithmType == "SM2" || c.now.After(p.cert.NotAfter) {
+		if q.AlgorithmType == "SM2" || c.s.wireNow().After(p.cert.NotAfter) {
 			continue
 		}
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw})

@@ -147,7 +147,7 @@ func (s *Server) NewNotification(ctx context.Context, url string, n Notification
 			return nil, fmt.Errorf("wechatpaytest: the server has no key %q to sign a notification with", n.Serial)
 		}
 	}
-	at := now
+	at := s.wireNow()
 	switch n.Fault {
 	case FaultForged:
 		key = processKey(strangerRole)

@@ -222,6 +222,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := c.requestID(a)
 	a.header.Set("Request-ID", requestID)
 	s.record(c, a)
+	if a.header.Get("Date") == "" {
+		a.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
+	}
 	c.send(w, a)
 }
 
@@ -407,7 +410,7 @@ func (c *call) send(w http.ResponseWriter, a *answer) {
 // sign puts WeChat Pay's headers on an answer.
 func (c *call) sign(a *answer) {
 	serial, key := c.s.signingKey(c.b.KeyMode, c.r.Header.Get("Wechatpay-Serial"))
-	at := c.now
+	at := c.s.wireNow()
 	switch c.fault.kind() {
 	case FaultForged:
 		key = processKey(strangerRole)

@@ -162,7 +162,7 @@ func (s *Server) Config() wechatpay.Config {
 		Certificate: m.cert,
 		APIv3Key:    processAPIv3Key(),
 		BaseURL:     s.URL,
-		Time:        s.Now,
+		Time:        s.wireNow,
 	}
 	if s.behaviour.Load().KeyMode != KeyModeCertificate {
 		cfg.PublicKeyID = publicKeyID()
@@ -189,8 +189,17 @@ func (s *Server) Now() time.Time {
 	return s.behaviour.Load().Time().Add(time.Duration(s.advanced.Load()))
 }
 
-// Advance moves the server's clock on, and with it that of clients made from Config. What becomes due by it happens as if the time had
-// passed.
+// wireNow is the clock of [Behaviour.WireTime].
+func (s *Server) wireNow() time.Time {
+	if at := s.behaviour.Load().WireTime; at != nil {
+		return at()
+	}
+	return s.Now()
+}
+
+// Advance moves the server's clock on, and with it that of clients made from
+// Config, unless [Behaviour.WireTime] is another. What becomes due by it happens
+// as if the time had passed.
 func (s *Server) Advance(d time.Duration) {
 	s.advanced.Add(int64(d))
 	s.poke()

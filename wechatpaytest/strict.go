@@ -205,7 +205,8 @@ func (c *call) authenticate() *refusal {
 		return c.signError("signature", "sign not match", c.diagnose(a, merchant))
 	}
 	seconds, _ := strconv.ParseInt(a.timestamp, 10, 64)
-	if skew := c.now.Sub(time.Unix(seconds, 0)); skew.Abs() > window {
+	now := c.s.wireNow()
+	if skew := now.Sub(time.Unix(seconds, 0)); skew.Abs() > window {
 		direction := "behind"
 		if skew < 0 {
 			direction = "ahead of"
@@ -213,7 +214,7 @@ func (c *call) authenticate() *refusal {
 		return c.signError("timestamp", "timestamp expired",
 			fmt.Sprintf("the timestamp %s is %s %s the server's clock, and at most %s are allowed", a.timestamp, skew.Abs().Round(time.Second), direction, window))
 	}
-	if !c.s.nonces.take(c.now, a.nonce, c.r.Method, c.message) {
+	if !c.s.nonces.take(now, a.nonce, c.r.Method, c.message) {
 		return c.signError("nonce_str", "nonce_str repeated",
 			fmt.Sprintf("the nonce %s was used before: each attempt needs its own timestamp and nonce (only an identical GET may come again)", a.nonce))
 	}

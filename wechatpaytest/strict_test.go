@@ -1,8 +1,10 @@
 package wechatpaytest_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -409,6 +411,38 @@ func TestTimestampWindow(t *testing.T) {
 		m.at = m.at.Add(offset)
 		require.Equal(t, status, m.send(t, s).StatusCode, offset)
 	}
+}
+
+// Advance moves what happens, and not the clock of signatures where that is
+// another.
+func TestWireTime(t *testing.T) {
+	s := start(t)
+	s.Set(func(b *wechatpaytest.Behaviour) {
+		b.WireTime = func() time.Time { return noon }
+		b.KeyMode = wechatpaytest.KeyModeCertificate
+	})
+	s.Advance(6 * 365 * 24 * time.Hour)
+	path := complaint(s, wechatpay.Complaint{})
+	m := newMessage(s, "GET", path, "")
+	m.at = noon
+	r := m.send(t, s)
+	require.Equal(t, 200, r.StatusCode)
+	require.Equal(t, strconv.FormatInt(noon.Unix(), 10), r.Header.Get("Wechatpay-Timestamp"))
+	require.Equal(t, "Wed, 04 Mar 2026 04:00:00 GMT", r.Header.Get("Date"))
+	require.Equal(t, noon, s.Config().Time())
+	require.WithinDuration(t, noon, s.PlatformCertificate().NotBefore, time.Second)
+	c, _ := s.Complaint(id)
+	require.WithinDuration(t, s.Now(), c.ComplaintTime, 0)
+	n, err := s.NewNotification(context.Background(), s.URL, wechatpaytest.Notification{EventType: "COMPLAINT.CREATE", ComplaintID: id})
+	require.NoError(t, err)
+	require.Equal(t, strconv.FormatInt(noon.Unix(), 10), n.Header.Get("Wechatpay-Timestamp"))
+
+	m = newMessage(s, "GET", path, "")
+	m.at = s.Now()
+	require.Equal(t, 401, m.send(t, s).StatusCode)
+
+	s.Set(func(b *wechatpaytest.Behaviour) { b.WireTime = nil })
+	require.Equal(t, "Tue, 02 Mar 2032 04:00:00 GMT", call(t, s, 200, "GET", path, "").Header.Get("Date"))
 }
 
 func TestNonces(t *testing.T) {

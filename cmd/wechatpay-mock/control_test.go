@@ -387,6 +387,29 @@ func TestNotifications(t *testing.T) {
 	require.Len(t, ok[list[entry]](t, m, 200, "GET", "/_mock/notifications", "").Data, 2)
 }
 
+// Clients and receivers have the machine's clock, and go on when the server's
+// moves.
+func TestClock(t *testing.T) {
+	dir := t.TempDir()
+	m := start(t, "-dir", dir)
+	client := newClient(t, dir)
+	receiver := httptest.NewServer(client.NotificationHandler(func(context.Context, *wechatpay.Notification) error { return nil }))
+	defer receiver.Close()
+	ok[any](t, m, 200, "PUT", "/_mock/notification-url", `{"url":"`+receiver.URL+`"}`)
+	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
+	before := ok[struct{ Now time.Time }](t, m, 200, "GET", "/_mock/clock", "").Now
+	ok[any](t, m, 200, "POST", "/_mock/clock", `{"advance_ms":3600000}`)
+	require.Greater(t, ok[struct{ Now time.Time }](t, m, 200, "GET", "/_mock/clock", "").Now.Sub(before), 59*time.Minute)
+	_, err := client.ComplaintsV2.Get(context.Background(), "1")
+	require.NoError(t, err)
+	delivered := ok[list[struct {
+		Status int    `json:"status"`
+		Body   string `json:"body"`
+	}]](t, m, 200, "POST", "/_mock/notifications/deliver", "").Data
+	require.Len(t, delivered, 1)
+	require.Equal(t, 200, delivered[0].Status, delivered[0].Body)
+}
+
 func TestRequests(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
@@ -509,7 +532,7 @@ func TestEveryBehaviour(t *testing.T) {
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[wechatpaytest.Behaviour]()) {
 		switch field.Name {
-		case "Time", "NotifyTransport", "Log": // no JSON
+		case "Time", "WireTime", "NotifyTransport", "Log": // no JSON
 		default:
 			require.Contains(t, names, field.Name)
 		}

@@ -61,7 +61,7 @@
 //	POST   /_mock/notifications/deliver            those that are due are sent → {"data":[…]}: how it went
 //	GET    /_mock/requests                         → {"data":[…]}: what came to the API, and what became of it
 //	GET    /_mock/clock                            → {"now"}
-//	POST   /_mock/clock                            {"advance_ms"}: the server's clock moves on → {"now"}
+//	POST   /_mock/clock                            {"advance_ms"}: the server's clock moves on, that of signatures does not → {"now"}
 //	POST   /_mock/certificates/announce            a further platform certificate can be downloaded → {"serial_no"}
 //	POST   /_mock/certificates/rotate              the next platform certificate signs → {"serial_no"}
 //	GET    /_mock/behaviour                        → what the server does where the documents leave a choice
@@ -196,6 +196,7 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	server.URL = reachable(server.URL)
 	server.Set(func(b *wechatpaytest.Behaviour) {
 		b.Log = requestLog(o.log, stderr)
+		b.WireTime = time.Now // clients have no other clock
 		b.PathInBody = true // some clients' own documents send complaint_id twice
 	})
 	for i, complaint := range complaints {
