@@ -299,6 +299,7 @@ func (c *call) respondImmediateService(b *immediateBody) (any, *refusal) {
 		return nil, invalidRequest.refuse("complaint %s does not need immediate service", c.id)
 	}
 	logID, repeated := d.replies[b.IdempotentID]
+	c.idle = repeated
 	if !repeated {
 		d.replied()
 		logID = c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", NormalMessage: &b.Message})

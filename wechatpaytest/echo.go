@@ -30,6 +30,7 @@ func (b *echoBody) check(c *call) *refusal {
 }
 
 func (c *call) echo(b *echoBody) (any, *refusal) {
+	c.idle = true
 	out := struct {
 		EchoMessage          string `json:"echo_message"`
 		EncryptedEchoMessage string `json:"encrypted_echo_message,omitempty"`

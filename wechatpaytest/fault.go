@@ -73,7 +73,8 @@ var gatewayFaults = []FaultKind{FaultBusy429, FaultError500, FaultError502, Faul
 var faultKinds = append([]FaultKind{FaultDrop, FaultLostAnswer, FaultCut, FaultSlow, FaultForged, FaultUnsigned, FaultProbe, FaultOld,
 	FaultRefuse, FaultCloseIdle}, gatewayFaults...)
 
-// Check says what is wrong with a fault: an unknown kind, a number out of range.
+// Check says what is wrong with a fault: an unknown kind, a number out of range,
+// a Path with {name} that is no endpoint's.
 func (f Fault) Check() error {
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
@@ -86,6 +87,8 @@ func (f Fault) Check() error {
 		return fmt.Errorf("wechatpaytest: Times of a fault is %d, and must not be negative", f.Times)
 	case !(f.Probability >= 0 && f.Probability <= 1):
 		return fmt.Errorf("wechatpaytest: Probability of a fault is %v, and must be from 0 to 1", f.Probability)
+	case strings.Contains(f.Path, "{") && !namesEndpoint(f.Path):
+		return fmt.Errorf("wechatpaytest: Path of a fault is %q, which is no endpoint's: it would strike nothing", f.Path)
 	case f.Delay < 0:
 		return fmt.Errorf("wechatpaytest: Delay of a fault is %s, and must not be negative", f.Delay)
 	case f.TakesEffect && !slices.Contains(gatewayFaults, f.Kind):
@@ -162,13 +165,21 @@ func (s *Server) drawFault(c *call) *Fault {
 }
 
 func (f *Fault) matches(c *call) bool {
-	for _, e := range endpoints {
-		if f.Path == e.pattern || f.Path == e.method+" "+e.pattern {
-			// A path that several methods have names them all.
-			return c.endpoint != nil && (f.Path == c.endpoint.pattern || f.Path == c.endpoint.method+" "+c.endpoint.pattern)
-		}
+	if namesEndpoint(f.Path) {
+		// A path that several methods have names them all.
+		return c.endpoint != nil && c.endpoint.named(f.Path)
 	}
 	return strings.Contains(c.r.Method+" "+c.path, f.Path)
+}
+
+// namesEndpoint says whether a Path is that of an endpoint, as the documents
+// write it.
+func namesEndpoint(path string) bool {
+	return slices.ContainsFunc(endpoints, func(e *endpoint) bool { return e.named(path) })
+}
+
+func (e *endpoint) named(path string) bool {
+	return path == e.pattern || path == e.method+" "+e.pattern
 }
 
 // draw is a number from 0 to 1, always the same for the same request.
@@ -233,7 +244,7 @@ func (c *call) wait(delay time.Duration) {
 	select {
 	case <-timer.C:
 	case <-c.r.Context().Done():
-	case <-c.s.done:
+	case <-c.s.ctx.Done():
 	}
 }
 

@@ -23,9 +23,45 @@ type Request struct {
 	RequestID  string // the answer's Request-ID
 	Problem    string // why it was refused, in a sentence for the developer; "": it was not
 	Fault      FaultKind
-	TookEffect bool // whether it wrote something: a POST, PUT or DELETE that was carried out
+	// Signature says what was wrong with the signature, nil if nothing was.
+	Signature *SignatureProblem
+	// TookEffect says whether it wrote something: a POST, PUT or DELETE that was
+	// carried out, and that was no repetition and no self-test.
+	TookEffect bool
 	// Answer is the body of the answer before any fault, cut after 64 KiB.
 	Answer []byte
+}
+
+// SignatureProblem is a signature that does not fit its request. The messages
+// are cut where they are long.
+type SignatureProblem struct {
+	Verified string // the message that the server verifies
+	Signed   string // the message that was signed in its place; "": it is none of the usual mistakes
+	Mistake  string // how the two differ; "" with Signed
+	SerialNo string // the certificate whose key signed; "": none of the merchant's that the server could tell
+}
+
+// clone is what leaves the server: nobody outside holds what it keeps, or what
+// it is about to send.
+func (r Request) clone() Request {
+	r.Header, r.Body, r.Answer = r.Header.Clone(), bytes.Clone(r.Body), bytes.Clone(r.Answer)
+	if r.Signature != nil {
+		problem := *r.Signature
+		r.Signature = &problem
+	}
+	return r
+}
+
+// size is about how much memory a request of the log takes.
+func (r Request) size() int {
+	n := 1000 + len(r.Path) + len(r.Problem) + len(r.Body) + len(r.Answer)
+	for name, values := range r.Header {
+		n += len(name)
+		for _, value := range values {
+			n += len(value)
+		}
+	}
+	return n
 }
 
 // String is one line about the request, with the reason if it was refused.
@@ -46,18 +82,37 @@ func (r Request) String() string {
 
 const (
 	loggedBody     = 64 << 10
+	loggedBytes    = 64 << 20
 	loggedRequests = 1 << 16
 )
 
 // requestLog holds the latest requests. Server.mu guards it.
-type requestLog struct{ requests []Request }
+type requestLog struct {
+	requests []Request
+	bytes    int
+}
 
-// Requests returns the requests that came, refused ones too, in the order in which their answers were ready: the latest 65,536.
+func (l *requestLog) add(r Request) {
+	l.requests = append(l.requests, r)
+	l.bytes += r.size()
+	for len(l.requests) > loggedRequests || l.bytes > loggedBytes {
+		l.bytes -= l.requests[0].size()
+		l.requests[0] = Request{} // lets go what it holds
+		l.requests = l.requests[1:]
+	}
+}
+
+// Requests returns the requests that came, refused ones too, in the order in
+// which their answers were ready: the latest 65,536, or as many of them as fit
+// into 64 MiB.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := s.log.requests
-	return slices.Clone(all[max(0, len(all)-loggedRequests):])
+	all := slices.Clone(s.log.requests)
+	for i := range all {
+		all[i] = all[i].clone()
+	}
+	return all
 }
 
 func (s *Server) record(c *call, a *answer) {
@@ -66,13 +121,14 @@ func (s *Server) record(c *call, a *answer) {
 		Duration:   time.Since(c.began),
 		Method:     c.r.Method,
 		Path:       c.target,
-		Header:     c.r.Header,
+		Header:     c.r.Header.Clone(),
 		Body:       c.body[:min(len(c.body), loggedBody)],
 		StatusCode: a.status,
 		Code:       a.code,
 		RequestID:  a.header.Get("Request-ID"),
 		Problem:    a.problem,
 		Fault:      c.fault.kind(),
+		Signature:  a.signature,
 		TookEffect: a.tookEffect,
 		Answer:     a.body[:min(len(a.body), loggedBody)],
 	}
@@ -83,13 +139,10 @@ func (s *Server) record(c *call, a *answer) {
 		r.Answer = bytes.Clone(r.Answer)
 	}
 	s.mu.Lock()
-	if len(s.log.requests) >= 2*loggedRequests {
-		s.log.requests = append([]Request(nil), s.log.requests[loggedRequests:]...)
-	}
-	s.log.requests = append(s.log.requests, r)
+	s.log.add(r)
 	s.mu.Unlock()
 	if c.b.Log != nil {
-		c.b.Log(r)
+		c.b.Log(r.clone())
 	}
 }
 

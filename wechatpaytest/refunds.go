@@ -218,6 +218,7 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 			refused.internal = internalRepeated
 			return nil, refused
 		}
+		c.idle = true
 		return earlier.table, nil
 	}
 	if refusal := c.b.RefundRefusal; refusal.StatusCode != 0 {
@@ -271,11 +272,11 @@ func (c *call) refundable(b *refundBody) (*order, *refusal) {
 	if b.SubMchID != "" {
 		seller = b.SubMchID
 	}
-	if !c.owns(seller) || o.mchid != seller {
 	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
 	if o == nil && c.owns(seller) {
 		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
 	}
+	if !c.owns(seller) || o.mchid != seller {
 		return nil, noAuth.refuse("merchant %s has no permission to refund this order", seller)
 	}
 	switch {

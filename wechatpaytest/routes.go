@@ -100,7 +100,7 @@ func serve[In any](c *call, in *In, do func(*call, *In) (any, *refusal)) *answer
 	if refused != nil {
 		return c.refuse(refused)
 	}
-	a := &answer{status: http.StatusNoContent, header: http.Header{}, tookEffect: c.r.Method != http.MethodGet}
+	a := &answer{status: http.StatusNoContent, header: http.Header{}, tookEffect: c.r.Method != http.MethodGet && !c.idle}
 	switch out := out.(type) {
 	case nil:
 	case *image:
@@ -186,6 +186,7 @@ type call struct {
 	parts    *uploadParts // of a multipart body
 	message  string       // what the signature must be over
 	merchant *merchant    // who signed; nil before that is known
+	idle     bool         // carried out, and nothing changed by it: a repetition, or the self-test
 }
 
 // An answer is on its way back. It is signed when it is sent.
@@ -197,6 +198,7 @@ type answer struct {
 	tookEffect bool
 	code       string
 	problem    string
+	signature  *SignatureProblem
 	internal   int
 }
 
@@ -207,13 +209,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{s: s, b: s.behaviour.Load(), r: r, began: time.Now(), now: s.Now(), target: r.RequestURI}
+	if c.target == "" { // a request made with http.NewRequest
+		c.target = r.URL.RequestURI()
+	}
 	if u, err := url.Parse(c.target); err == nil && u.IsAbs() { // a request made with httptest.NewRequest, or through a proxy
 		c.target = u.RequestURI()
 	}
 	c.path, c.rawQuery, _ = strings.Cut(c.target, "?")
 	c.endpoint, c.id, c.others = route(r.Method, c.path)
 	c.fault = s.drawFault(c)
-	c.readBody()
+	c.readBody(w)
 
 	a := c.exchange()
 	if a.header == nil {
@@ -221,10 +226,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	requestID := c.requestID(a)
 	a.header.Set("Request-ID", requestID)
-	s.record(c, a)
 	if a.header.Get("Date") == "" {
 		a.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
 	}
+	s.record(c, a)
 	c.send(w, a)
 }
 
@@ -245,7 +250,7 @@ func (c *call) exchange() *answer {
 	}
 	a := c.handle()
 	if gateway != nil {
-		gateway.tookEffect, gateway.problem = a.tookEffect, a.problem
+		gateway.tookEffect, gateway.problem, gateway.signature = a.tookEffect, a.problem, a.signature
 		return gateway
 	}
 	return a
@@ -276,7 +281,7 @@ func (c *call) handle() *answer {
 
 // refuse makes the answer of a refusal.
 func (c *call) refuse(r *refusal) *answer {
-	a := &answer{status: r.status, code: r.code, problem: r.message, internal: r.internal, header: http.Header{}}
+	a := &answer{status: r.status, code: r.code, problem: r.message, signature: r.signature, internal: r.internal, header: http.Header{}}
 	a.header.Set("Content-Type", jsonType)
 	a.body = encode(struct {
 		Code    string `json:"code"`

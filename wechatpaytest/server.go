@@ -1,18 +1,18 @@
 package wechatpaytest
 
 import (
+	"context"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
 	"fmt"
-	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +35,8 @@ type Server struct {
 	advanced  atomic.Int64 // how far Advance moved the clock, in nanoseconds
 	mchid     string
 	nonces    nonces
-	done      chan struct{} // closed by Close
+	ctx       context.Context // of all requests; ended by Close
+	end       context.CancelFunc
 	closing   sync.Once
 
 	mu          sync.Mutex // guards what follows
@@ -113,13 +114,12 @@ func newServer(server *httptest.Server) *Server {
 		handlers:   http.NewServeMux(),
 		plain:      http.NewServeMux(),
 		mchid:      defaultMchID,
-		done:       make(chan struct{}),
 		merchants:  map[string]*merchant{first.serial: first},
 		merchant:   first,
 		custom:     map[string]http.Handler{},
 		complaints: map[string]*dossier{},
-		orders:     orderBook{map[string]*order{}, map[tradeNo]*order{}},
 		refunds:    map[string]*refund{},
+		orders:     orderBook{map[string]*order{}, map[tradeNo]*order{}},
 		media:      map[string]*media{},
 		numbered:   map[string]int{},
 	}
@@ -129,32 +129,41 @@ func newServer(server *httptest.Server) *Server {
 	s.mail.wake = make(chan struct{}, 1)
 	s.HandlePlain(storagePath, http.HandlerFunc(s.serveStorage))
 
+	s.ctx, s.end = context.WithCancel(context.Background())
+	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
 	s.http.Listener = s.listener
 	s.http.Config.Handler = s
 	// WeChat Pay closes connections that are idle for 8 s.
 	s.http.Config.IdleTimeout = 8 * time.Second
-	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.http.Config.ConnState = s.listener.state
 	s.http.Start()
 	s.URL = s.http.URL
 	return s
 }
 
-// Close stops the server: answers under way are finished, faults that wait are cut short, and no goroutine is left. It may be called again.
+// Close stops the server: answers under way are finished, faults that wait are
+// cut short, and no goroutine is left. A body of which the rest never comes is
+// not waited for; a handler of the user's is, and its request's context has
+// ended. Close may be called again.
 func (s *Server) Close() {
 	s.closing.Do(func() {
-		close(s.done)
+		s.end()
 		s.http.Close()
 		s.mail.stop()
 	})
 }
 
-// Config returns a client configuration that fits the server: its merchant's newest key and certificate, the keys that its [KeyMode]
-// gives a merchant, its URL and its clock.
+// Config returns a client configuration that fits the server: its merchant's
+// newest key and certificate, the keys that its [KeyMode] gives a merchant, its
+// URL and the clock of its signatures.
 func (s *Server) Config() wechatpay.Config {
 	s.mu.Lock()
 	m := s.merchant
 	s.mu.Unlock()
+	return s.configOf(m)
+}
+
+func (s *Server) configOf(m *merchant) wechatpay.Config {
 	cfg := wechatpay.Config{
 		MchID:       s.mchid,
 		SerialNo:    m.serial,
@@ -171,15 +180,19 @@ func (s *Server) Config() wechatpay.Config {
 	return cfg
 }
 
-// Set changes the behaviour: change gets a copy of what holds, and what it leaves holds for the requests that come from then on. A field
-// that it leaves zero, and that cannot be, has its first value again. It panics for a KeyMode that does not exist.
+// Set changes the behaviour: change gets a copy of what holds, and what it
+// leaves holds for the requests that come from then on. A field that it leaves
+// zero, and that cannot be, has its first value again. It panics for a KeyMode
+// that does not exist. change must not call the server's methods: it runs under
+// their lock.
 func (s *Server) Set(change func(*Behaviour)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := *s.behaviour.Load()
+	b.SubMchIDs = slices.Clone(b.SubMchIDs) // requests under way read the old one
 	change(&b)
 	b.fillIn()
-	b.SubMchIDs = slices.Clone(b.SubMchIDs)
+	b.SubMchIDs = slices.Clone(b.SubMchIDs) // change may have kept it
 	s.behaviour.Store(&b)
 	s.poke()
 }
@@ -209,23 +222,21 @@ func (s *Server) Advance(d time.Duration) {
 // expires, and returns the configuration for it. The earlier ones stay valid. Config gives the newest.
 func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	s.mu.Lock()
-	n := len(s.merchants)
+	n := s.number("merchant certificate")
 	s.mu.Unlock()
 	m := merchantNumber(n)
 	s.mu.Lock()
 	s.merchants[m.serial] = m
 	s.merchant = m
 	s.mu.Unlock()
-	return s.Config()
+	return s.configOf(m)
 }
 
 // RevokeMerchantCertificate makes a merchant API certificate invalid: requests signed by it are 401 SIGN_ERROR.
 func (s *Server) RevokeMerchantCertificate(serialNo string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.merchants[serialNo]; m != nil {
-		s.merchants[serialNo] = nil // keeps its place in the count
-	}
+	delete(s.merchants, strings.ToUpper(serialNo))
 }
 
 func (s *Server) allMerchants() []*merchant {
@@ -233,9 +244,7 @@ func (s *Server) allMerchants() []*merchant {
 	defer s.mu.Unlock()
 	var all []*merchant
 	for _, m := range s.merchants {
-		if m != nil {
-			all = append(all, m)
-		}
+		all = append(all, m)
 	}
 	return all
 }
@@ -342,8 +351,11 @@ func (l *listener) refuse(while time.Duration) {
 		end = time.AfterFunc(while, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			if l.ends == end {
-				l.listen()
+			if l.ends != end {
+				return
+			}
+			if err := l.listen(); err != nil { // somebody has the port for a moment: a panic here would end the whole test binary
+				end.Reset(10 * time.Millisecond)
 			}
 		})
 		l.ends = end
@@ -359,21 +371,25 @@ func (l *listener) refuse(while time.Duration) {
 func (l *listener) accept() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.listen()
+	if err := l.listen(); err != nil {
+		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
+	}
 }
 
 // listen takes the port again. The caller holds mu.
-func (l *listener) listen() {
-	l.forgetEnd()
+func (l *listener) listen() error {
 	if l.closed || !l.refusing {
-		return
+		l.forgetEnd()
+		return nil
 	}
 	inner, err := net.Listen("tcp", l.addr.String())
 	if err != nil {
-		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
+		return err
 	}
+	l.forgetEnd()
 	l.inner, l.refusing = inner, false
 	l.changed.Broadcast()
+	return nil
 }
 
 // forgetEnd stops the timer. The caller holds mu.

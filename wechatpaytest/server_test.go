@@ -422,6 +422,7 @@ func TestBadFaults(t *testing.T) {
 	for _, f := range []wechatpaytest.Fault{
 		{Kind: "explode"}, {Kind: "drop", Times: -1}, {Kind: "drop", Probability: 1.1}, {Kind: "drop", Probability: -1},
 		{Kind: "slow", Delay: -1}, {Kind: "drop", TakesEffect: true},
+		{Kind: "drop", Path: "/v3/merchant-service/complaints-v2/{id}/complete"},
 	} {
 		require.Error(t, f.Check())
 		require.Panics(t, func() { start(t).Fault(f) })
@@ -439,6 +440,23 @@ func TestRefuse(t *testing.T) {
 	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
 	s.Close()
 	s.Close()
+}
+
+// The port may be taken by another while connections are refused. Then the
+// server takes it when it is free, and nothing panics meanwhile.
+func TestRefuseWhilePortIsTaken(t *testing.T) {
+	s := start(t)
+	file(s)
+	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	other, err := net.Listen("tcp", strings.TrimPrefix(s.URL, "http://"))
+	require.NoError(t, err)
+	require.Panics(t, s.ClearFaults, "the test is told where it can be")
+	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Nanosecond})
+	require.NoError(t, other.Close())
+	require.Eventually(t, func() bool {
+		_, err := newMessage(s, "GET", path, "").try(t, s)
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestCloseIdle(t *testing.T) {
@@ -523,6 +541,83 @@ func TestCloseCutsSlowAnswersShort(t *testing.T) {
 	s.Close()
 	require.NoError(t, <-finished, "an answer under way is finished")
 	require.Len(t, s.History(id), 2)
+}
+
+func TestCloseDoesNotHang(t *testing.T) {
+	closes := func(t *testing.T, s *wechatpaytest.Server) {
+		closed := make(chan struct{})
+		go func() { s.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(30 * time.Second):
+			t.Fatal("Close hangs")
+		}
+	}
+	t.Run("for the rest of a body", func(t *testing.T) {
+		s := start(t)
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "POST "+decide+" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, "100 Continue", "the body is being read")
+		closes(t, s)
+	})
+	t.Run("for a handler that waits for its request", func(t *testing.T) {
+		s := start(t)
+		began := make(chan struct{})
+		s.Handle("GET /v3/pay/x", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(began)
+			<-r.Context().Done()
+		}))
+		finished := make(chan struct{})
+		go func() {
+			defer close(finished)
+			_, _ = newMessage(s, "GET", "/v3/pay/x", "").try(t, s)
+		}()
+		<-began
+		closes(t, s)
+		<-finished
+	})
+}
+
+// A request need not have come over a connection.
+func TestServeHTTP(t *testing.T) {
+	s := start(t)
+	file(s)
+	for _, method := range []string{"GET", "POST"} {
+		req, err := http.NewRequest(method, path, nil)
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		require.Equal(t, 400, w.Code)
+	}
+	require.Equal(t, path, s.Requests()[0].Path)
+	req := newMessage(s, "GET", path, "").request(t, s)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, req)
+	require.Equal(t, 200, w.Code, w.Body)
+}
+
+// Each call makes another certificate, also of several at once.
+func TestMerchantCertificates(t *testing.T) {
+	s := start(t)
+	file(s)
+	const calls = 3
+	serials := make(chan string, calls)
+	for range calls {
+		go func() { serials <- s.RenewMerchantCertificate().SerialNo }()
+	}
+	seen := map[string]bool{}
+	for range calls {
+		seen[<-serials] = true
+	}
+	require.Len(t, seen, calls)
+	call(t, s, 200, "GET", path, "")
+	s.RevokeMerchantCertificate(strings.ToLower(s.Config().SerialNo))
+	call(t, s, 401, "GET", path, "")
 }
 
 func TestServerBehindTLS(t *testing.T) {

@@ -2,6 +2,7 @@ package wechatpaytest
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -29,6 +30,8 @@ type refusal struct {
 	message  string
 	detail   any
 	internal int // the digits at the end of Request-ID
+
+	signature *SignatureProblem
 }
 
 // The internal codes that are known. Any other refusal ends in 1, a success in 0.
@@ -202,7 +205,10 @@ func (c *call) authenticate() *refusal {
 		return c.signError("serial_no", "serial not exists", fmt.Sprintf("merchant %s has no API certificate with the serial number %q", a.mchid, a.serial))
 	}
 	if !verifies(&merchant.key.PublicKey, c.message, a.signature) {
-		return c.signError("signature", "sign not match", c.diagnose(a, merchant))
+		problem := c.diagnose(a, merchant)
+		refused := c.signError("signature", "sign not match", problem.sentence(a.serial))
+		refused.signature = problem
+		return refused
 	}
 	seconds, _ := strconv.ParseInt(a.timestamp, 10, 64)
 	now := c.s.wireNow()
@@ -284,20 +290,35 @@ func (c *call) signedBody() []byte {
 	return c.body
 }
 
-// diagnose looks for the message that the signature does fit, among the usual mistakes, and shows it beside the right one.
-func (c *call) diagnose(a *authorization, merchant *merchant) string {
-	right := fmt.Sprintf("WeChat Pay verifies %q", shortMessage(c.message))
+// diagnose looks for the message that the signature does fit, among the usual
+// mistakes.
+func (c *call) diagnose(a *authorization, merchant *merchant) *SignatureProblem {
+	p := &SignatureProblem{Verified: shortMessage(c.message)}
 	for _, other := range c.s.allMerchants() {
 		if other != merchant && verifies(&other.key.PublicKey, c.message, a.signature) {
-			return fmt.Sprintf("the signature is by the key of certificate %s, and serial_no says %s", other.serial, a.serial)
+			p.SerialNo = other.serial
+			return p
 		}
 	}
 	for _, v := range c.mistakes(a) {
 		if v.message != c.message && verifies(&merchant.key.PublicKey, v.message, a.signature) {
-			return fmt.Sprintf("the signature is over another message, %s: signed was %q, and %s", v.what, shortMessage(v.message), right)
+			p.Signed, p.Mistake, p.SerialNo = shortMessage(v.message), v.what, merchant.serial
+			return p
 		}
 	}
-	return fmt.Sprintf("the signature does not verify with the key of certificate %s: either another key signed, or another message than the one that %s", a.serial, right)
+	return p
+}
+
+// sentence shows both messages, side by side. serialNo is that of the request.
+func (p *SignatureProblem) sentence(serialNo string) string {
+	right := fmt.Sprintf("WeChat Pay verifies %q", p.Verified)
+	switch {
+	case p.Mistake != "":
+		return fmt.Sprintf("the signature is over another message, %s: signed was %q, and %s", p.Mistake, p.Signed, right)
+	case p.SerialNo != "":
+		return fmt.Sprintf("the signature is by the key of certificate %s, and serial_no says %s", p.SerialNo, serialNo)
+	}
+	return fmt.Sprintf("the signature does not verify with the key of certificate %s: either another key signed, or another message than the one that %s", serialNo, right)
 }
 
 type mistake struct{ what, message string }
@@ -441,7 +462,12 @@ func (n *nonces) take(now time.Time, nonce, method, message string) bool {
 // maxBody is how much of a body is read. An upload of twice the limit is still refused for its size, not for this.
 const maxBody = 8 << 20
 
-func (c *call) readBody() {
+func (c *call) readBody(w http.ResponseWriter) {
+	if c.r.Body == nil { // of a request made with http.NewRequest
+		return
+	}
+	// Close does not wait for the rest of a body that never comes.
+	defer context.AfterFunc(c.s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	data, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
 	c.readErr = err
 	if len(data) > maxBody {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -124,8 +123,12 @@ type request struct {
 func requestOf(r wechatpaytest.Request) request {
 	header := r.Header.Clone()
 	header.Del("Authorization")
-	signed, verified := signedMessages(r)
-	return request{summaryOf(r), header, string(r.Body), string(r.Answer), attributesOf(r.Header.Get("Authorization")), verified, signed}
+	out := request{summary: summaryOf(r), Header: header, Body: string(r.Body), Answer: string(r.Answer),
+		Authorization: attributesOf(r.Header.Get("Authorization"))}
+	if p := r.Signature; p != nil && (p.Mistake != "" || p.SerialNo == "") { // by another key the right message was signed
+		out.Verified, out.Signed = p.Verified, p.Signed
+	}
+	return out
 }
 
 // publicAttribute is one that without the signature is worth nothing.
@@ -137,28 +140,4 @@ func attributesOf(authorization string) map[string]string {
 		attributes[m[1]] = m[2]
 	}
 	return attributes
-}
-
-// signedMessages takes the messages out of the sentence about a signature that does not fit, where they stand quoted as Go quotes.
-func signedMessages(r wechatpaytest.Request) (signed, verified string) {
-	if r.Code != "SIGN_ERROR" {
-		return "", ""
-	}
-	rest := r.Problem
-	if _, after, found := strings.Cut(rest, "signed was "); found {
-		signed, rest = cutQuoted(after)
-	}
-	if _, after, found := strings.Cut(rest, "WeChat Pay verifies "); found {
-		verified, _ = cutQuoted(after)
-	}
-	return signed, verified
-}
-
-func cutQuoted(text string) (plain, rest string) {
-	quoted, err := strconv.QuotedPrefix(text)
-	if err != nil {
-		return "", text
-	}
-	plain, _ = strconv.Unquote(quoted)
-	return plain, text[len(quoted):]
 }
