@@ -116,13 +116,13 @@ func (c *call) negotiationHistory(q *historyQuery) (any, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	shown := make([]record, 0, len(d.records))
-	for _, r := range d.records {
-		if !r.at.Add(c.b.HistoryLag).After(c.now) {
+	shown := make([]*record, 0, len(d.records))
+	for i := range d.records {
+		if r := &d.records[i]; !r.at.Add(c.b.HistoryLag).After(c.now) {
 			shown = append(shown, r)
 		}
 	}
-	p, refused := cutPage(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r record) recordTable { return r.recordTable })
+	p, refused := cutPage(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r *record) recordTable { return r.table(c.s, c.now) })
 	if refused != nil {
 		return nil, refused
 	}
@@ -176,7 +176,7 @@ func (c *call) respond(b *responseBody) (any, *refusal) {
 		return nil, noAuth.refuse("merchant %s may not put jump links into replies", c.s.mchid)
 	}
 	d.replied()
-	c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent, ImageList: c.imageLinks(images)})
+	c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}, images...)
 	c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
 	return nil, nil
 }
@@ -189,7 +189,9 @@ func deref[T any](p *[]T) []T {
 }
 
 // append writes a record of what the request did.
-func (c *call) append(d *dossier, r recordTable) string { return c.s.append(d, c.now, r) }
+func (c *call) append(d *dossier, r recordTable, images ...string) string {
+	return c.s.append(d, c.now, r, images...)
+}
 
 // findFor is find for a request that names the merchant complained of.
 func (c *call) findFor(complaintedMchID string) (*dossier, *refusal) {
@@ -371,26 +373,34 @@ func (c *call) updateRefundProgress(b *decisionBody) (any, *refusal) {
 	if c.b.TrustedOnly && !slices.Contains(d.table.UserTagList, "TRUSTED") {
 		return nil, notFast("not a fast-refund complaint: the user of complaint %s has no tag TRUSTED", c.id)
 	}
-	if refused := c.undecided(d); refused != nil {
+	if why := d.undecidable(); why != "" {
+		refused := c.b.WrongState.refuse("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
+		refused.internal = internalRepeated
 		return nil, refused
 	}
+	reason := ""
+	if b.RejectReason != nil {
+		reason = *b.RejectReason
+	}
+	c.s.decide(d, c.now, b.Action == "APPROVE", reason, images...)
+	return nil, nil
+}
+
+// decide records the merchant's decision, in whichever way it came. The caller
+// holds mu.
+func (s *Server) decide(d *dossier, now time.Time, approve bool, reason string, images ...string) {
 	d.decided = true
-	if b.Action == "APPROVE" {
+	if approve {
 		// Only the promise is recorded. The complaint stays open until the refund arrives.
 		d.approved = true
 		d.table.ComplaintState = "PROCESSING"
-		c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
-		c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_APPROVE_REFUND", true)
-		return nil, nil
+		s.append(d, now, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
+		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_APPROVE_REFUND", true)
+		return
 	}
 	d.table.ComplaintState = "PROCESSED"
-	r := recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", ImageList: c.imageLinks(images)}
-	if b.RejectReason != nil {
-		r.OperateDetails = *b.RejectReason
-	}
-	c.append(d, r)
-	c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_REJECT_REFUND", true)
-	return nil, nil
+	s.append(d, now, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", OperateDetails: reason}, images...)
+	s.announce(d, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_REJECT_REFUND", true)
 }
 
 func notFast(format string, args ...any) *refusal {

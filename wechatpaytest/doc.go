@@ -18,10 +18,16 @@
 // It is a double of WeChat Pay, not of the SDK: it shares no code with it but Config and the types that go in and out, neither cryptography
 // nor checks nor wire names.
 //
-// A test moves things on with the methods of [Server]: the user replies ([Server.UserReplies]) or files again ([Server.UserContinues]), the
-// platform refunds ([Server.PlatformRefunds]), a refund arrives ([Server.SettleRefund]), a certificate is rotated
-// ([Server.RotateCertificate]), the clock moves ([Server.Advance]), an answer is lost ([Server.Fault]), a notification comes
-// ([Server.Notify], [Server.DeliverDue]).
+// A test moves things on with the methods of [Server]: the user replies
+// ([Server.UserReplies]), taps ([Server.UserClicks]), files again
+// ([Server.UserContinues]) or asks for help ([Server.UserAsksPlatform],
+// [Server.UserCancelsPlatform]); the platform writes ([Server.PlatformReplies]),
+// ends its help ([Server.PlatformFinishes]) or refunds ([Server.PlatformRefunds]);
+// a colleague decides on the merchant's website ([Server.MerchantDecides]); a
+// refund arrives ([Server.SettleRefund]), a certificate is rotated
+// ([Server.RotateCertificate]), the clock moves ([Server.Advance]), an answer is
+// lost ([Server.Fault]), a notification comes ([Server.Notify],
+// [Server.DeliverDue]).
 //
 // # Endpoints
 //
@@ -94,7 +100,11 @@
 //     reading it is.
 //   - Jump links are 403 NO_AUTH (JumpLinks), and an empty jump_url always is.
 //   - complaint_full_refunded becomes true when refunds reach the user, not when they are accepted. A refund that the platform made does not
-//     lessen what endpoint 15 refunds. A refund that arrives without an approval does not finish the complaint.
+//     lessen what endpoint 15 refunds, and is told to all complaints about the order. A refund that arrives without an approval does not
+//     finish the complaint; with one, a partial refund does too.
+//   - A complaint about an order that was paid back before is filed as refunded in full.
+//   - in_platform_service is true from when the user asks for help until he cancels it or the staff end it. A tap of the user's waits for
+//     a reply as a message does, and is told as USER_RESPONSE.
 //   - A wrong amount.total, more than is left of an order, a 51st partial refund and other parameters under a number that was used are 400
 //     INVALID_REQUEST; a partial refund within a minute of the last, 429 FREQUENCY_LIMITED; sub_mchid of a stranger, 403 NO_AUTH.
 //   - The 365 days after payment and the rate limits are not enforced. A 429 is a fault.
@@ -103,7 +113,8 @@
 //   - Newest first (ListOldestFirst, HistoryOldestFirst). limit is 10 in the list and 100 in the history if it is left out. data is absent
 //     from an empty page. A page that is too large is 400 INVALID_REQUEST (MaxPage, ResultTooLarge).
 //   - complaint_time has milliseconds, all other times whole seconds; all are +08:00.
-//   - The history has one record for an event: no system notices of filing. Rejection images and reply images are in image_list. An approval
+//   - The history has one record for an event: no system notices of filing. The images of replies, rejections and of the staff are in image_list, with links that are
+//     valid for an hour from the answer. An approval
 //     has no operate_details.
 //   - payer_phone is encrypted for the certificate that signed the request.
 //   - Request-ID is 08F7, 32 hexadecimal digits, a hyphen and the internal code: those that are known, 1 for other errors, 0 for none.

@@ -137,8 +137,9 @@ func (s *Server) AddImage(id string, data []byte) (mediaURL string) {
 	return s.URL + strings.TrimSuffix(imagePattern, "{media_id}") + url.QueryEscape(id)
 }
 
-// The image_list of a record has plain links to storage on another host, valid for an hour. That host is this server under its other name,
-// localhost; what reaches it must not have an Authorization.
+// The image_list of a record has plain links to storage on another host, valid
+// for an hour from the answer that has them. That host is this server under its
+// other name, localhost; what reaches it must not have an Authorization.
 
 const (
 	storagePath = "/storage/"
@@ -146,15 +147,20 @@ const (
 )
 
 func (s *Server) storageLink(id string, now time.Time) string {
-	_, port, _ := net.SplitHostPort(s.listener.addr.String())
-	return "http://localhost:" + port + storagePath + strconv.FormatInt(now.Add(storageLife).Unix(), 10) + "/" + url.PathEscape(id)
+	host, port, _ := net.SplitHostPort(s.listener.addr.String())
+	if host == "127.0.0.1" || net.ParseIP(host).IsUnspecified() {
+		host = "localhost" // which need not lead to other addresses
+	}
+	return "http://" + net.JoinHostPort(host, port) + storagePath + strconv.FormatInt(now.Add(storageLife).Unix(), 10) + "/" +
+		base64.RawURLEncoding.EncodeToString([]byte(id)) // a media id may have slashes
 }
 
 func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
-	expiry, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, storagePath), "/")
+	expiry, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, storagePath), "/")
 	until, _ := strconv.ParseInt(expiry, 10, 64)
+	id, _ := base64.RawURLEncoding.DecodeString(name)
 	s.mu.Lock()
-	m := s.media[id]
+	m := s.media[string(id)]
 	s.mu.Unlock()
 	switch {
 	case r.Header.Get("Authorization") != "":
@@ -166,6 +172,7 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, contentType := contentOf(m.data)
 		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(m.data)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wechatpay-complaints/wechatpay"
@@ -27,7 +29,17 @@ type dossier struct {
 
 type record struct {
 	recordTable
-	at time.Time // when it took effect
+	at     time.Time // when it took effect
+	images []string  // the media ids of its image_list
+}
+
+// table is the record as an answer gives it at the time.
+func (r *record) table(s *Server, now time.Time) recordTable {
+	t := r.recordTable
+	for _, id := range r.images {
+		t.ImageList = append(t.ImageList, s.storageLink(id, now))
+	}
+	return t
 }
 
 // beijing is the time zone of the wire. It has had no daylight saving time since 1991.
@@ -154,7 +166,12 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	if len(t.ComplaintMediaList) > 0 {
 		created.ComplaintMediaList = encode(t.ComplaintMediaList[0])
 	}
-	s.append(d, now, created)
+	// It took effect when it was filed, which may be long before the test, or after it.
+	at := d.filed
+	if at.After(now) {
+		at = now
+	}
+	s.append(d, at, created)
 	s.announce(d, now, "COMPLAINT.CREATE", "CREATE_COMPLAINT", false)
 	return s.complaint(d), nil
 }
@@ -193,12 +210,13 @@ const (
 	operatorSystem   = "系统"
 )
 
-// append writes a record. The caller holds mu.
-func (s *Server) append(d *dossier, at time.Time, r recordTable) string {
+// append writes a record, with the media ids of its image_list. The caller
+// holds mu.
+func (s *Server) append(d *dossier, at time.Time, r recordTable, images ...string) string {
 	d.numbered++
 	fill(&r.LogID, s.digits(32, "record", d.table.ComplaintID, d.numbered))
 	fill(&r.OperateTime, wholeSeconds(at))
-	d.records = append(d.records, record{r, at})
+	d.records = append(d.records, record{r, at, images})
 	return r.LogID
 }
 
@@ -254,6 +272,7 @@ func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
 // History is the ledger of a complaint: what took effect, in order, and at once, whatever [Behaviour.HistoryLag] keeps from the
 // negotiation history. It begins with USER_CREATE_COMPLAINT, and is nil for an unknown id.
 func (s *Server) History(id string) []wechatpay.NegotiationRecord {
+	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.complaints[id]
@@ -261,8 +280,8 @@ func (s *Server) History(id string) []wechatpay.NegotiationRecord {
 		return nil
 	}
 	all := make([]wechatpay.NegotiationRecord, len(d.records))
-	for i, r := range d.records {
-		if err := json.Unmarshal(encode(r.recordTable), &all[i]); err != nil {
+	for i := range d.records {
+		if err := json.Unmarshal(encode(d.records[i].table(s, now)), &all[i]); err != nil {
 			panic("wechatpaytest: " + err.Error())
 		}
 	}
@@ -281,13 +300,16 @@ func (s *Server) change(id string, step func(d *dossier, now time.Time) error) e
 	return step(d, now)
 }
 
-// ChangeComplaint changes a complaint as edit leaves it, without a record. PayerPhone is in clear, as AddComplaint got it.
+// ChangeComplaint changes a complaint as edit leaves it, without a record.
+// PayerPhone is in clear, as AddComplaint got it. ComplaintID and ComplaintTime
+// stay. edit must not call the server's methods: it runs under their lock.
 func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) error {
 	return s.change(id, func(d *dossier, _ time.Time) error {
 		var c wechatpay.Complaint
 		if err := convert(d.table, &c); err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
+		filed := c.ComplaintTime
 		edit(&c)
 		data, err := json.Marshal(c)
 		if err != nil {
@@ -300,6 +322,9 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 		if t.ComplaintID != id {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
 		}
+		if !c.ComplaintTime.Equal(filed) {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_time")
+		}
 		t.ComplaintTime = d.table.ComplaintTime
 		d.table, d.phones = t, nil
 		d.link(s)
@@ -307,15 +332,17 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 	})
 }
 
-// AddRecord writes a record into the history of a complaint, with a LogID and the time if it has none. It changes nothing else.
+// AddRecord writes a record into the history of a complaint, with a LogID and
+// the time if it has none. It changes nothing else.
 func (s *Server) AddRecord(id string, r wechatpay.NegotiationRecord) error {
 	return s.change(id, func(d *dossier, now time.Time) error {
-		var t recordTable
-		if err := convert(r, &t); err != nil {
+		data, err := json.Marshal(r)
+		if err != nil {
 			return fmt.Errorf("wechatpaytest: AddRecord: %w", err)
 		}
-		if t.OperateType == "" {
-			return fmt.Errorf("wechatpaytest: AddRecord: the record has no OperateType")
+		t, err := decodeRecord(data)
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: AddRecord: %w", err)
 		}
 		fill(&t.Operator, operatorSystem)
 		s.append(d, now, t)
@@ -323,16 +350,138 @@ func (s *Server) AddRecord(id string, r wechatpay.NegotiationRecord) error {
 	})
 }
 
-// UserReplies writes a message of the user, which then waits for a reply. The images are media_urls that AddImage returned.
+// decodeRecord takes a record in wire form.
+func decodeRecord(data []byte) (t recordTable, err error) {
+	if refused := decodeJSON(schemaOf[recordTable](), data, &t); refused != nil {
+		return t, fmt.Errorf("%s", refused.message)
+	}
+	return t, nil
+}
+
+// say writes a record that a test chose the words of, with its notification, if
+// WeChat Pay could send it. The caller holds mu.
+func (s *Server) say(d *dossier, now time.Time, r recordTable, actionType string, images ...string) error {
+	if _, err := decodeRecord(encode(r)); err != nil {
+		return fmt.Errorf("wechatpaytest: %w", err)
+	}
+	s.append(d, now, r, images...)
+	s.announce(d, now, "COMPLAINT.STATE_CHANGE", actionType, false)
+	return nil
+}
+
+// UserReplies writes a message of the user, which then waits for a reply. The
+// images are media_urls that AddImage returned.
 func (s *Server) UserReplies(id, text string, mediaURLs ...string) error {
 	return s.change(id, func(d *dossier, now time.Time) error {
 		r := recordTable{Operator: operatorUser, OperateType: "USER_RESPONSE", OperateDetails: text}
 		if len(mediaURLs) > 0 {
 			r.ComplaintMediaList = encode(mediaTable{"OPERATION_IMAGE", mediaURLs})
+			if refused := decodeJSON(schemaOf[mediaTable](), r.ComplaintMediaList, new(mediaTable)); refused != nil {
+				return fmt.Errorf("wechatpaytest: %s", refused.message)
+			}
+		}
+		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
+			return err
 		}
 		d.table.IncomingUserResponse = true
-		s.append(d, now, r)
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "USER_RESPONSE", false)
+		return nil
+	})
+}
+
+// UserClicks lets the user tap something in a message of the merchant, which
+// writes a message of the user's, and then waits for a reply.
+func (s *Server) UserClicks(id string, click wechatpay.ClickMessage) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		data, err := json.Marshal(wechatpay.NegotiationRecord{Operator: operatorUser, OperateType: "USER_CLICK_RESPONSE", ClickMessage: click})
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
+		}
+		r, err := decodeRecord(data)
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
+		}
+		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
+			return err
+		}
+		d.table.IncomingUserResponse = true
+		return nil
+	})
+}
+
+// UserAsksPlatform lets the user ask WeChat Pay's staff for help: from then on
+// they assist.
+func (s *Server) UserAsksPlatform(id, reason, description string) error {
+	return s.platformService(id, true, recordTable{Operator: operatorUser, OperateType: "USER_APPLY_PLATFORM_SERVICE", HelpReason: reason, HelpDescription: description})
+}
+
+// UserCancelsPlatform lets the user give up the help that he asked for.
+func (s *Server) UserCancelsPlatform(id string) error {
+	return s.platformService(id, false, recordTable{Operator: operatorUser, OperateType: "USER_CANCEL_PLATFORM_SERVICE"})
+}
+
+// PlatformFinishes lets WeChat Pay's staff end their help.
+func (s *Server) PlatformFinishes(id string) error {
+	return s.platformService(id, false, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_SERVICE_FINISHED"})
+}
+
+// platformService lets the staff's help begin or end.
+func (s *Server) platformService(id string, begins bool, r recordTable) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		if assisted := d.table.InPlatformService != nil && *d.table.InPlatformService; assisted == begins {
+			return fmt.Errorf("wechatpaytest: in_platform_service of complaint %s is %t already", id, begins)
+		}
+		if err := s.say(d, now, r, r.OperateType); err != nil {
+			return err
+		}
+		d.table.InPlatformService = &begins
+		return nil
+	})
+}
+
+// PlatformReplies writes a message of WeChat Pay's staff. The images are
+// media_urls that AddImage returned; image_list has plain links to them.
+func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		var images []string
+		for _, mediaURL := range mediaURLs {
+			escaped, _ := strings.CutPrefix(mediaURL, s.URL+strings.TrimSuffix(imagePattern, "{media_id}"))
+			image, err := url.PathUnescape(escaped)
+			if m := s.media[image]; err != nil || m == nil || m.uploaded {
+				return fmt.Errorf("wechatpaytest: AddImage returned no media_url %q", mediaURL)
+			}
+			images = append(images, image)
+		}
+		if len(images) > 4 {
+			return fmt.Errorf("wechatpaytest: image_list has %d images, and may have 4", len(images))
+		}
+		return s.say(d, now, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_RESPONSE", OperateDetails: text}, "RESPONSE_BY_PLATFORM", images...)
+	})
+}
+
+// MerchantDecides decides on the refund request as a colleague does on the
+// merchant's website: what endpoint 7 refuses for its state is an error here,
+// and once it is done endpoint 7 refuses a second decision. A reason goes with
+// [wechatpay.RefundReject] only.
+func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reason string) error {
+	return s.change(id, func(d *dossier, now time.Time) error {
+		b := struct {
+			Action       wechatpay.RefundAction `json:"action"`
+			RejectReason string                 `json:"reject_reason,omitempty"`
+		}{action, reason}
+		var decision decisionBody
+		refused := decodeJSON(schemaOf[decisionBody](), encode(b), &decision)
+		if refused == nil {
+			refused = decision.check(nil)
+		}
+		switch why := d.undecidable(); {
+		case refused != nil:
+			return fmt.Errorf("wechatpaytest: %s", refused.message)
+		case d.table.ProblemType != "REFUND":
+			return fmt.Errorf("wechatpaytest: complaint %s is no refund request: its problem_type is %q", id, d.table.ProblemType)
+		case why != "":
+			return fmt.Errorf("wechatpaytest: complaint %s cannot be decided on: %s", id, why)
+		}
+		s.decide(d, now, action == wechatpay.RefundApprove, reason)
 		return nil
 	})
 }
@@ -403,22 +552,18 @@ func (d *dossier) replied() {
 	d.table.IncomingUserResponse = false
 }
 
-// undecided refuses a decision that has no place in the state of the complaint.
-func (c *call) undecided(d *dossier) *refusal {
-	var why string
+// undecidable says why a decision has no place in the state of the complaint,
+// "" if it has.
+func (d *dossier) undecidable() string {
 	switch {
 	case d.decided:
-		why = "the refund request is decided already"
+		return "the refund request is decided already"
 	case d.table.ComplaintFullRefunded:
-		why = "the order is refunded in full already"
+		return "the order is refunded in full already"
 	case d.table.ComplaintState == "PROCESSED":
-		why = "the complaint is finished"
-	default:
-		return nil
+		return "the complaint is finished"
 	}
-	refused := c.b.WrongState.refuse("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
-	refused.internal = internalRepeated
-	return refused
+	return ""
 }
 
 // mediaProblem refuses media ids that no upload returned.
@@ -436,13 +581,4 @@ func (c *call) mediaIDProblem(pointer, id string) *refusal {
 		return nil
 	}
 	return bodyError(pointer, id, "is no media_id that an upload returned")
-}
-
-// imageLinks are the image_list of a record: plain links on another host.
-func (c *call) imageLinks(ids []string) []string {
-	var links []string
-	for _, id := range ids {
-		links = append(links, c.s.storageLink(id, c.now))
-	}
-	return links
 }

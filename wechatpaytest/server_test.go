@@ -183,6 +183,42 @@ func TestImages(t *testing.T) {
 }
 
 // sendRaw sends the target byte for byte: net/url would escape some of it.
+// The links of image_list work wherever the server listens, and are made anew
+// for each answer.
+func TestStorageLinks(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "[::1]:0"} {
+		t.Run(addr, func(t *testing.T) {
+			s, err := wechatpaytest.Listen(addr)
+			if err != nil {
+				t.Skip(err)
+			}
+			defer s.Close()
+			file(s)
+			media := uploadImage(t, s)
+			call(t, s, 204, "POST", decide, `{"action":"REJECT","reject_media_list":["`+media+`"]}`)
+			s.Advance(2 * time.Hour)
+			links := []string{s.History(id)[1].ImageList[0]}
+			var history struct {
+				Data []struct {
+					ImageList []string `json:"image_list"`
+				}
+			}
+			require.NoError(t, json.Unmarshal(call(t, s, 200, "GET", path+"/negotiation-historys", "").body, &history))
+			links = append(links, history.Data[0].ImageList...)
+			require.Len(t, links, 2)
+			for _, link := range links {
+				resp, err := httpClient.Get(link)
+				require.NoError(t, err)
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				resp.Body.Close()
+				require.Equal(t, png(10), body, link)
+				require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
+			}
+		})
+	}
+}
+
 func (m *message) sendRaw(t testing.TB, s *wechatpaytest.Server) reply {
 	req := m.request(t, s)
 	req.URL.Opaque = m.target

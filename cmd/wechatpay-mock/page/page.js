@@ -116,7 +116,8 @@ const stateBadge = (value) => badge(kinds[value] ?? "", t(value));
 // fill puts rows into an element, if they are not what is there already: what has the focus keeps it.
 const shown = new Map();
 function fill(parent, data, make) {
-  const key = JSON.stringify([language, data]);
+  // Links to storage are new in each answer; what they lead to is not.
+  const key = JSON.stringify([language, data]).replace(/\/storage\/[0-9]+\//g, "");
   if (shown.get(parent) === key) return;
   shown.set(parent, key);
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
