@@ -41,7 +41,7 @@ type Delivery struct {
 type PendingNotification struct {
 	Notification Notification
 	URL          string
-	Attempts     int       // so far
+	Attempts     int       // so far; one that is under way does not count yet
 	Due          time.Time // on the server's clock
 }
 
@@ -59,9 +59,10 @@ func retryDelay(attempts int) time.Duration {
 
 const giveUp = 2 * time.Hour
 
-// mailbox holds the notifications that are due. Server.mu guards queue.
+// mailbox holds the notifications that are to be delivered. Server.mu guards
+// queue.
 type mailbox struct {
-	queue []*PendingNotification
+	queue []*queuedNotification
 
 	mu      sync.Mutex
 	running bool
@@ -69,6 +70,11 @@ type mailbox struct {
 	loop    sync.WaitGroup
 	wake    chan struct{}
 	cancel  context.CancelFunc
+}
+
+type queuedNotification struct {
+	PendingNotification
+	underWay bool // an attempt has begun and is not finished
 }
 
 // announce makes the notification of an event due. own says that the merchant did it itself. The caller holds mu.
@@ -88,7 +94,7 @@ func (s *Server) announce(d *dossier, now time.Time, eventType, actionType strin
 // post puts a notification into the queue. The caller holds mu.
 func (s *Server) post(now time.Time, url string, n Notification) {
 	n.CreateTime = now
-	s.mail.queue = append(s.mail.queue, &PendingNotification{Notification: n, URL: url, Due: now})
+	s.mail.queue = append(s.mail.queue, &queuedNotification{PendingNotification: PendingNotification{Notification: n, URL: url, Due: now}})
 	s.poke()
 }
 
@@ -252,7 +258,7 @@ func (s *Server) PendingNotifications() []PendingNotification {
 	defer s.mu.Unlock()
 	var all []PendingNotification
 	for _, p := range s.mail.queue {
-		all = append(all, *p)
+		all = append(all, p.PendingNotification)
 	}
 	slices.SortStableFunc(all, func(a, b PendingNotification) int { return a.Due.Compare(b.Due) })
 	return all
@@ -264,28 +270,26 @@ func (s *Server) PendingNotifications() []PendingNotification {
 func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 	now := s.Now()
 	s.mu.Lock()
-	var due []*PendingNotification
-	s.mail.queue = slices.DeleteFunc(s.mail.queue, func(p *PendingNotification) bool {
-		if p.Due.After(now) {
-			return false
+	var due []*queuedNotification
+	for _, p := range s.mail.queue {
+		if !p.underWay && !p.Due.After(now) {
+			p.underWay = true
+			due = append(due, p)
 		}
-		due = append(due, p)
-		return true
-	})
+	}
 	s.mu.Unlock()
-	slices.SortStableFunc(due, func(a, b *PendingNotification) int { return a.Due.Compare(b.Due) })
+	slices.SortStableFunc(due, func(a, b *queuedNotification) int { return a.Due.Compare(b.Due) })
 
 	var done []Delivery
-	for i, p := range due {
+	for _, p := range due {
 		if ctx.Err() != nil {
 			s.mu.Lock()
-			s.mail.queue = append(s.mail.queue, due[i:]...)
+			p.underWay = false
 			s.mu.Unlock()
-			break
+			continue
 		}
-		p.Attempts++
-		d := Delivery{Notification: p.Notification, URL: p.URL, Attempt: p.Attempts}
-		resp, err := s.deliver(ctx, p)
+		d := Delivery{Notification: p.Notification, URL: p.URL, Attempt: p.Attempts + 1}
+		resp, err := s.deliver(ctx, d.URL, d.Notification)
 		if err != nil {
 			d.Err = err
 		} else {
@@ -293,28 +297,29 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 			d.StatusCode, d.Body = resp.StatusCode, string(body)
 		}
 		done = append(done, d)
-		if d.StatusCode == http.StatusOK || d.StatusCode == http.StatusNoContent {
-			continue
+		now := s.Now()
+		s.mu.Lock()
+		p.underWay = false
+		p.Attempts = d.Attempt
+		p.Due = now.Add(retryDelay(p.Attempts))
+		acknowledged := d.StatusCode == http.StatusOK || d.StatusCode == http.StatusNoContent
+		if acknowledged || p.Due.Sub(p.Notification.CreateTime) > giveUp {
+			s.mail.queue = slices.DeleteFunc(s.mail.queue, func(other *queuedNotification) bool { return other == p })
 		}
-		p.Due = s.Now().Add(retryDelay(p.Attempts))
-		if p.Due.Sub(p.Notification.CreateTime) <= giveUp {
-			s.mu.Lock()
-			s.mail.queue = append(s.mail.queue, p)
-			s.mu.Unlock()
-		}
+		s.mu.Unlock()
 	}
 	return done
 }
 
-func (s *Server) deliver(ctx context.Context, p *PendingNotification) (*http.Response, error) {
-	u, err := url.Parse(p.URL)
+func (s *Server) deliver(ctx context.Context, to string, n Notification) (*http.Response, error) {
+	u, err := url.Parse(to)
 	if err == nil && s.behaviour.Load().NotifyTransport == nil && !isLoopback(u) {
-		err = fmt.Errorf("wechatpaytest: %s is not on loopback, and Behaviour.NotifyTransport is not set: nothing was sent", p.URL)
+		err = fmt.Errorf("wechatpaytest: %s is not on loopback, and Behaviour.NotifyTransport is not set: nothing was sent", to)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Notify(ctx, p.URL, p.Notification)
+	return s.Notify(ctx, to, n)
 }
 
 // pollInterval is how often the clock is looked at while notifications wait for it. A test's clock does not ring.

@@ -865,7 +865,7 @@ func TestAutoNotify(t *testing.T) {
 	s.Set(func(b *wechatpaytest.Behaviour) { b.AutoNotify = true })
 	file(s)
 	first := <-got
-	require.Eventually(t, func() bool { return len(s.PendingNotifications()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.PendingNotifications()[0].Attempts == 1 }, 5*time.Second, time.Millisecond)
 	s.Advance(time.Minute)
 	require.Equal(t, first, <-got)
 	require.Eventually(t, func() bool { return len(s.PendingNotifications()) == 0 }, 5*time.Second, time.Millisecond)
@@ -882,6 +882,8 @@ func TestCloseEndsADelivery(t *testing.T) {
 	s.Set(func(b *wechatpaytest.Behaviour) { b.AutoNotify = true })
 	file(s)
 	<-arrived
+	require.Len(t, s.PendingNotifications(), 1, "who waits for the last one waits for its answer too")
+	require.Empty(t, s.DeliverDue(context.Background()), "it is on its way already")
 	s.Close()
 }
 
