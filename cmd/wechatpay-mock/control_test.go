@@ -61,7 +61,7 @@ func TestBadRequests(t *testing.T) {
 		{"reply to an unknown complaint", "POST", "/_mock/complaints/9/user-reply", `{"text":"?"}`, 404, "there is no complaint 9"},
 		{"an unknown complaint filed again", "POST", "/_mock/complaints/9/user-continue", "", 404, "there is no complaint 9"},
 		{"an unknown complaint refunded", "POST", "/_mock/complaints/9/platform-refund", "", 404, "there is no complaint 9"},
-		{"record without a type", "POST", "/_mock/complaints/1/records", `{"operate_details":"?"}`, 400, "the record has no OperateType"},
+		{"record without a type", "POST", "/_mock/complaints/1/records", `{"operate_details":"?"}`, 400, "/operate_type: is required, and is missing"},
 		{"record with an unknown field", "POST", "/_mock/complaints/1/records", `{"operate_typ":"USER_RESPONSE"}`, 400, `unknown member "operate_typ"`},
 		{"the user says nothing", "POST", "/_mock/complaints/1/user-reply", `{"text":""}`, 400, "the user says nothing"},
 		{"reply with a wrong type", "POST", "/_mock/complaints/1/user-reply", `{"media_urls":"x"}`, 400, "media_urls must be an array, and is a string"},

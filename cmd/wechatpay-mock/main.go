@@ -16,8 +16,8 @@
 //
 // env comes last: once it is there, the rest is, and the server listens. Settings that this server does not use are set to nothing in it, so
 // that those of another WeChat Pay do not shine through. Files are readable by their owner only (0600), and so is DIR (0700) unless it was
-// there before. The keys are new at each start, and replace those that are in DIR; they are worth nothing elsewhere. Files stay when the
-// command stops. Without -dir they are in a temporary directory, named on standard error, that goes with the command.
+// there before. The keys are new at each start, and replace those that are in DIR; they are worth nothing elsewhere. They stay when the
+// command stops, and env does not: it is there while the server of that start is. Without -dir they are in a temporary directory, named on standard error, that goes with the command.
 //
 // # Requests
 //
@@ -184,6 +184,11 @@ func addressProblem(o options) string {
 const stopWithin = 5 * time.Second
 
 func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	if o.dir != "" {
+		if err := removeEnv(o.dir); err != nil {
+			return err
+		}
+	}
 	complaints, err := readSeed(o.seed)
 	if err != nil {
 		return err
@@ -197,7 +202,7 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	server.Set(func(b *wechatpaytest.Behaviour) {
 		b.Log = requestLog(o.log, stderr)
 		b.WireTime = time.Now // clients have no other clock
-		b.PathInBody = true // some clients' own documents send complaint_id twice
+		b.PathInBody = true   // some clients' own documents send complaint_id twice
 	})
 	for i, complaint := range complaints {
 		if _, err := server.AddComplaintJSON(complaint); err != nil {
@@ -215,9 +220,11 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		defer os.RemoveAll(o.dir)
 		fmt.Fprintf(stderr, "settings are in %s: load them with . %[1]s\n", filepath.Join(o.dir, envFile))
 	}
-	if err := writeSettings(o.dir, server.Config()); err != nil {
+	env, err := writeSettings(o.dir, server.Config())
+	if err != nil {
 		return err
 	}
+	defer removeOwnEnv(o.dir, env)
 	fmt.Fprintln(stdout, "listening on", server.URL)
 	<-ctx.Done()
 	return nil

@@ -169,6 +169,8 @@ func TestSettingsAgain(t *testing.T) {
 	key, err := os.ReadFile("keys/" + envFile)
 	require.NoError(t, err)
 	require.Equal(t, 0, first.stop())
+	require.NoFileExists(t, "keys/"+envFile, "it leads to no server any more")
+	require.FileExists(t, "keys/"+privateKeyFile)
 
 	second := start(t, "-dir", "./keys")
 	again, err := os.ReadFile("keys/" + envFile)
@@ -180,6 +182,16 @@ func TestSettingsAgain(t *testing.T) {
 	require.Equal(t, second.url, os.Getenv("WECHATPAY_BASE_URL"))
 	_, err = client.ComplaintsV2.List(context.Background(), &wechatpay.ListComplaintsRequest{BeginDate: time.Now(), EndDate: time.Now()})
 	require.NoError(t, err)
+}
+
+// A start that took the directory over keeps its env.
+func TestSettingsOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, "-dir", dir)
+	second := start(t, "-dir", dir)
+	require.Equal(t, 0, first.stop())
+	newClient(t, dir)
+	require.Equal(t, second.url, os.Getenv("WECHATPAY_BASE_URL"))
 }
 
 // What env led to is replaced, not written through.
@@ -252,6 +264,7 @@ func TestDoesNotStart(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, envFile), []byte("of an earlier start"), 0o600))
 			var stdout, stderr output
 			require.Equal(t, 1, run(context.Background(), append(test.args(t), "-dir", dir), &stdout, &stderr))
 			require.Empty(t, stdout.String())

@@ -19,25 +19,39 @@ const (
 	envFile         = "env"
 )
 
-// writeSettings writes the keys, and last of all the file env. One of an earlier start goes first: whoever waits for it must not get that.
-func writeSettings(dir string, cfg wechatpay.Config) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
+// removeEnv removes the env of an earlier start, before anything can go wrong:
+// whoever waits for the file must not get that.
+func removeEnv(dir string) error {
 	if err := os.Remove(filepath.Join(dir, envFile)); err != nil && !os.IsNotExist(err) {
 		return err
 	}
+	return nil
+}
+
+// removeOwnEnv removes the env that this start wrote. Another start's stays.
+func removeOwnEnv(dir, env string) {
+	file := filepath.Join(dir, envFile)
+	if left, err := os.ReadFile(file); err == nil && string(left) == env {
+		os.Remove(file)
+	}
+}
+
+// writeSettings writes the keys, and last of all the file env, which it returns.
+func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
 	private, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
 	if err != nil {
-		return err
+		return "", err
 	}
 	public, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, key := range []struct {
 		name, kind string
@@ -48,7 +62,7 @@ func writeSettings(dir string, cfg wechatpay.Config) error {
 		{publicKeyFile, "PUBLIC KEY", public},
 	} {
 		if err := writePrivate(filepath.Join(dir, key.name), pem.EncodeToMemory(&pem.Block{Type: key.kind, Bytes: key.der})); err != nil {
-			return err
+			return "", err
 		}
 	}
 
@@ -69,7 +83,7 @@ func writeSettings(dir string, cfg wechatpay.Config) error {
 	} {
 		fmt.Fprintf(&env, "export WECHATPAY_%s=%s\n", setting[0], shellQuote(setting[1]))
 	}
-	return writePrivate(filepath.Join(dir, envFile), []byte(env.String()))
+	return env.String(), writePrivate(filepath.Join(dir, envFile), []byte(env.String()))
 }
 
 // writePrivate writes a file for its owner alone. Nobody sees a half of it, and what the name led to before is not written through.
