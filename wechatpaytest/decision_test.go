@@ -767,9 +767,61 @@ func TestChangeComplaint(t *testing.T) {
 	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintDetail = "x" }))
 	require.ErrorContains(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintTime = noon.Add(time.Hour) }), "complaint_time")
 	require.ErrorContains(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintID = "2" }), "complaint_id")
+	require.NoError(t, s.ChangeComplaintJSON(id, []byte(`{"complaint_full_refunded":true,"complaint_order_info":[{"transaction_id":"4200001","out_trade_no":"trade-1","amount":300}]}`)))
+	for body, want := range map[string]string{
+		`{"complaint_state":"DONE","complaint_detial":"x"}`:           "/complaint_detial",
+		`{"complaint_state":"DONE","complaint_order_info":[{"a":1}]}`: "/complaint_order_info/0/a",
+		`{"complaint_state":"DONE","complaint_id":"2"}`:               "complaint_id",
+		`{"complaint_state":"DONE","complaint_time":""}`:              "complaint_time",
+		`{"complaint_state":null}`:                                    "null",
+		`[]`:                                                          "object",
+	} {
+		require.ErrorContains(t, s.ChangeComplaintJSON(id, []byte(body)), want)
+	}
+	require.ErrorContains(t, s.ChangeComplaintJSON("1", []byte(`{}`)), "no complaint")
 	c, _ := s.Complaint(id)
 	require.Equal(t, "x", c.ComplaintDetail)
+	require.True(t, c.ComplaintFullRefunded)
+	require.Equal(t, wechatpay.ComplaintStatePending, c.ComplaintState)
+	require.EqualValues(t, 300, c.ComplaintOrderInfo[0].Amount)
 	require.WithinDuration(t, noon, c.ComplaintTime, 0)
+}
+
+// What happened is forgotten, and what comes then is not taken for a duplicate.
+func TestReset(t *testing.T) {
+	s := start(t)
+	seen := map[string]bool{}
+	for range 2 {
+		s.SetNotificationURL("http://127.0.0.1:1/n")
+		file(s)
+		call(t, s, 200, "POST", refunds, strings.Replace(refundOf("r-1", 100), "{", `{"notify_url":"http://127.0.0.1:1/refund",`, 1))
+		require.NoError(t, s.SettleRefund("r-1", "SUCCESS"))
+		media := uploadImage(t, s)
+		for _, r := range s.History(id) {
+			require.False(t, seen[r.LogID], r.OperateType)
+			seen[r.LogID] = true
+		}
+		require.Len(t, s.PendingNotifications(), 3)
+		for _, p := range s.PendingNotifications() {
+			require.False(t, seen[p.Notification.ID], p.Notification.EventType)
+			seen[p.Notification.ID] = true
+		}
+		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop, Times: 2})
+		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+
+		s.Reset()
+		require.Empty(t, s.Requests())
+		require.Empty(t, s.Complaints())
+		require.Empty(t, s.Refunds())
+		require.Empty(t, s.Faults())
+		require.Empty(t, s.PendingNotifications())
+		call(t, s, 404, "GET", path, "")
+		call(t, s, 404, "GET", refunds+"/r-1", "")
+		call(t, s, 400, "GET", "/v3/merchant-service/complaint-notifications", "")
+		file(s)
+		call(t, s, 400, "POST", decide, `{"action":"REJECT","reject_media_list":["`+media+`"]}`)
+		require.Empty(t, s.PendingNotifications(), "there is no URL")
+	}
 }
 
 func TestNotificationURL(t *testing.T) {

@@ -126,6 +126,21 @@ func (s *Server) Fault(f Fault) {
 	s.faults.faults = append(s.faults.faults, &f)
 }
 
+// Faults returns the faults that are still to strike, in the order in which they
+// were added, with the Times that are left. FaultRefuse and FaultCloseIdle, which
+// concern the whole server, are not among them.
+func (s *Server) Faults() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var left []Fault
+	for _, f := range s.faults.faults {
+		if f.Times > 0 || f.Probability > 0 {
+			left = append(left, *f)
+		}
+	}
+	return left
+}
+
 // ClearFaults takes all faults away, and lets the server accept connections again.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()

@@ -15,16 +15,14 @@ import (
 
 // dossier is a complaint with everything that happened to it.
 type dossier struct {
-	table     complaintTable // payer_phone as it was given
-	filed     time.Time
-	records   []record          // in the order in which they took effect
-	decided   bool              // the merchant decided in this round
-	approved  bool              // and approved
-	orders    []*order          // of complaint_order_info
-	replies   map[string]string // log_id by idempotent_id
-	phones    map[string]string // payer_phone encrypted, by serial number
-	numbered  int               // how many records were made
-	announced int               // how many notifications were made
+	table    complaintTable // payer_phone as it was given
+	filed    time.Time
+	records  []record          // in the order in which they took effect
+	decided  bool              // the merchant decided in this round
+	approved bool              // and approved
+	orders   []*order          // of complaint_order_info
+	replies  map[string]string // log_id by idempotent_id
+	phones   map[string]string // payer_phone encrypted, by serial number
 }
 
 type record struct {
@@ -213,8 +211,7 @@ const (
 // append writes a record, with the media ids of its image_list. The caller
 // holds mu.
 func (s *Server) append(d *dossier, at time.Time, r recordTable, images ...string) string {
-	d.numbered++
-	fill(&r.LogID, s.digits(32, "record", d.table.ComplaintID, d.numbered))
+	fill(&r.LogID, s.digits(32, "record", d.table.ComplaintID, s.number("record of "+d.table.ComplaintID)))
 	fill(&r.OperateTime, wholeSeconds(at))
 	d.records = append(d.records, record{r, at, images})
 	return r.LogID
@@ -309,7 +306,6 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 		if err := convert(d.table, &c); err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
-		filed := c.ComplaintTime
 		edit(&c)
 		data, err := json.Marshal(c)
 		if err != nil {
@@ -319,17 +315,45 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
-		if t.ComplaintID != id {
-			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
-		}
-		if !c.ComplaintTime.Equal(filed) {
-			return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_time")
-		}
-		t.ComplaintTime = d.table.ComplaintTime
-		d.table, d.phones = t, nil
-		d.link(s)
-		return nil
+		return s.become(d, t)
 	})
+}
+
+// ChangeComplaintJSON is ChangeComplaint for some fields in wire form; the
+// others stay. It is an error if WeChat Pay could not send the complaint then.
+func (s *Server) ChangeComplaintJSON(id string, data []byte) error {
+	return s.change(id, func(d *dossier, _ time.Time) error {
+		if _, err := decodeComplaint(data); err != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
+		}
+		members := map[string]json.RawMessage{}
+		for _, object := range [][]byte{encode(d.table), data} {
+			if err := json.Unmarshal(object, &members); err != nil {
+				return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
+			}
+		}
+		t, err := decodeComplaint(encode(members))
+		if err != nil {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
+		}
+		return s.become(d, t)
+	})
+}
+
+// become changes a complaint. The caller holds mu.
+func (s *Server) become(d *dossier, t complaintTable) error {
+	filed, _ := time.Parse(time.RFC3339, t.ComplaintTime) // the schema let it through
+	was, _ := time.Parse(time.RFC3339, d.table.ComplaintTime)
+	switch {
+	case t.ComplaintID != d.table.ComplaintID:
+		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
+	case !filed.Equal(was):
+		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_time")
+	}
+	t.ComplaintTime = d.table.ComplaintTime
+	d.table, d.phones = t, nil
+	d.link(s)
+	return nil
 }
 
 // AddRecord writes a record into the history of a complaint, with a LogID and

@@ -82,9 +82,8 @@ func (s *Server) announce(d *dossier, now time.Time, eventType, actionType strin
 	if s.notifyURL == "" || own && !s.behaviour.Load().NotifyOwnActions {
 		return
 	}
-	d.announced++
 	s.post(now, s.notifyURL, Notification{
-		ID:          s.eventID(d.table.ComplaintID, d.announced),
+		ID:          s.eventID(d.table.ComplaintID, s.number("notification about "+d.table.ComplaintID)),
 		EventType:   eventType,
 		ComplaintID: d.table.ComplaintID,
 		ActionType:  actionType,

@@ -363,7 +363,7 @@ func (s *Server) settle(r *refund, status string, now time.Time) {
 	}
 	if r.notifyURL != "" {
 		s.post(now, r.notifyURL, Notification{
-			ID:          s.eventID("refund", r.table.OutRefundNo, status, now.UnixNano()),
+			ID:          s.eventID("refund", r.table.OutRefundNo, s.number("notification about refund "+r.table.OutRefundNo)),
 			EventType:   "REFUND." + status,
 			OutRefundNo: r.table.OutRefundNo,
 		})

@@ -109,20 +109,17 @@ func newServer(server *httptest.Server) *Server {
 
 	first := merchantNumber(0)
 	s := &Server{
-		http:       server,
-		listener:   newListener(server.Listener),
-		handlers:   http.NewServeMux(),
-		plain:      http.NewServeMux(),
-		mchid:      defaultMchID,
-		merchants:  map[string]*merchant{first.serial: first},
-		merchant:   first,
-		custom:     map[string]http.Handler{},
-		complaints: map[string]*dossier{},
-		refunds:    map[string]*refund{},
-		orders:     orderBook{map[string]*order{}, map[tradeNo]*order{}},
-		media:      map[string]*media{},
-		numbered:   map[string]int{},
+		http:      server,
+		listener:  newListener(server.Listener),
+		handlers:  http.NewServeMux(),
+		plain:     http.NewServeMux(),
+		mchid:     defaultMchID,
+		merchants: map[string]*merchant{first.serial: first},
+		merchant:  first,
+		custom:    map[string]http.Handler{},
+		numbered:  map[string]int{},
 	}
+	s.forget()
 	b := &Behaviour{Seed: rand.Uint64()}
 	b.fillIn()
 	s.behaviour.Store(b)
@@ -139,6 +136,27 @@ func newServer(server *httptest.Server) *Server {
 	s.http.Start()
 	s.URL = s.http.URL
 	return s
+}
+
+// Reset forgets complaints, refunds, images, notifications and their URL,
+// requests and faults, as between two tests that share a server. Behaviour,
+// clock, certificates and handlers stay, and no id of a record or of an event
+// comes again.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	s.forget()
+	s.mu.Unlock()
+	s.ClearFaults()
+}
+
+// forget makes what happened empty. The caller holds mu, or the server is new.
+func (s *Server) forget() {
+	s.complaints, s.filed = map[string]*dossier{}, nil
+	s.orders = orderBook{map[string]*order{}, map[tradeNo]*order{}}
+	s.refunds, s.refundOrder = map[string]*refund{}, nil
+	s.media = map[string]*media{}
+	s.notifyURL, s.mail.queue = "", nil
+	s.log = requestLog{}
 }
 
 // Close stops the server: answers under way are finished, faults that wait are

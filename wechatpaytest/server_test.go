@@ -454,6 +454,22 @@ func TestFaultsByProbability(t *testing.T) {
 	require.InDelta(t, 128, counts[200], 30)
 }
 
+// Those that are still to strike are there, with the times that are left.
+func TestListOfFaults(t *testing.T) {
+	s := start(t)
+	require.Empty(t, s.Faults())
+	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
+	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError502, Times: 2})
+	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultSlow, Path: "other", Probability: 0.5})
+	call(t, s, 503, "GET", path, "")
+	call(t, s, 502, "GET", path, "")
+	require.Equal(t, []wechatpaytest.Fault{
+		{Kind: wechatpaytest.FaultError502, Times: 1}, {Kind: wechatpaytest.FaultSlow, Path: "other", Probability: 0.5},
+	}, s.Faults())
+	s.ClearFaults()
+	require.Empty(t, s.Faults())
+}
+
 func TestBadFaults(t *testing.T) {
 	for _, f := range []wechatpaytest.Fault{
 		{Kind: "explode"}, {Kind: "drop", Times: -1}, {Kind: "drop", Probability: 1.1}, {Kind: "drop", Probability: -1},
