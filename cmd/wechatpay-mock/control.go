@@ -22,6 +22,7 @@ import (
 type control struct {
 	server      *wechatpaytest.Server
 	allowRemote bool
+	begin       func() error // makes the server what it is at the start
 	mux         *http.ServeMux
 	images      sync.Map // the user's, bytes by media id
 }
@@ -43,8 +44,8 @@ func refuse(status int, format string, args ...any) error {
 }
 
 // newControl returns the handler of all that begins with controlPath, and of the page.
-func newControl(server *wechatpaytest.Server, allowRemote bool) http.Handler {
-	c := &control{server: server, allowRemote: allowRemote, mux: http.NewServeMux()}
+func newControl(server *wechatpaytest.Server, allowRemote bool, begin func() error) http.Handler {
+	c := &control{server: server, allowRemote: allowRemote, begin: begin, mux: http.NewServeMux()}
 	for _, route := range routes {
 		c.mux.Handle(route.pattern, c.handler(route.do))
 	}
@@ -196,8 +197,9 @@ func fieldNames(structure any) []string {
 	t := reflect.TypeOf(structure).Elem()
 	var names []string
 	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names = append(names, name)
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,8 +40,8 @@ func TestBadRequests(t *testing.T) {
 		{"no such path", "GET", "/_mock/complaint", "", 404, "the control plane has no /_mock/complaint: "},
 		{"no path", "GET", "/_mock/", "", 404, "the control plane has no /_mock/: "},
 		{"no such method", "PUT", "/_mock/complaints", "{}", 405, "/_mock/complaints does not take PUT: it takes GET, POST"},
-		{"no such method of several", "PUT", "/_mock/faults", "{}", 405, "it takes POST, DELETE"},
-		{"no such method of a complaint", "DELETE", "/_mock/complaints/1", "", 405, "it takes GET"},
+		{"no such method of several", "PUT", "/_mock/faults", "{}", 405, "it takes GET, POST, DELETE"},
+		{"no such method of a complaint", "DELETE", "/_mock/complaints/1", "", 405, "it takes GET, PATCH"},
 		{"a query", "GET", "/_mock/requests?limit=5", "", 400, `takes no query, and has "limit=5"`},
 
 		{"complaint: empty", "POST", "/_mock/complaints", "", 400, "the body is empty"},
@@ -63,7 +64,19 @@ func TestBadRequests(t *testing.T) {
 		{"an unknown complaint refunded", "POST", "/_mock/complaints/9/platform-refund", "", 404, "there is no complaint 9"},
 		{"record without a type", "POST", "/_mock/complaints/1/records", `{"operate_details":"?"}`, 400, "/operate_type: is required, and is missing"},
 		{"record with an unknown field", "POST", "/_mock/complaints/1/records", `{"operate_typ":"USER_RESPONSE"}`, 400, `unknown member "operate_typ"`},
-		{"the user says nothing", "POST", "/_mock/complaints/1/user-reply", `{"text":""}`, 400, "the user says nothing"},
+		{"the user says nothing", "POST", "/_mock/complaints/1/user-reply", `{"text":""}`, 400, "nothing is said"},
+		{"the user says too much", "POST", "/_mock/complaints/1/user-reply", `{"text":"` + strings.Repeat("a", 501) + `"}`, 400, "has 501 characters"},
+		{"the staff say nothing", "POST", "/_mock/complaints/1/platform-reply", `{}`, 400, "nothing is said"},
+		{"the staff show what is not there", "POST", "/_mock/complaints/1/platform-reply", `{"media_urls":["x"]}`, 400, "no media_url"},
+		{"the user taps something unknown", "POST", "/_mock/complaints/1/user-click", `{"-":1}`, 400, "unknown member"},
+		{"the user gives up what he did not ask for", "POST", "/_mock/complaints/1/user-cancel-platform", "", 409, "is false already"},
+		{"the staff end what did not begin", "POST", "/_mock/complaints/1/platform-finish", "", 409, "is false already"},
+		{"the merchant decides to wait", "POST", "/_mock/complaints/1/merchant-decision", `{"action":"WAIT"}`, 400, "there are APPROVE and REJECT"},
+		{"the merchant decides on what is refunded", "POST", "/_mock/complaints/1/merchant-decision", `{"action":"APPROVE"}`, 409, "refunded in full"},
+		{"the merchant decides on nothing", "POST", "/_mock/complaints/9/merchant-decision", `{"action":"APPROVE"}`, 404, "there is no complaint 9"},
+		{"change of an unknown complaint", "PATCH", "/_mock/complaints/9", `{}`, 404, "there is no complaint 9"},
+		{"change: unknown field", "PATCH", "/_mock/complaints/1", `{"state":"PENDING"}`, 400, "/state: no parameter"},
+		{"change: id", "PATCH", "/_mock/complaints/1", `{"complaint_id":"2"}`, 400, "cannot change the complaint_id"},
 		{"reply with a wrong type", "POST", "/_mock/complaints/1/user-reply", `{"media_urls":"x"}`, 400, "media_urls must be an array, and is a string"},
 		{"an open complaint filed again", "POST", "/_mock/complaints/1/user-continue", "", 409, "complaint 1 is PENDING"},
 		{"a refunded complaint refunded", "POST", "/_mock/complaints/1/platform-refund", "", 409, "complaint 1 is refunded in full already"},
@@ -246,6 +259,59 @@ func TestComplaints(t *testing.T) {
 	}
 	require.Equal(t, []string{"USER_CREATE_COMPLAINT", "USER_RESPONSE", "PLATFORM_HELP_APPLICATION", "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE", "USER_CONTINUE_COMPLAINT"}, types)
 	require.Equal(t, []string{mediaURL}, records[1].ComplaintMediaList[0].MediaURL)
+}
+
+// What users, staff and colleagues do beside replying.
+func TestSteps(t *testing.T) {
+	m := start(t)
+	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
+	const path = "/_mock/complaints/1"
+	do := func(step, body string) wechatpay.Complaint {
+		return ok[wechatpay.Complaint](t, m, 200, "POST", path+"/"+step, body)
+	}
+	require.True(t, do("user-ask-platform", `{"reason":"商家不处理"}`).InPlatformService)
+	do("platform-reply", `{"text":"请尽快处理"}`)
+	require.False(t, do("user-cancel-platform", "").InPlatformService)
+	do("user-ask-platform", `{}`)
+	require.False(t, do("platform-finish", "").InPlatformService)
+	require.True(t, do("user-click", `{"message_content":"退款进度","action_id":"a"}`).IncomingUserResponse)
+	require.Equal(t, wechatpay.ComplaintStateProcessed, do("merchant-decision", `{"action":"REJECT","reason":"已使用"}`).ComplaintState)
+	var types []string
+	for _, r := range ok[list[wechatpay.NegotiationRecord]](t, m, 200, "GET", path+"/history", "").Data {
+		types = append(types, string(r.OperateType))
+	}
+	require.Equal(t, []string{"USER_CREATE_COMPLAINT", "USER_APPLY_PLATFORM_SERVICE", "PLATFORM_RESPONSE", "USER_CANCEL_PLATFORM_SERVICE",
+		"USER_APPLY_PLATFORM_SERVICE", "PLATFORM_SERVICE_FINISHED", "USER_CLICK_RESPONSE", "MERCHANT_REFUSE_RERUND"}, types)
+	changed := ok[wechatpay.Complaint](t, m, 200, "PATCH", path, `{"complaint_state":"PENDING","need_immediate_service":true}`)
+	require.Equal(t, wechatpay.ComplaintStatePending, changed.ComplaintState)
+	require.True(t, changed.NeedImmediateService)
+	require.True(t, changed.IncomingUserResponse, "what is not named stays")
+}
+
+// After a reset all is as at the start, for the next test.
+func TestReset(t *testing.T) {
+	seed := filepath.Join(t.TempDir(), "seed.json")
+	require.NoError(t, os.WriteFile(seed, []byte(`[{"complaint_id":"1"}]`), 0o600))
+	dir := t.TempDir()
+	m := start(t, "-dir", dir, "-seed", seed)
+	_, before := m.do(t, "GET", "/_mock/behaviour", "")
+	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"2"}`)
+	ok[any](t, m, 200, "POST", "/_mock/complaints/1/merchant-decision", `{"action":"REJECT"}`)
+	ok[any](t, m, 200, "PATCH", "/_mock/behaviour", `{"path_in_body":false,"max_page":1,"sub_mchids":["1900000109"]}`)
+	ok[any](t, m, 201, "POST", "/_mock/faults", `{"kind":"drop","times":3}`)
+	require.Equal(t, []fault{{Kind: wechatpaytest.FaultDrop, Times: 3}}, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
+
+	status, _ := m.do(t, "POST", "/_mock/reset", "")
+	require.Equal(t, 204, status)
+	complaints := ok[list[wechatpay.Complaint]](t, m, 200, "GET", "/_mock/complaints", "").Data
+	require.Len(t, complaints, 1)
+	require.Equal(t, wechatpay.ComplaintStatePending, complaints[0].ComplaintState)
+	require.Empty(t, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
+	_, after := m.do(t, "GET", "/_mock/behaviour", "")
+	require.Equal(t, before, after)
+	_, err := newClient(t, dir).ComplaintsV2.Get(t.Context(), "1")
+	require.NoError(t, err, "keys stay")
+	require.Contains(t, m.stderr.String(), "GET /v3/merchant-service/complaints-v2/1", "requests are still shown")
 }
 
 func TestRefunds(t *testing.T) {

@@ -41,11 +41,18 @@
 //	POST   /_mock/complaints                       a complaint in wire form, missing fields filled in → 201, the complaint
 //	GET    /_mock/complaints                       → {"data":[…]}, in the order of filing
 //	GET    /_mock/complaints/{id}                  → the complaint
+//	PATCH  /_mock/complaints/{id}                  some fields in wire form, changed without a record → the complaint
 //	GET    /_mock/complaints/{id}/history          → {"data":[…]}: what took effect, in order
 //	POST   /_mock/complaints/{id}/records          a record of the history in wire form, as if something else had happened → 201, the complaint
 //	POST   /_mock/complaints/{id}/user-reply       {"text","media_urls"}: the user writes → the complaint
+//	POST   /_mock/complaints/{id}/user-click       {"message_content","action_id","clicked_log_id"}: the user taps → the complaint
 //	POST   /_mock/complaints/{id}/user-continue    the user files again what is PROCESSED → the complaint
+//	POST   /_mock/complaints/{id}/user-ask-platform {"reason","description"}: the user asks WeChat Pay's staff for help → the complaint
+//	POST   /_mock/complaints/{id}/user-cancel-platform he gives it up → the complaint
+//	POST   /_mock/complaints/{id}/platform-reply   {"text","media_urls"}: the staff write → the complaint
+//	POST   /_mock/complaints/{id}/platform-finish  the staff end their help → the complaint
 //	POST   /_mock/complaints/{id}/platform-refund  WeChat Pay refunds by itself → the complaint
+//	POST   /_mock/complaints/{id}/merchant-decision {"action","reason"}: APPROVE or REJECT, on the merchant's website → the complaint
 //	GET    /_mock/refunds                          → {"data":[…]}
 //	POST   /_mock/refunds/{out_refund_no}/arrive   it reaches the user: SUCCESS → the refund
 //	POST   /_mock/refunds/{out_refund_no}/close    it fails: CLOSED → the refund
@@ -53,6 +60,7 @@
 //	POST   /_mock/images                           the bytes of an image of the user → 201, {"media_url"}
 //	GET    /_mock/images/{media_id}                → the bytes of such an image; the id stands as it does in media_url, and is escaped again
 //	POST   /_mock/faults                           {"path","kind","times","probability","seed","delay_ms","takes_effect"} → 201, the fault
+//	GET    /_mock/faults                           → {"data":[…]}: those that are still to strike
 //	DELETE /_mock/faults                           no faults any more → 204
 //	POST   /_mock/notify                           {"url","event_type","complaint_id","action_type","out_refund_no","id","create_time",
 //	                                               "serial","fault"}: sent now, once → {"status","body"} of the receiver's answer
@@ -66,6 +74,7 @@
 //	POST   /_mock/certificates/rotate              the next platform certificate signs → {"serial_no"}
 //	GET    /_mock/behaviour                        → what the server does where the documents leave a choice
 //	PATCH  /_mock/behaviour                        some of these fields, changed → all of them
+//	POST   /_mock/reset                            all as at the start, with the complaints of -seed; clock, keys and certificates stay → 204
 //	GET    /_mock/page                             → what the page shows: the clock, the latest 100 complaints with their history, refunds
 //	                                               and requests, the 100 notifications that are due first
 //	GET    /_mock/page/{file}                      → the page's style and script
@@ -199,17 +208,26 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	}
 	defer closeWithin(server, stopWithin, stderr)
 	server.URL = reachable(server.URL)
-	server.Set(func(b *wechatpaytest.Behaviour) {
-		b.Log = requestLog(o.log, stderr)
-		b.WireTime = time.Now // clients have no other clock
-		b.PathInBody = true   // some clients' own documents send complaint_id twice
-	})
-	for i, complaint := range complaints {
-		if _, err := server.AddComplaintJSON(complaint); err != nil {
-			return fmt.Errorf("%s: complaint %d of the list is none that WeChat Pay could send: %s", o.seed, i+1, sentence(err))
+	begin := func() error {
+		server.Set(func(b *wechatpaytest.Behaviour) {
+			*b = wechatpaytest.Behaviour{
+				Seed:       b.Seed,
+				Log:        requestLog(o.log, stderr),
+				WireTime:   time.Now, // clients have no other clock
+				PathInBody: true,     // some clients' own documents send complaint_id twice
+			}
+		})
+		for i, complaint := range complaints {
+			if _, err := server.AddComplaintJSON(complaint); err != nil {
+				return fmt.Errorf("%s: complaint %d of the list is none that WeChat Pay could send: %s", o.seed, i+1, sentence(err))
+			}
 		}
+		return nil
 	}
-	plane := newControl(server, o.allowRemote)
+	if err := begin(); err != nil {
+		return err
+	}
+	plane := newControl(server, o.allowRemote, begin)
 	server.HandlePlain(controlPath, plane)
 	server.HandlePlain(pagePath, plane)
 

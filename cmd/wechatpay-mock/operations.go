@@ -24,11 +24,18 @@ var routes = []struct {
 	{"POST /_mock/complaints", (*control).addComplaint},
 	{"GET /_mock/complaints", (*control).complaints},
 	{"GET /_mock/complaints/{id}", (*control).complaint},
+	{"PATCH /_mock/complaints/{id}", (*control).changeComplaint},
 	{"GET /_mock/complaints/{id}/history", (*control).history},
 	{"POST /_mock/complaints/{id}/records", (*control).addRecord},
-	{"POST /_mock/complaints/{id}/user-reply", (*control).userReply},
+	{"POST /_mock/complaints/{id}/user-reply", reply((*wechatpaytest.Server).UserReplies)},
+	{"POST /_mock/complaints/{id}/user-click", (*control).userClick},
 	{"POST /_mock/complaints/{id}/user-continue", step((*wechatpaytest.Server).UserContinues)},
+	{"POST /_mock/complaints/{id}/user-ask-platform", (*control).userAskPlatform},
+	{"POST /_mock/complaints/{id}/user-cancel-platform", step((*wechatpaytest.Server).UserCancelsPlatform)},
+	{"POST /_mock/complaints/{id}/platform-reply", reply((*wechatpaytest.Server).PlatformReplies)},
+	{"POST /_mock/complaints/{id}/platform-finish", step((*wechatpaytest.Server).PlatformFinishes)},
 	{"POST /_mock/complaints/{id}/platform-refund", step((*wechatpaytest.Server).PlatformRefunds)},
+	{"POST /_mock/complaints/{id}/merchant-decision", (*control).merchantDecision},
 	{"GET /_mock/refunds", (*control).refunds},
 	{"POST /_mock/refunds/{out_refund_no}/arrive", settle("SUCCESS")},
 	{"POST /_mock/refunds/{out_refund_no}/close", settle("CLOSED")},
@@ -36,6 +43,7 @@ var routes = []struct {
 	{"POST /_mock/images", (*control).addImage},
 	{"GET /_mock/images/{media_id}", (*control).image},
 	{"POST /_mock/faults", (*control).addFault},
+	{"GET /_mock/faults", (*control).faults},
 	{"DELETE /_mock/faults", (*control).clearFaults},
 	{"POST /_mock/notify", (*control).notify},
 	{"PUT /_mock/notification-url", (*control).setNotificationURL},
@@ -48,6 +56,7 @@ var routes = []struct {
 	{"POST /_mock/certificates/rotate", (*control).rotateCertificate},
 	{"GET /_mock/behaviour", (*control).behaviour},
 	{"PATCH /_mock/behaviour", (*control).changeBehaviour},
+	{"POST /_mock/reset", (*control).reset},
 	{"GET /_mock/page", (*control).state},
 	{"GET /_mock/page/{file}", (*control).pagePart},
 }
@@ -104,24 +113,82 @@ func (c *control) addRecord(r *http.Request) (int, any, error) {
 	return http.StatusCreated, complaint, err
 }
 
-func (c *control) userReply(r *http.Request) (int, any, error) {
+func (c *control) changeComplaint(r *http.Request) (int, any, error) {
 	if _, err := c.complaintOf(r); err != nil {
 		return 0, nil, err
 	}
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := c.server.ChangeComplaintJSON(r.PathValue("id"), data); err != nil {
+		return 0, nil, err
+	}
+	return c.complaint(r)
+}
+
+// reply is a message of somebody who is not the merchant.
+func reply(do func(s *wechatpaytest.Server, id, text string, mediaURLs ...string) error) operation {
+	return func(c *control, r *http.Request) (int, any, error) {
+		if _, err := c.complaintOf(r); err != nil {
+			return 0, nil, err
+		}
+		var body struct {
+			Text      string   `json:"text"`
+			MediaURLs []string `json:"media_urls"`
+		}
+		if err := decode(r, &body); err != nil {
+			return 0, nil, err
+		}
+		if body.Text == "" && len(body.MediaURLs) == 0 {
+			return 0, nil, fmt.Errorf("nothing is said: text or media_urls is needed")
+		}
+		if err := do(c.server, r.PathValue("id"), body.Text, body.MediaURLs...); err != nil {
+			return 0, nil, err
+		}
+		return c.complaint(r)
+	}
+}
+
+func (c *control) userClick(r *http.Request) (int, any, error) {
+	if _, err := c.complaintOf(r); err != nil {
+		return 0, nil, err
+	}
+	var click wechatpay.ClickMessage
+	if err := decode(r, &click); err != nil {
+		return 0, nil, err
+	}
+	if err := c.server.UserClicks(r.PathValue("id"), click); err != nil {
+		return 0, nil, err
+	}
+	return c.complaint(r)
+}
+
+func (c *control) userAskPlatform(r *http.Request) (int, any, error) {
 	var body struct {
-		Text      string   `json:"text"`
-		MediaURLs []string `json:"media_urls"`
+		Reason      string `json:"reason"`
+		Description string `json:"description"`
 	}
 	if err := decode(r, &body); err != nil {
 		return 0, nil, err
 	}
-	if body.Text == "" && len(body.MediaURLs) == 0 {
-		return 0, nil, fmt.Errorf("the user says nothing: text or media_urls is needed")
+	return c.takeStep(r, func() error {
+		return c.server.UserAsksPlatform(r.PathValue("id"), body.Reason, body.Description)
+	})
+}
+
+func (c *control) merchantDecision(r *http.Request) (int, any, error) {
+	var body struct {
+		Action wechatpay.RefundAction `json:"action"`
+		Reason string                 `json:"reason"`
 	}
-	if err := c.server.UserReplies(r.PathValue("id"), body.Text, body.MediaURLs...); err != nil {
+	if err := decode(r, &body); err != nil {
 		return 0, nil, err
 	}
-	return c.complaint(r)
+	if body.Action != wechatpay.RefundApprove && body.Action != wechatpay.RefundReject {
+		return 0, nil, fmt.Errorf("action is %q: there are %s and %s", body.Action, wechatpay.RefundApprove, wechatpay.RefundReject)
+	}
+	return c.takeStep(r, func() error { return c.server.MerchantDecides(r.PathValue("id"), body.Action, body.Reason) })
 }
 
 // step is an operation on a complaint that takes nothing, and that the state of the complaint may not allow.
@@ -130,14 +197,18 @@ func step(do func(*wechatpaytest.Server, string) error) operation {
 		if err := decode(r, &struct{}{}); err != nil {
 			return 0, nil, err
 		}
-		if _, err := c.complaintOf(r); err != nil {
-			return 0, nil, err
-		}
-		if err := do(c.server, r.PathValue("id")); err != nil {
-			return 0, nil, refuse(http.StatusConflict, "%s", sentence(err))
-		}
-		return c.complaint(r)
+		return c.takeStep(r, func() error { return do(c.server, r.PathValue("id")) })
 	}
+}
+
+func (c *control) takeStep(r *http.Request, do func() error) (int, any, error) {
+	if _, err := c.complaintOf(r); err != nil {
+		return 0, nil, err
+	}
+	if err := do(); err != nil {
+		return 0, nil, refuse(http.StatusConflict, "%s", sentence(err))
+	}
+	return c.complaint(r)
 }
 
 type refund struct {
@@ -246,6 +317,12 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 	}
 	c.server.Fault(f)
 	return http.StatusCreated, body, nil
+}
+
+func (c *control) faults(*http.Request) (int, any, error) {
+	return http.StatusOK, listOf(c.server.Faults(), func(f wechatpaytest.Fault) fault {
+		return fault{f.Path, f.Kind, f.Times, f.Probability, f.Seed, f.Delay.Milliseconds(), f.TakesEffect}
+	}), nil
 }
 
 func (c *control) clearFaults(r *http.Request) (int, any, error) {
@@ -561,4 +638,18 @@ func (c *control) changeBehaviour(r *http.Request) (int, any, error) {
 		}
 	})
 	return http.StatusOK, now, err
+}
+
+// reset makes the server what it was when it began, apart from its clock and its
+// certificates.
+func (c *control) reset(r *http.Request) (int, any, error) {
+	if err := decode(r, &struct{}{}); err != nil {
+		return 0, nil, err
+	}
+	c.server.Reset()
+	c.images.Clear()
+	if err := c.begin(); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, nil
 }
