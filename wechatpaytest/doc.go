@@ -62,7 +62,7 @@
 //   - Accept must admit application/json ("*/*" does); that of an image download may admit images instead. Any User-Agent that is not empty
 //     will do.
 //   - Content-Type must be application/json, in UTF-8 if it says so. A Content-Encoding is refused. Both are 400 INVALID_REQUEST.
-//   - Timestamps may be 300 s away from the server's clock, nonces may have 32 characters. Blanks after the commas of Authorization are taken,
+//   - Timestamps may be 300 s away from the server's clock (WireTime), which the Date of answers shows; nonces may have 32 characters. Blanks after the commas of Authorization are taken,
 //     a serial number in either case too.
 //   - A nonce that was used is refused, also after a request that was refused for its parameters; an identical GET is answered again.
 //   - A Wechatpay-Serial that names no key of the server is ignored; several are 400 INVALID_REQUEST.

@@ -122,8 +122,8 @@ func (d *dossier) paidBack() bool {
 	return len(d.orders) > 0 && !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount })
 }
 
-// arrived is what money that reached the user does to the complaints about its
-// order. The caller holds mu.
+// arrived is what money that reached the user does to the complaints that it is
+// about. The caller holds mu.
 func (s *Server) arrived(dossiers []*dossier, now time.Time, operateType string) {
 	for _, d := range dossiers {
 		if d.paidBack() {

@@ -2,6 +2,7 @@ package wechatpaytest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -204,6 +205,8 @@ type answer struct {
 
 // ServeHTTP answers a request as WeChat Pay does: faults first, then headers, signature, parameters, permission and state.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Close does not wait for the rest of a body that never comes.
+	defer context.AfterFunc(s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	if _, pattern := s.plain.Handler(r); pattern != "" {
 		s.plain.ServeHTTP(w, r)
 		return
@@ -218,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.path, c.rawQuery, _ = strings.Cut(c.target, "?")
 	c.endpoint, c.id, c.others = route(r.Method, c.path)
 	c.fault = s.drawFault(c)
-	c.readBody(w)
+	c.readBody()
 
 	a := c.exchange()
 	if a.header == nil {

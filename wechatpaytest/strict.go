@@ -2,7 +2,6 @@ package wechatpaytest
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -462,12 +461,10 @@ func (n *nonces) take(now time.Time, nonce, method, message string) bool {
 // maxBody is how much of a body is read. An upload of twice the limit is still refused for its size, not for this.
 const maxBody = 8 << 20
 
-func (c *call) readBody(w http.ResponseWriter) {
+func (c *call) readBody() {
 	if c.r.Body == nil { // of a request made with http.NewRequest
 		return
 	}
-	// Close does not wait for the rest of a body that never comes.
-	defer context.AfterFunc(c.s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	data, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
 	c.readErr = err
 	if len(data) > maxBody {
