@@ -50,7 +50,8 @@ func (c *call) noNotificationURL() *refusal {
 	return Refusal{400, "RESOURCE_NOT_EXISTS"}.refuse("merchant %s has no notification URL", c.s.mchid)
 }
 
-// SetNotificationURL sets the merchant's notification URL, "" for none, without the checks of endpoint 8: so it may be http, on loopback.
+// SetNotificationURL sets the merchant's notification URL, "" for none, without
+// the checks of endpoint 8: so it may be http, on loopback.
 func (s *Server) SetNotificationURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,8 @@ type platformCertificate struct {
 	cert   *x509.Certificate
 }
 
-// certificates returns the platform certificates, of which there is always one. The caller holds mu.
+// certificates returns the platform certificates, of which there is always one.
+// The caller holds mu.
 func (s *Server) certificates() []*platformCertificate {
 	if len(s.platform) == 0 {
 		s.addCertificate()
@@ -44,8 +45,10 @@ func (s *Server) PlatformCertificate() *x509.Certificate {
 	return s.certificates()[s.current].cert
 }
 
-// AnnounceCertificate adds a platform certificate to those that can be downloaded, which does not sign yet: WeChat Pay does this about 24
-// hours before it is used. It is valid for 5 years from now, on the clock of [Behaviour.WireTime].
+// AnnounceCertificate adds a platform certificate to those that can be
+// downloaded, which does not sign yet: WeChat Pay does this about 24 hours
+// before it is used. It is valid for 5 years from now, on the clock of
+// [Behaviour.WireTime].
 func (s *Server) AnnounceCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +56,9 @@ func (s *Server) AnnounceCertificate() *x509.Certificate {
 	return s.addCertificate().cert
 }
 
-// RotateCertificate lets the next platform certificate sign from now on: the one that was announced, or else a new one. The one before it
-// can be downloaded until it expires.
+// RotateCertificate lets the next platform certificate sign from now on: the
+// one that was announced, or else a new one. The one before it can be
+// downloaded until it expires.
 func (s *Server) RotateCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +69,8 @@ func (s *Server) RotateCertificate() *x509.Certificate {
 	return s.platform[s.current].cert
 }
 
-// signingKey returns the key that signs for a client that asks with this Wechatpay-Serial.
+// signingKey returns the key that signs for a client that asks with this
+// Wechatpay-Serial.
 func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey) {
 	if mode == KeyModePublicKey || mode != KeyModeCertificate && !isSerial(asked) {
 		return publicKeyID(), processKey(publicKeyRole)
@@ -76,7 +81,8 @@ func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey
 	return p.serial, p.key
 }
 
-// keyNamed returns the private key behind a public key id or a serial number of a platform certificate.
+// keyNamed returns the private key behind a public key id or a serial number of
+// a platform certificate.
 func (s *Server) keyNamed(name string) *rsa.PrivateKey {
 	if name == publicKeyID() {
 		return processKey(publicKeyRole)

@@ -40,7 +40,8 @@ func start(t testing.TB) *wechatpaytest.Server {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 500e6, time.FixedZone("CST", 8*3600))
 
-// A message is a request made by hand, without the SDK. Each test changes what it is about.
+// A message is a request made by hand, without the SDK. Each test changes what
+// it is about.
 type message struct {
 	method, target string
 	body           string

@@ -17,7 +17,8 @@ type listQuery struct {
 	ComplaintedMchID string `json:"complainted_mchid" check:"max=64"`
 }
 
-// maxSpan is how many days the list may span, both ends counted. The documents say 30 and not how they count.
+// maxSpan is how many days the list may span, both ends counted. The documents
+// say 30 and not how they count.
 const maxSpan = 30
 
 func (q *listQuery) check(*call) *refusal {
@@ -220,7 +221,8 @@ func (b *immediateBody) check(*call) *refusal {
 	return nil
 }
 
-// check wants the one payload that the type selects, and in each action the payload of its own type.
+// check wants the one payload that the type selects, and in each action the
+// payload of its own type.
 func (b *blockTable) check(at string) *refusal {
 	payloads := []struct {
 		kind, key string
@@ -391,7 +393,8 @@ func (c *call) updateRefundProgress(b *decisionBody) (any, *refusal) {
 func (s *Server) decide(d *dossier, now time.Time, approve bool, reason string, images ...string) {
 	d.decided = true
 	if approve {
-		// Only the promise is recorded. The complaint stays open until the refund arrives.
+		// Only the promise is recorded. The complaint stays open until the
+		// refund arrives.
 		d.approved = true
 		d.table.ComplaintState = "PROCESSING"
 		s.append(d, now, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})

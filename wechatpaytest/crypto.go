@@ -19,10 +19,12 @@ import (
 	"time"
 )
 
-// The cryptography of the double is its own, on the standard library alone: what it shared with the SDK, both could have wrong together.
+// The cryptography of the double is its own, on the standard library alone:
+// what it shared with the SDK, both could have wrong together.
 
-// processKeys holds the RSA keys of this process by role. Generating one takes longer than everything else that a server does at its
-// start, so all servers of a process share them.
+// processKeys holds the RSA keys of this process by role. Generating one takes
+// longer than everything else that a server does at its start, so all servers
+// of a process share them.
 var processKeys struct {
 	sync.Mutex
 	byRole map[string]func() *rsa.PrivateKey
@@ -61,7 +63,8 @@ const (
 // processAPIv3Key is the APIv3 key of this process: 32 characters.
 var processAPIv3Key = sync.OnceValue(func() string { return randomText(32) })
 
-// certificateOf makes a self-signed certificate. The serial number is 40 hexadecimal digits, as WeChat Pay's are.
+// certificateOf makes a self-signed certificate. The serial number is 40
+// hexadecimal digits, as WeChat Pay's are.
 func certificateOf(key *rsa.PrivateKey, name string, from, to time.Time) *x509.Certificate {
 	digest := sha1.Sum(append(key.N.Bytes(), binary.BigEndian.AppendUint64(nil, uint64(from.UnixNano()))...))
 	digest[0] = digest[0]&0x3f | 0x40 // positive, and no leading zero

@@ -131,7 +131,8 @@ func TestRejectionSaysWhy(t *testing.T) {
 	require.Equal(t, "商品已使用", last.OperateDetails)
 	require.Len(t, last.ImageList, 1)
 
-	// The image is a plain link on another host, for an hour, and no place for an Authorization.
+	// The image is a plain link on another host, for an hour, and no place for
+	// an Authorization.
 	link, err := url.Parse(last.ImageList[0])
 	require.NoError(t, err)
 	require.NotEqual(t, strings.TrimPrefix(s.URL, "http://"), link.Host)
@@ -222,7 +223,8 @@ func TestRefundsAreIdempotentByNumber(t *testing.T) {
 	call(t, s, 200, "GET", refunds+"/r%7C%2A%40-_1", "")
 	call(t, s, 200, "GET", refunds+"/r%7C*@-_1", "")
 
-	// A closed refund stays closed under its number, and gives the money free for another.
+	// A closed refund stays closed under its number, and gives the money free
+	// for another.
 	require.NoError(t, s.SettleRefund("r|*@-_1", "ABNORMAL"))
 	require.NoError(t, s.SettleRefund("r|*@-_1", "CLOSED"))
 	require.Equal(t, "CLOSED", call(t, s, 200, "POST", refunds, refundOf("r|*@-_1", 100)).json(t)["status"])

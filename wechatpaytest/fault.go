@@ -21,7 +21,8 @@ const (
 	FaultCut        FaultKind = "cut"         // the request takes effect, then the connection is closed in the middle of the answer's body, or of its headers where it has no body
 	FaultSlow       FaultKind = "slow"        // the request takes effect, and the answer comes Delay later
 
-	// An answer in place of WeChat Pay's own, unsigned, as from a gateway. Nothing took effect, unless TakesEffect says otherwise.
+	// An answer in place of WeChat Pay's own, unsigned, as from a gateway.
+	// Nothing took effect, unless TakesEffect says otherwise.
 
 	FaultBusy429  FaultKind = "busy_429"  // 429 FREQUENCY_LIMITED, with Retry-After
 	FaultError500 FaultKind = "error_500" // 500 SYSTEM_ERROR
@@ -29,7 +30,8 @@ const (
 	FaultError503 FaultKind = "error_503" // 503 SERVICE_UNAVAILABLE
 	FaultHTML502  FaultKind = "html_502"  // 502 with a page of HTML
 
-	// The request takes effect, and the answer does not prove to be WeChat Pay's. An image download, which is never signed, stays as it is.
+	// The request takes effect, and the answer does not prove to be WeChat
+	// Pay's. An image download, which is never signed, stays as it is.
 
 	FaultForged   FaultKind = "forged"   // signed by a stranger's key
 	FaultUnsigned FaultKind = "unsigned" // without the signature's headers
@@ -44,26 +46,33 @@ const (
 
 // Fault is something that goes wrong with requests.
 //
-// A fault first strikes the Times next requests that match Path, and then each further one with Probability. Faults that are still to
-// strike a number of times come before those by probability, and each in the order in which they were added; at most one strikes a
-// request. With neither Times nor Probability it strikes once. Requests that the server would refuse count like others.
+// A fault first strikes the Times next requests that match Path, and then each
+// further one with Probability. Faults that are still to strike a number of
+// times come before those by probability, and each in the order in which they
+// were added; at most one strikes a request. With neither Times nor Probability
+// it strikes once. Requests that the server would refuse count like others.
 //
-// By probability, whether it strikes is drawn from Seed, Kind, the complaint (or whatever else the path names), the endpoint, and how
-// many requests came for these two: so the order in which callers come does not matter.
+// By probability, whether it strikes is drawn from Seed, Kind, the complaint
+// (or whatever else the path names), the endpoint, and how many requests came
+// for these two: so the order in which callers come does not matter.
 type Fault struct {
-	// Path says which requests: "" for all; the method and path of an endpoint, or the path alone, as the documents write it ("GET
-	// /v3/merchant-service/complaints-v2/{complaint_id}") for that endpoint; anything else is looked for in the method and the path of the
-	// request ("update-refund-progress", "POST ").
+	// Path says which requests: "" for all; the method and path of an endpoint,
+	// or the path alone, as the documents write it ("GET
+	// /v3/merchant-service/complaints-v2/{complaint_id}") for that endpoint;
+	// anything else is looked for in the method and the path of the request
+	// ("update-refund-progress", "POST ").
 	Path        string
 	Kind        FaultKind
 	Times       int
 	Probability float64 // 0 to 1
 	Seed        uint64
-	// Delay is how long the answer of FaultSlow waits, in real time (0: 1 s; it ends early when the client gives up or the server closes),
-	// what the Retry-After of FaultBusy429 asks for, rounded down to whole seconds (0: 1 s), and how long FaultRefuse lasts, in real time (0:
-	// until ClearFaults).
+	// Delay is how long the answer of FaultSlow waits, in real time (0: 1 s; it
+	// ends early when the client gives up or the server closes), what the
+	// Retry-After of FaultBusy429 asks for, rounded down to whole seconds (0: 1
+	// s), and how long FaultRefuse lasts, in real time (0: until ClearFaults).
 	Delay time.Duration
-	// TakesEffect lets the request take effect before FaultBusy429, FaultError500, FaultError502, FaultError503 or FaultHTML502 answers.
+	// TakesEffect lets the request take effect before FaultBusy429,
+	// FaultError500, FaultError502, FaultError503 or FaultHTML502 answers.
 	TakesEffect bool
 }
 
@@ -201,7 +210,8 @@ func (e *endpoint) named(path string) bool {
 func (f *Fault) draw(key faultKey, count uint64) float64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d\x00%s\x00%s\x00%s\x00%d", f.Seed, f.Kind, key.element, key.endpoint, count)
-	// FNV leaves the high bits of similar texts similar; this mixes them (the finalizer of SplitMix64).
+	// FNV leaves the high bits of similar texts similar; this mixes them (the
+	// finalizer of SplitMix64).
 	x := h.Sum64()
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -216,8 +226,8 @@ func (f *Fault) kind() FaultKind {
 	return f.Kind
 }
 
-// gatewayAnswer is the answer that comes in place of WeChat Pay's, nil if the fault is of another kind. A dropped request has one too,
-// which is never sent.
+// gatewayAnswer is the answer that comes in place of WeChat Pay's, nil if the
+// fault is of another kind. A dropped request has one too, which is never sent.
 func (f *Fault) gatewayAnswer() *answer {
 	a := &answer{header: http.Header{}, unsigned: true, internal: internalOther}
 	switch f.kind() {
@@ -263,8 +273,9 @@ func (c *call) wait(delay time.Duration) {
 	}
 }
 
-// sendHalf writes the first half of an answer, and closes the connection where it can. An HTTP/2 stream, which cannot be cut in its
-// headers, is cut in its body or not begun.
+// sendHalf writes the first half of an answer, and closes the connection where
+// it can. An HTTP/2 stream, which cannot be cut in its headers, is cut in its
+// body or not begun.
 func sendHalf(w http.ResponseWriter, a *answer) {
 	if len(a.body) > 1 {
 		for name, values := range a.header {

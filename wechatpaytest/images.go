@@ -21,8 +21,9 @@ const (
 	maxImage     = 2 << 20 // "2M"
 )
 
-// media is an image of the server. One that was uploaded serves in replies and decisions, one that AddImage gave can be downloaded; none
-// is both, as with WeChat Pay.
+// media is an image of the server. One that was uploaded serves in replies and
+// decisions, one that AddImage gave can be downloaded; none is both, as with
+// WeChat Pay.
 type media struct {
 	data     []byte
 	uploaded bool
@@ -34,7 +35,8 @@ type image struct {
 	contentType string
 }
 
-// imageType says which image a file name promises: "jpg", "png" or "bmp", or "" for another.
+// imageType says which image a file name promises: "jpg", "png" or "bmp", or ""
+// for another.
 func imageType(filename string) string {
 	switch ext := strings.ToLower(path.Ext(filename)); ext {
 	case ".jpg", ".png", ".bmp":
@@ -123,9 +125,12 @@ func (c *call) downloadImage(*nothing) (any, *refusal) {
 	return &image{m.data, contentType}, nil
 }
 
-// AddImage gives the server an image, as a user attaches it, and returns its media_url, for the ComplaintMediaList of a complaint and for
-// UserReplies. With id "" the server makes a media id with the characters +, / and = in it, as real ones have. The media_url has them
-// escaped; WeChat Pay gives them bare too, which the server takes as well: s.URL + "/v3/merchant-service/images/" + id.
+// AddImage gives the server an image, as a user attaches it, and returns its
+// media_url, for the ComplaintMediaList of a complaint and for UserReplies.
+// With id "" the server makes a media id with the characters +, / and = in it,
+// as real ones have. The media_url has them escaped; WeChat Pay gives them bare
+// too, which the server takes as well: s.URL + "/v3/merchant-service/images/" +
+// id.
 func (s *Server) AddImage(id string, data []byte) (mediaURL string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

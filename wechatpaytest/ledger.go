@@ -43,24 +43,29 @@ func (r *record) table(s *Server, now time.Time) recordTable {
 // beijing is the time zone of the wire. It has had no daylight saving time since 1991.
 var beijing = time.FixedZone("CST", 8*60*60)
 
-// Both forms of times occur on the wire. Complaints have milliseconds here, everything else whole seconds.
+// Both forms of times occur on the wire. Complaints have milliseconds here,
+// everything else whole seconds.
 func milliseconds(t time.Time) string { return t.In(beijing).Format("2006-01-02T15:04:05.000-07:00") }
 func wholeSeconds(t time.Time) string { return t.In(beijing).Format(time.RFC3339) }
 
-// AddComplaint files a complaint, at its ComplaintTime, or now if that is zero. Fields that are left out and that WeChat Pay always gives
-// are filled in. So are ProblemType, as REFUND; ComplaintedMchID, as the server's merchant; and one order, with its amount as
-// ApplyRefundAmount (a list that is empty, but not nil, means none).
+// AddComplaint files a complaint, at its ComplaintTime, or now if that is zero.
+// Fields that are left out and that WeChat Pay always gives are filled in. So
+// are ProblemType, as REFUND; ComplaintedMchID, as the server's merchant; and
+// one order, with its amount as ApplyRefundAmount (a list that is empty, but
+// not nil, means none).
 //
 // Complaints that name the same order, by transaction_id or by out_trade_no
 // alone, have it in common, with what was refunded of it. What a complaint
 // leaves out of an order that is known is filled in from it; what it says holds
 // from then on.
 //
-// PayerPhone is the user's number in clear: answers give it encrypted for the merchant certificate that signed the request. Base64 of a
-// ciphertext passes as it is.
+// PayerPhone is the user's number in clear: answers give it encrypted for the
+// merchant certificate that signed the request. Base64 of a ciphertext passes
+// as it is.
 //
-// A complaint with an id that is there already takes its place. AddComplaint panics if c has no wire form that WeChat Pay could send, such
-// as a text that is too long.
+// A complaint with an id that is there already takes its place. AddComplaint
+// panics if c has no wire form that WeChat Pay could send, such as a text that
+// is too long.
 func (s *Server) AddComplaint(c wechatpay.Complaint) {
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -72,8 +77,9 @@ func (s *Server) AddComplaint(c wechatpay.Complaint) {
 	}
 }
 
-// AddComplaintJSON is AddComplaint for a complaint in wire form. It returns the complaint as it was filed, or what WeChat Pay could not
-// send: an unknown field, a wrong type, a text that is too long.
+// AddComplaintJSON is AddComplaint for a complaint in wire form. It returns the
+// complaint as it was filed, or what WeChat Pay could not send: an unknown
+// field, a wrong type, a text that is too long.
 func (s *Server) AddComplaintJSON(data []byte) (wechatpay.Complaint, error) {
 	var probe struct {
 		Orders []json.RawMessage `json:"complaint_order_info"`
@@ -217,7 +223,8 @@ func (s *Server) append(d *dossier, at time.Time, r recordTable, images ...strin
 	return r.LogID
 }
 
-// convert takes a wire form to a type of the SDK, or back. Unknown names are an error: then the tables of the two are not the same.
+// convert takes a wire form to a type of the SDK, or back. Unknown names are an
+// error: then the tables of the two are not the same.
 func convert(from, to any) error {
 	dec := json.NewDecoder(bytes.NewReader(encode(from)))
 	dec.DisallowUnknownFields()
@@ -233,7 +240,8 @@ func (s *Server) complaint(d *dossier) wechatpay.Complaint {
 	return c
 }
 
-// answerTable is a complaint as the detail gives it, with the phone number encrypted for a merchant certificate. The caller holds mu.
+// answerTable is a complaint as the detail gives it, with the phone number
+// encrypted for a merchant certificate. The caller holds mu.
 func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
 	t := d.table
 	phone := t.PayerPhone
@@ -254,8 +262,9 @@ func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
 	return t
 }
 
-// Complaint returns the complaint as the detail gives it at present, and whether there is one of this id. PayerPhone is encrypted for the
-// newest merchant certificate.
+// Complaint returns the complaint as the detail gives it at present, and
+// whether there is one of this id. PayerPhone is encrypted for the newest
+// merchant certificate.
 func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,8 +275,9 @@ func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
 	return s.complaint(d), true
 }
 
-// History is the ledger of a complaint: what took effect, in order, and at once, whatever [Behaviour.HistoryLag] keeps from the
-// negotiation history. It begins with USER_CREATE_COMPLAINT, and is nil for an unknown id.
+// History is the ledger of a complaint: what took effect, in order, and at
+// once, whatever [Behaviour.HistoryLag] keeps from the negotiation history. It
+// begins with USER_CREATE_COMPLAINT, and is nil for an unknown id.
 func (s *Server) History(id string) []wechatpay.NegotiationRecord {
 	now := s.Now()
 	s.mu.Lock()
@@ -510,7 +520,8 @@ func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reaso
 	})
 }
 
-// UserContinues lets the user file a finished complaint again: it is PENDING, and a new decision is due.
+// UserContinues lets the user file a finished complaint again: it is PENDING,
+// and a new decision is due.
 func (s *Server) UserContinues(id string) error {
 	return s.change(id, func(d *dossier, now time.Time) error {
 		if d.table.ComplaintState != "PROCESSED" {

@@ -48,8 +48,9 @@ type PendingNotification struct {
 // The answer to a notification is due within this time.
 const notifyTimeout = 5 * time.Second
 
-// The retry schedule of the pages of 2024: ten times after 60 s, then every 300 s, for two hours at most. (Refund notifications have
-// another one, of which only the ends are known, 15 s and 6 h; here they go by the same.)
+// The retry schedule of the pages of 2024: ten times after 60 s, then every 300
+// s, for two hours at most. (Refund notifications have another one, of which
+// only the ends are known, 15 s and 6 h; here they go by the same.)
 func retryDelay(attempts int) time.Duration {
 	if attempts <= 10 {
 		return 60 * time.Second
@@ -77,7 +78,8 @@ type queuedNotification struct {
 	underWay bool // an attempt has begun and is not finished
 }
 
-// announce makes the notification of an event due. own says that the merchant did it itself. The caller holds mu.
+// announce makes the notification of an event due. own says that the merchant
+// did it itself. The caller holds mu.
 func (s *Server) announce(d *dossier, now time.Time, eventType, actionType string, own bool) {
 	if s.notifyURL == "" || own && !s.behaviour.Load().NotifyOwnActions {
 		return
@@ -104,8 +106,9 @@ func (s *Server) eventID(names ...any) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// NewNotification builds the request of a notification, signed and encrypted, for url. It is for tests that hand it to a handler
-// themselves, or change it first.
+// NewNotification builds the request of a notification, signed and encrypted,
+// for url. It is for tests that hand it to a handler themselves, or change it
+// first.
 func (s *Server) NewNotification(ctx context.Context, url string, n Notification) (*http.Request, error) {
 	now := s.Now()
 	if n.EventType == "" {
@@ -209,8 +212,9 @@ func (s *Server) notificationResource(n Notification) (encryptedForAPIKey, error
 	return e, nil
 }
 
-// Notify sends a notification to url now, once, and returns the receiver's answer. Its body is read already, up to 1 MiB, and need not be
-// closed. The receiver has 5 s. Redirects are not followed.
+// Notify sends a notification to url now, once, and returns the receiver's
+// answer. Its body is read already, up to 1 MiB, and need not be closed. The
+// receiver has 5 s. Redirects are not followed.
 func (s *Server) Notify(ctx context.Context, url string, n Notification) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
@@ -250,8 +254,10 @@ func isLoopback(u *url.URL) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// PendingNotifications returns the notifications that are still to be delivered, those first that are due first. They come from what
-// happens to complaints while the merchant has a notification URL, and to refunds with a notify_url.
+// PendingNotifications returns the notifications that are still to be
+// delivered, those first that are due first. They come from what happens to
+// complaints while the merchant has a notification URL, and to refunds with a
+// notify_url.
 func (s *Server) PendingNotifications() []PendingNotification {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,9 +269,11 @@ func (s *Server) PendingNotifications() []PendingNotification {
 	return all
 }
 
-// DeliverDue sends the notifications that are due on the server's clock, each once and one after the other, and says how it went. Those
-// that the receiver does not answer with 200 or 204 within 5 s are due again by the retry schedule: ten times after 60 s, then every 300 s,
-// until two hours after the event. Those that were on their way already are left to whoever sent them.
+// DeliverDue sends the notifications that are due on the server's clock, each
+// once and one after the other, and says how it went. Those that the receiver
+// does not answer with 200 or 204 within 5 s are due again by the retry
+// schedule: ten times after 60 s, then every 300 s, until two hours after the
+// event. Those that were on their way already are left to whoever sent them.
 func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 	now := s.Now()
 	s.mu.Lock()
@@ -321,10 +329,12 @@ func (s *Server) deliver(ctx context.Context, to string, n Notification) (*http.
 	return s.Notify(ctx, to, n)
 }
 
-// pollInterval is how often the clock is looked at while notifications wait for it. A test's clock does not ring.
+// pollInterval is how often the clock is looked at while notifications wait for
+// it. A test's clock does not ring.
 const pollInterval = 20 * time.Millisecond
 
-// poke starts the goroutine that delivers by itself, if that is wanted, or tells it that something changed.
+// poke starts the goroutine that delivers by itself, if that is wanted, or
+// tells it that something changed.
 func (s *Server) poke() {
 	m := &s.mail
 	if !s.behaviour.Load().AutoNotify {

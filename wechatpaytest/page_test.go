@@ -38,8 +38,9 @@ func TestComplaints(t *testing.T) {
 	require.Equal(t, wechatpay.ComplaintStateProcessed, all[2].ComplaintState)
 }
 
-// FaultRefuse ends by itself after its Delay, and takes no other fault along. ClearFaults ends it at once, and what was to end then ends
-// nothing that comes later.
+// FaultRefuse ends by itself after its Delay, and takes no other fault along.
+// ClearFaults ends it at once, and what was to end then ends nothing that comes
+// later.
 func TestRefuseEndsByItself(t *testing.T) {
 	s := wechatpaytest.NewServer()
 	defer s.Close()

@@ -329,9 +329,11 @@ func (s *Server) Refunds() []Refund {
 	return all
 }
 
-// SettleRefund brings a refund that is PROCESSING or ABNORMAL to a status: SUCCESS, it reached the user, and complaints that were approved
-// are PROCESSED; CLOSED, it failed, and what it was to refund can be refunded again, under another number; ABNORMAL, the bank refused it.
-// If the refund has a notify_url, its notification is due.
+// SettleRefund brings a refund that is PROCESSING or ABNORMAL to a status:
+// SUCCESS, it reached the user, and complaints that were approved are
+// PROCESSED; CLOSED, it failed, and what it was to refund can be refunded
+// again, under another number; ABNORMAL, the bank refused it. If the refund has
+// a notify_url, its notification is due.
 func (s *Server) SettleRefund(outRefundNo, status string) error {
 	if !slices.Contains([]string{"SUCCESS", "CLOSED", "ABNORMAL"}, status) {
 		return fmt.Errorf("wechatpaytest: a refund cannot be settled as %q: there are SUCCESS, CLOSED and ABNORMAL", status)

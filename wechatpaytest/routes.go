@@ -84,8 +84,9 @@ func body[In any](method, pattern string, do func(*call, *In) (any, *refusal)) *
 	}}
 }
 
-// serve carries a request out whose parameters are as the schema says. do runs under the lock, so that a request takes effect at once and
-// as a whole; it changes nothing when it refuses.
+// serve carries a request out whose parameters are as the schema says. do runs
+// under the lock, so that a request takes effect at once and as a whole; it
+// changes nothing when it refuses.
 func serve[In any](c *call, in *In, do func(*call, *In) (any, *refusal)) *answer {
 	if refused := c.checkPath(); refused != nil {
 		return c.refuse(refused)
@@ -126,7 +127,8 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// route finds the endpoint for a path as it was sent, and the element of the path that varies, unescaped.
+// route finds the endpoint for a path as it was sent, and the element of the
+// path that varies, unescaped.
 func route(method, path string) (found *endpoint, element string, others []string) {
 	for _, e := range endpoints {
 		element, ok := e.match(path)
@@ -203,7 +205,8 @@ type answer struct {
 	internal   int
 }
 
-// ServeHTTP answers a request as WeChat Pay does: faults first, then headers, signature, parameters, permission and state.
+// ServeHTTP answers a request as WeChat Pay does: faults first, then headers,
+// signature, parameters, permission and state.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Close does not wait for the rest of a body that never comes.
 	defer context.AfterFunc(s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
@@ -236,7 +239,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.send(w, a)
 }
 
-// requestID has the form of WeChat Pay's own: 08F7, hexadecimal digits, a hyphen and the internal code in digits.
+// requestID has the form of WeChat Pay's own: 08F7, hexadecimal digits, a
+// hyphen and the internal code in digits.
 func (c *call) requestID(a *answer) string {
 	c.s.mu.Lock()
 	n := c.s.number("request")
@@ -327,7 +331,8 @@ func (c *call) decodeBody(s *schema, into any) *refusal {
 	return decodeJSON(c.withPath(s), c.body, into)
 }
 
-// withPath is the schema, and with PathInBody the parameter of the path too, which then must be the same in both places.
+// withPath is the schema, and with PathInBody the parameter of the path too,
+// which then must be the same in both places.
 func (c *call) withPath(s *schema) *schema {
 	name := c.endpoint.elementName()
 	if !c.b.PathInBody || name == "" {
@@ -347,7 +352,8 @@ func decodeJSON(s *schema, data []byte, into any) *refusal {
 		return paramError(inBody, fault)
 	}
 	if unknown := s.unknown(object, ""); len(unknown) > 0 {
-		// This is the shape that WeChat Pay's refusal has: the pointers as an array, no location.
+		// This is the shape that WeChat Pay's refusal has: the pointers as an
+		// array, no location.
 		return &refusal{
 			status: 400, code: "PARAM_ERROR", internal: internalUnknownField,
 			message: strings.Join(unknown, ", ") + ": no parameter of this endpoint",
@@ -431,10 +437,13 @@ func (c *call) sign(a *answer) {
 	}
 }
 
-// Handle gives the requests that match pattern, as http.ServeMux understands it, to the user's own handler, whether this server has the
-// endpoint or not. Headers and signature of the request are checked first, and faults hold for it too; its parameters are the handler's
-// to judge. The answer is held back until the handler returns, and is then signed. Calling it again for the same pattern replaces the
-// handler; nil gives the endpoint back to the server. It panics for a pattern that ServeMux does not take.
+// Handle gives the requests that match pattern, as http.ServeMux understands
+// it, to the user's own handler, whether this server has the endpoint or not.
+// Headers and signature of the request are checked first, and faults hold for
+// it too; its parameters are the handler's to judge. The answer is held back
+// until the handler returns, and is then signed. Calling it again for the same
+// pattern replaces the handler; nil gives the endpoint back to the server. It
+// panics for a pattern that ServeMux does not take.
 func (s *Server) Handle(pattern string, h http.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -444,9 +453,10 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.custom[pattern] = h
 }
 
-// HandlePlain gives the requests that match pattern, as http.ServeMux understands it, to a handler that is no part of WeChat Pay's API: they
-// are not checked, not logged, not signed, and no fault strikes them. It panics for a pattern that ServeMux does not take, or that is
-// there already.
+// HandlePlain gives the requests that match pattern, as http.ServeMux
+// understands it, to a handler that is no part of WeChat Pay's API: they are
+// not checked, not logged, not signed, and no fault strikes them. It panics for
+// a pattern that ServeMux does not take, or that is there already.
 func (s *Server) HandlePlain(pattern string, h http.Handler) { s.plain.Handle(pattern, h) }
 
 // userHandler stands in the mux for the handler that a pattern has at the moment.
@@ -466,7 +476,8 @@ func (u userHandler) handler() http.Handler {
 	return http.NotFoundHandler()
 }
 
-// userHandler returns the mux if the user has a handler for the request. The mux itself serves it, because only that sets path values.
+// userHandler returns the mux if the user has a handler for the request. The
+// mux itself serves it, because only that sets path values.
 func (s *Server) userHandler(r *http.Request) http.Handler {
 	_, pattern := s.handlers.Handler(r)
 	s.mu.Lock()

@@ -17,8 +17,9 @@ import (
 	"unicode/utf8"
 )
 
-// A schema says what a parameter may be. It is read off a struct: the Go type gives the kind, the json tag the name, and the check tag the
-// rules, separated by commas:
+// A schema says what a parameter may be. It is read off a struct: the Go type
+// gives the kind, the json tag the name, and the check tag the rules, separated
+// by commas:
 //
 //	required    must be there, and not empty
 //	min=, max=  of an integer its value, of a string its characters, of a list those of each element
@@ -211,8 +212,9 @@ type jsonObject struct {
 	values map[string]any
 }
 
-// parseJSON parses a JSON object, and refuses what encoding/json lets through: a member that comes twice, text after the object, bytes
-// that are not UTF-8, and characters beyond U+FFFF.
+// parseJSON parses a JSON object, and refuses what encoding/json lets through:
+// a member that comes twice, text after the object, bytes that are not UTF-8,
+// and characters beyond U+FFFF.
 func parseJSON(data []byte) (*jsonObject, *paramFault) {
 	if !utf8.Valid(data) {
 		return nil, &paramFault{issue: "the body is not UTF-8"}
@@ -334,7 +336,8 @@ func kindOf(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// plainValue is what detail.value shows of a value: scalars as they are, long text cut, the rest by its kind.
+// plainValue is what detail.value shows of a value: scalars as they are, long
+// text cut, the rest by its kind.
 func plainValue(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -375,7 +378,8 @@ func (s *schema) unknown(v any, pointer string) []string {
 	return found
 }
 
-// check returns the first parameter that breaks a rule, in the order of the documents. It does not look for unknown members.
+// check returns the first parameter that breaks a rule, in the order of the
+// documents. It does not look for unknown members.
 func (s *schema) check(v any, pointer string) *paramFault {
 	fault := func(format string, args ...any) *paramFault {
 		return &paramFault{field: pointer, value: plainValue(v), issue: fmt.Sprintf(format, args...)}
@@ -477,7 +481,8 @@ func (s *schema) check(v any, pointer string) *paramFault {
 	return nil
 }
 
-// parseQuery turns a query into the object that its schema describes. Integers stay strings where they are none, for check to refuse.
+// parseQuery turns a query into the object that its schema describes. Integers
+// stay strings where they are none, for check to refuse.
 func (s *schema) parseQuery(raw string) (*jsonObject, *paramFault) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -512,7 +517,8 @@ func (s *schema) parseQuery(raw string) (*jsonObject, *paramFault) {
 	return object, nil
 }
 
-// decode puts an object that the schema let through into the struct that the schema was read off.
+// decode puts an object that the schema let through into the struct that the
+// schema was read off.
 func (o *jsonObject) decode(into any) error {
 	data, err := json.Marshal(o)
 	if err != nil {

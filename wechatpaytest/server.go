@@ -20,9 +20,11 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Server is a WeChat Pay for one merchant, on a loopback address. It is safe for concurrent use, and several may run side by side.
+// Server is a WeChat Pay for one merchant, on a loopback address. It is safe
+// for concurrent use, and several may run side by side.
 //
-// It is an http.Handler too: a test that needs TLS or HTTP/2 mounts it in an httptest.Server of its own.
+// It is an http.Handler too: a test that needs TLS or HTTP/2 mounts it in an
+// httptest.Server of its own.
 type Server struct {
 	// URL is where the server listens, of the form http://127.0.0.1:port.
 	URL string
@@ -80,14 +82,17 @@ func merchantNumber(n int) *merchant {
 
 const defaultMchID = "1900000001"
 
-// NewServer starts a server on a free port of loopback. The caller calls Close. It panics if it cannot listen, as httptest.NewServer does.
+// NewServer starts a server on a free port of loopback. The caller calls Close.
+// It panics if it cannot listen, as httptest.NewServer does.
 //
-// The first server of a process generates the RSA keys, which takes some tenths of a second; the others share them.
+// The first server of a process generates the RSA keys, which takes some tenths
+// of a second; the others share them.
 func NewServer() *Server {
 	return newServer(httptest.NewUnstartedServer(nil))
 }
 
-// Listen is NewServer on an address of the caller's choice, such as "127.0.0.1:8080". Mind that the SDK sends plain http to loopback only.
+// Listen is NewServer on an address of the caller's choice, such as
+// "127.0.0.1:8080". Mind that the SDK sends plain http to loopback only.
 func Listen(addr string) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -236,8 +241,10 @@ func (s *Server) Advance(d time.Duration) {
 	s.poke()
 }
 
-// RenewMerchantCertificate gives the merchant a further API certificate with a key of its own, as a merchant does before the old one
-// expires, and returns the configuration for it. The earlier ones stay valid. Config gives the newest.
+// RenewMerchantCertificate gives the merchant a further API certificate with a
+// key of its own, as a merchant does before the old one expires, and returns
+// the configuration for it. The earlier ones stay valid. Config gives the
+// newest.
 func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	s.mu.Lock()
 	n := s.number("merchant certificate")
@@ -250,7 +257,8 @@ func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	return s.configOf(m)
 }
 
-// RevokeMerchantCertificate makes a merchant API certificate invalid: requests signed by it are 401 SIGN_ERROR.
+// RevokeMerchantCertificate makes a merchant API certificate invalid: requests
+// signed by it are 401 SIGN_ERROR.
 func (s *Server) RevokeMerchantCertificate(serialNo string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,8 +296,9 @@ func (s *Server) number(kind string) int {
 	return s.numbered[kind]
 }
 
-// listener can refuse connections for a while: it gives up its port, so that dialling fails as it does when a host is down, and takes the
-// same port again afterwards.
+// listener can refuse connections for a while: it gives up its port, so that
+// dialling fails as it does when a host is down, and takes the same port again
+// afterwards.
 type listener struct {
 	addr net.Addr
 
@@ -435,8 +444,10 @@ func (l *listener) state(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// closeIdle closes the connections that no request is on, and dooms the others to be closed when theirs is answered: a client knows that
-// it has its answer a little before the server knows that the connection is idle, and a test must not depend on that.
+// closeIdle closes the connections that no request is on, and dooms the others
+// to be closed when theirs is answered: a client knows that it has its answer a
+// little before the server knows that the connection is idle, and a test must
+// not depend on that.
 func (l *listener) closeIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -417,7 +417,8 @@ func TestFaultPathsAndTimes(t *testing.T) {
 	require.Equal(t, 200, status(t, s, "GET", callback))
 }
 
-// By probability, what strikes depends on the complaint and on how many requests it had, not on the order of callers.
+// By probability, what strikes depends on the complaint and on how many
+// requests it had, not on the order of callers.
 func TestFaultsByProbability(t *testing.T) {
 	run := func(order []int) map[string][]int {
 		s := start(t)

@@ -19,7 +19,8 @@ import (
 	"unicode/utf8"
 )
 
-// window is how far a timestamp may be from the server's clock. WeChat Pay does not say; its own SDKs judge answers by 300 s.
+// window is how far a timestamp may be from the server's clock. WeChat Pay does
+// not say; its own SDKs judge answers by 300 s.
 const window = 300 * time.Second
 
 // A refusal is an answer that is an error.
@@ -278,7 +279,8 @@ func signMessage(method, target, timestamp, nonce string, body []byte) string {
 	return method + "\n" + target + "\n" + timestamp + "\n" + nonce + "\n" + string(body) + "\n"
 }
 
-// signedBody is the last line: the body as sent, nothing with GET, the meta part of an upload.
+// signedBody is the last line: the body as sent, nothing with GET, the meta
+// part of an upload.
 func (c *call) signedBody() []byte {
 	switch {
 	case c.r.Method == http.MethodGet || c.r.Method == http.MethodHead:
@@ -428,7 +430,8 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
-// nonces remembers the nonces of the time window, so that no message passes twice. Two generations, so that forgetting is cheap.
+// nonces remembers the nonces of the time window, so that no message passes
+// twice. Two generations, so that forgetting is cheap.
 type nonces struct {
 	sync.Mutex
 	since            time.Time
@@ -440,8 +443,8 @@ type nonceUse struct {
 	message [sha256.Size]byte
 }
 
-// take says whether the nonce may be used for the message. An identical GET may come again: Go's transport repeats it by itself when a
-// connection breaks.
+// take says whether the nonce may be used for the message. An identical GET may
+// come again: Go's transport repeats it by itself when a connection breaks.
 func (n *nonces) take(now time.Time, nonce, method, message string) bool {
 	use := nonceUse{method, sha256.Sum256([]byte(message))}
 	n.Lock()
@@ -458,7 +461,8 @@ func (n *nonces) take(now time.Time, nonce, method, message string) bool {
 	return true
 }
 
-// maxBody is how much of a body is read. An upload of twice the limit is still refused for its size, not for this.
+// maxBody is how much of a body is read. An upload of twice the limit is still
+// refused for its size, not for this.
 const maxBody = 8 << 20
 
 func (c *call) readBody() {
@@ -477,7 +481,8 @@ func (c *call) readBody() {
 	}
 }
 
-// uploadParts are the parts of a multipart body. problem says why they are not one meta and one file.
+// uploadParts are the parts of a multipart body. problem says why they are not
+// one meta and one file.
 type uploadParts struct {
 	meta, file []byte
 	problem    *paramFault

@@ -15,7 +15,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// Each of these requests is refused with this status, code and field, and nothing takes effect.
+// Each of these requests is refused with this status, code and field, and
+// nothing takes effect.
 func TestRefusals(t *testing.T) {
 	const (
 		refundID    = "200201820200101080076610000"

@@ -2,10 +2,12 @@ package wechatpaytest
 
 import "encoding/json"
 
-// The tables of wire names. They are written from WeChat Pay's documents alone and not from the SDK's models, so that a name that is wrong
-// in the one is found by the other. The check tags are read by [schemaOf].
+// The tables of wire names. They are written from WeChat Pay's documents alone
+// and not from the SDK's models, so that a name that is wrong in the one is
+// found by the other. The check tags are read by [schemaOf].
 
-// complaintTable is the complaint object of the list and the detail. A pointer is a field that may be absent.
+// complaintTable is the complaint object of the list and the detail. A pointer
+// is a field that may be absent.
 type complaintTable struct {
 	ComplaintID           string               `json:"complaint_id" check:"max=64"`
 	ComplaintTime         string               `json:"complaint_time" check:"form=time"`
@@ -68,8 +70,8 @@ type recordTable struct {
 	OperateType    string   `json:"operate_type" check:"required"`
 	OperateDetails string   `json:"operate_details,omitempty" check:"max=500"`
 	ImageList      []string `json:"image_list,omitempty" check:"items=4"`
-	// ComplaintMediaList is one object here, in spite of its name. It is kept raw, because an array has been seen too and AddRecord
-	// may bring one.
+	// ComplaintMediaList is one object here, in spite of its name. It is kept
+	// raw, because an array has been seen too and AddRecord may bring one.
 	ComplaintMediaList json.RawMessage `json:"complaint_media_list,omitempty"`
 	HelpReason         string          `json:"user_appy_platform_service_reason,omitempty"`
 	HelpDescription    string          `json:"user_appy_platform_service_reason_description,omitempty"`
@@ -115,7 +117,8 @@ type blockTable struct {
 	} `json:"button_group,omitempty"`
 }
 
-// buttonTable is the payload of LINK and BUTTON, and one button of a BUTTON_GROUP: they are the same.
+// buttonTable is the payload of LINK and BUTTON, and one button of a
+// BUTTON_GROUP: they are the same.
 type buttonTable struct {
 	Text        string        `json:"text,omitempty"`
 	Action      *actionTable  `json:"action,omitempty"`

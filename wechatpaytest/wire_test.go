@@ -11,8 +11,9 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// The double's tables and the SDK's models were written apart from the same documents: they must name the same fields. This test is inside
-// the package because the tables are.
+// The double's tables and the SDK's models were written apart from the same
+// documents: they must name the same fields. This test is inside the package
+// because the tables are.
 func TestTablesNameWhatTheSDKNames(t *testing.T) {
 	for name, pair := range map[string][2]reflect.Type{
 		"complaint":           {reflect.TypeFor[complaintTable](), reflect.TypeFor[wechatpay.Complaint]()},
@@ -24,7 +25,8 @@ func TestTablesNameWhatTheSDKNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			double, sdk := names(pair[0], ""), names(pair[1], "")
-			// These two are raw in the table: one comes in two shapes, the other as anything.
+			// These two are raw in the table: one comes in two shapes, the
+			// other as anything.
 			for _, raw := range []string{"complaint_media_list", "message_content"} {
 				for _, list := range []*[]string{&double, &sdk} {
 					*list = slices.DeleteFunc(*list, func(n string) bool {

@@ -29,7 +29,8 @@ type control struct {
 
 const controlPath = "/_mock/"
 
-// An operation returns the status and the body of its answer. An error is a refusal: 400, or what a *problem says.
+// An operation returns the status and the body of its answer. An error is a
+// refusal: 400, or what a *problem says.
 type operation func(c *control, r *http.Request) (status int, body any, err error)
 
 type problem struct {
@@ -101,8 +102,9 @@ func (c *control) answer(do operation, r *http.Request) (int, any, error) {
 	return do(c, r)
 }
 
-// fromElsewhere refuses what a web page of another origin sends, directly or by a name that leads to loopback: no page that a developer
-// opens may rule the server.
+// fromElsewhere refuses what a web page of another origin sends, directly or by
+// a name that leads to loopback: no page that a developer opens may rule the
+// server.
 func (c *control) fromElsewhere(r *http.Request) error {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
@@ -140,7 +142,8 @@ func (c *control) methods(r *http.Request) []string {
 // maxBody is how large a body may be: enough for an image too large for WeChat Pay.
 const maxBody = 8 << 20
 
-// decode reads a JSON object into a struct. What it has no field for is refused, and so is null.
+// decode reads a JSON object into a struct. What it has no field for is
+// refused, and so is null.
 func decode(r *http.Request, into any) error {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -204,7 +207,8 @@ func fieldNames(structure any) []string {
 	return names
 }
 
-// aValue says what encoding/json found: "array", "string", "number", "number 1.5", "bool".
+// aValue says what encoding/json found: "array", "string", "number", "number
+// 1.5", "bool".
 func aValue(found string) string {
 	switch found {
 	case "array", "object":

@@ -21,7 +21,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// Every bad request is answered with a sentence and a status that fits, and changes nothing.
+// Every bad request is answered with a sentence and a status that fits, and
+// changes nothing.
 func TestBadRequests(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
@@ -562,7 +563,8 @@ func TestCertificates(t *testing.T) {
 	require.Equal(t, []string{first[0], announced, next}, serials())
 }
 
-// The paths of the API are not the control plane's to change: an image id with two slashes reaches the server as it was sent.
+// The paths of the API are not the control plane's to change: an image id with
+// two slashes reaches the server as it was sent.
 func TestAPIPathsAreLeftAlone(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
 	status, answer := m.do(t, "GET", "/v3/merchant-service/images/a//b==", "")
@@ -590,7 +592,8 @@ func open(t *testing.T, name string) io.Reader {
 	return f
 }
 
-// A field that wechatpaytest.Behaviour gets is in the control plane too, or is named here.
+// A field that wechatpaytest.Behaviour gets is in the control plane too, or is
+// named here.
 func TestEveryBehaviour(t *testing.T) {
 	var names []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[behaviour]()) {

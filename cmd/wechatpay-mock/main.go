@@ -1,5 +1,6 @@
-// Command wechatpay-mock is package wechatpaytest for tests in any language: a strict, stateful WeChat Pay for one merchant, with the
-// complaint API, platform certificates, refunds and the self-test.
+// Command wechatpay-mock is package wechatpaytest for tests in any language: a
+// strict, stateful WeChat Pay for one merchant, with the complaint API,
+// platform certificates, refunds and the self-test.
 //
 //	wechatpay-mock -dir /tmp/mock -seed complaints.json &
 //	# wait for the file /tmp/mock/env, or for the line on standard output
@@ -7,36 +8,47 @@
 //
 // # Settings
 //
-// When it listens it prints "listening on http://127.0.0.1:PORT" on standard output. Before that it has written into DIR
+// When it listens it prints "listening on http://127.0.0.1:PORT" on standard
+// output. Before that it has written into DIR
 //
 //	apiclient_key.pem   the merchant's private key
 //	apiclient_cert.pem  the merchant API certificate
 //	pub_key.pem         the WeChat Pay public key
 //	env                 export WECHATPAY_…=… for each setting that wechatpay.ConfigFromEnv reads
 //
-// env comes last: once it is there, the rest is, and the server listens. Settings that this server does not use are set to nothing in it, so
-// that those of another WeChat Pay do not shine through. Files are readable by their owner only (0600), and so is DIR (0700) unless it was
-// there before. The keys are new at each start, and replace those that are in DIR; they are worth nothing elsewhere. They stay when the
-// command stops, and env does not: it is there while the server of that start is. Without -dir they are in a temporary directory, named on standard error, that goes with the command.
+// env comes last: once it is there, the rest is, and the server listens.
+// Settings that this server does not use are set to nothing in it, so that
+// those of another WeChat Pay do not shine through. Files are readable by their
+// owner only (0600), and so is DIR (0700) unless it was there before. The keys
+// are new at each start, and replace those that are in DIR; they are worth
+// nothing elsewhere. They stay when the command stops, and env does not: it is
+// there while the server of that start is. Without -dir they are in a temporary
+// directory, named on standard error, that goes with the command.
 //
 // # Requests
 //
-// Each request to the API is a line on standard error, with what was wrong if it was refused. With -log json that line is an object with
-// time, method, path, status, code, problem, request_id, fault, took_effect and duration_ms. Authorization headers are never shown: somebody
-// may have sent those of the real WeChat Pay.
+// Each request to the API is a line on standard error, with what was wrong if
+// it was refused. With -log json that line is an object with time, method,
+// path, status, code, problem, request_id, fault, took_effect and duration_ms.
+// Authorization headers are never shown: somebody may have sent those of the
+// real WeChat Pay.
 //
 // # The page
 //
-// A browser finds at / what goes on: complaints with their pictures and their history, refunds, notifications, and the requests, each with
-// what was wrong with it; of a wrong signature also the message that was signed beside the one that the server verifies. Its buttons are
-// the user's and WeChat Pay's side: they file a complaint, write as the user, let a refund arrive, send a notification. It is in Chinese or
-// English by the browser's language; ?lang=zh and ?lang=en choose. It loads nothing from elsewhere.
+// A browser finds at / what goes on: complaints with their pictures and their
+// history, refunds, notifications, and the requests, each with what was wrong
+// with it; of a wrong signature also the message that was signed beside the one
+// that the server verifies. Its buttons are the user's and WeChat Pay's side:
+// they file a complaint, write as the user, let a refund arrive, send a
+// notification. It is in Chinese or English by the browser's language; ?lang=zh
+// and ?lang=en choose. It loads nothing from elsewhere.
 //
 // # The control plane
 //
-// What a test does to the server goes to paths that begin with /_mock/. They need no signature, no fault strikes them, and they are not
-// logged. Bodies and answers are JSON; a member that is not known is refused, and so is null. What is refused is answered with
-// {"error":"…"}, a sentence. "data" is a list.
+// What a test does to the server goes to paths that begin with /_mock/. They
+// need no signature, no fault strikes them, and they are not logged. Bodies and
+// answers are JSON; a member that is not known is refused, and so is null. What
+// is refused is answered with {"error":"…"}, a sentence. "data" is a list.
 //
 //	POST   /_mock/complaints                       a complaint in wire form, missing fields filled in → 201, the complaint
 //	GET    /_mock/complaints                       → {"data":[…]}, in the order of filing
@@ -79,18 +91,22 @@
 //	                                               and requests, the 100 notifications that are due first
 //	GET    /_mock/page/{file}                      → the page's style and script
 //
-// Kinds of faults are those of wechatpaytest.FaultKind. The fault refuse needs delay_ms, after which the server accepts connections again:
-// while it lasts nobody could come to end it. The fields of the behaviour are those of wechatpaytest.Behaviour, in lower case with
-// underscores. One begins otherwise than there: path_in_body is true, since the documents of some clients put complaint_id into the body
-// too; turn it off to see whether yours does.
+// Kinds of faults are those of wechatpaytest.FaultKind. The fault refuse needs
+// delay_ms, after which the server accepts connections again: while it lasts
+// nobody could come to end it. The fields of the behaviour are those of
+// wechatpaytest.Behaviour, in lower case with underscores. One begins otherwise
+// than there: path_in_body is true, since the documents of some clients put
+// complaint_id into the body too; turn it off to see whether yours does.
 //
 // # Addresses
 //
-// Anybody who reaches the control plane rules the server, and lets it send notifications to where he likes. So it listens on loopback alone
-// unless -allow-remote is set, and the control plane and the page take no request that a web page of another origin sends, or that names another host
-// than loopback.
+// Anybody who reaches the control plane rules the server, and lets it send
+// notifications to where he likes. So it listens on loopback alone unless
+// -allow-remote is set, and the control plane and the page take no request that
+// a web page of another origin sends, or that names another host than loopback.
 //
-// The exit status is 0 after SIGINT or SIGTERM, 1 if it could not start, and 2 if the flags are wrong.
+// The exit status is 0 after SIGINT or SIGTERM, 1 if it could not start, and 2
+// if the flags are wrong.
 package main
 
 import (
@@ -262,7 +278,8 @@ func closeWithin(server *wechatpaytest.Server, limit time.Duration, stderr io.Wr
 	}
 }
 
-// reachable replaces an address that means all of this machine's by one that a client can be given.
+// reachable replaces an address that means all of this machine's by one that a
+// client can be given.
 func reachable(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -274,7 +291,8 @@ func reachable(raw string) string {
 	return u.String()
 }
 
-// readSeed reads a list of complaints. Two with the same id are a mistake, of which only one would be left.
+// readSeed reads a list of complaints. Two with the same id are a mistake, of
+// which only one would be left.
 func readSeed(file string) ([]json.RawMessage, error) {
 	if file == "" {
 		return nil, nil

@@ -122,7 +122,8 @@ func mode(t *testing.T, elem ...string) os.FileMode {
 	return info.Mode().Perm()
 }
 
-// The settings work as they are, whatever the shell had before and whatever the directory is called.
+// The settings work as they are, whatever the shell had before and whatever the
+// directory is called.
 func TestSettings(t *testing.T) {
 	t.Setenv("WECHATPAY_PRIVATE_KEY", "of the shop")
 	t.Setenv("WECHATPAY_CERTIFICATE", "of the shop")
@@ -161,7 +162,8 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, 0, m.stop())
 }
 
-// A relative directory gives absolute paths. A second start replaces keys and env, and leaves the mode of a directory that is there.
+// A relative directory gives absolute paths. A second start replaces keys and
+// env, and leaves the mode of a directory that is there.
 func TestSettingsAgain(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir("keys", 0o755))
@@ -236,7 +238,8 @@ func TestSeed(t *testing.T) {
 	require.Len(t, page.Data, 3)
 }
 
-// What cannot start says why, leaves no env, prints nothing on standard output and returns 1.
+// What cannot start says why, leaves no env, prints nothing on standard output
+// and returns 1.
 func TestDoesNotStart(t *testing.T) {
 	seed := func(content string) func(*testing.T) []string {
 		return func(t *testing.T) []string {
@@ -383,7 +386,8 @@ func TestPrintable(t *testing.T) {
 	require.Equal(t, "a�b�[31m 中文", printable("a\nb\x1b[31m 中文"))
 }
 
-// The binary stops on both signals, with an idle connection open, within the time that a test would wait.
+// The binary stops on both signals, with an idle connection open, within the
+// time that a test would wait.
 func TestSignals(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "wechatpay-mock")
 	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()

@@ -191,7 +191,8 @@ func (c *control) merchantDecision(r *http.Request) (int, any, error) {
 	return c.takeStep(r, func() error { return c.server.MerchantDecides(r.PathValue("id"), body.Action, body.Reason) })
 }
 
-// step is an operation on a complaint that takes nothing, and that the state of the complaint may not allow.
+// step is an operation on a complaint that takes nothing, and that the state of
+// the complaint may not allow.
 func step(do func(*wechatpaytest.Server, string) error) operation {
 	return func(c *control, r *http.Request) (int, any, error) {
 		if err := decode(r, &struct{}{}); err != nil {
@@ -261,8 +262,10 @@ func (c *control) addImage(r *http.Request) (int, any, error) {
 	return http.StatusCreated, map[string]string{"media_url": mediaURL}, nil
 }
 
-// image gives an image of the user back without a signature, which a browser has not. The media id stands in the path as it does in a
-// media_url, escaped, and escaped once more: an id with two slashes would not come through otherwise.
+// image gives an image of the user back without a signature, which a browser
+// has not. The media id stands in the path as it does in a media_url, escaped,
+// and escaped once more: an id with two slashes would not come through
+// otherwise.
 func (c *control) image(r *http.Request) (int, any, error) {
 	id, err := url.PathUnescape(r.PathValue("media_id"))
 	if err != nil {

@@ -19,7 +19,8 @@ const pagePath = "GET /{$}"
 //go:embed page
 var pageFiles embed.FS
 
-// pageHeaders let the page load from this server alone, and let no other page put it into a frame.
+// pageHeaders let the page load from this server alone, and let no other page
+// put it into a frame.
 var pageHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -53,7 +54,8 @@ func (c *control) page(*http.Request) (int, any, error) { return c.pageFile("ind
 
 func (c *control) pagePart(r *http.Request) (int, any, error) { return c.pageFile(r.PathValue("file")) }
 
-// pageLimit bounds what the page gets of each kind, and pageBody the bytes of a body, since it asks every second.
+// pageLimit bounds what the page gets of each kind, and pageBody the bytes of a
+// body, since it asks every second.
 const (
 	pageLimit = 100
 	pageBody  = 4 << 10
@@ -106,7 +108,8 @@ func cutBody(body []byte) []byte {
 	return fmt.Appendf(nil, "%s… (%d bytes)", strings.ToValidUTF8(string(body[:pageBody]), ""), len(body))
 }
 
-// request is one of the log: what was sent, apart from the signature, and what became of it.
+// request is one of the log: what was sent, apart from the signature, and what
+// became of it.
 type request struct {
 	summary
 	Header http.Header `json:"header"`
@@ -114,8 +117,9 @@ type request struct {
 	Answer string      `json:"answer"`
 	// Authorization has the attributes of that header but the signature.
 	Authorization map[string]string `json:"authorization,omitempty"`
-	// Verified is the message that the server verifies and Signed the one that was signed instead, as far as the server found it, each
-	// perhaps cut. They are there with a signature that does not fit.
+	// Verified is the message that the server verifies and Signed the one that
+	// was signed instead, as far as the server found it, each perhaps cut. They
+	// are there with a signature that does not fit.
 	Verified string `json:"verified_message,omitempty"`
 	Signed   string `json:"signed_message,omitempty"`
 }

@@ -64,7 +64,8 @@ func TestListOfComplaints(t *testing.T) {
 	require.Equal(t, []wechatpay.Complaint{first, second}, ok[list[wechatpay.Complaint]](t, m, 200, "GET", "/_mock/complaints", "").Data)
 }
 
-// Every media_url that the control plane gives leads to its bytes, whatever its id has in it.
+// Every media_url that the control plane gives leads to its bytes, whatever its
+// id has in it.
 func TestImages(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
 	for i := range 20 { // ids with two slashes are among them now and then
@@ -133,7 +134,8 @@ func TestPageState(t *testing.T) {
 	require.NotNil(t, state.Refunds.Data)
 }
 
-// A wrong signature is told with the message that was signed beside the one that is verified.
+// A wrong signature is told with the message that was signed beside the one
+// that is verified.
 func TestSignedMessages(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
@@ -186,7 +188,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Whatever the page's words name in one language they name in the other, and the page asks for no word that there is not.
+// Whatever the page's words name in one language they name in the other, and
+// the page asks for no word that there is not.
 func TestPageWords(t *testing.T) {
 	script, err := pageFiles.ReadFile("page/page.js")
 	require.NoError(t, err)
@@ -203,7 +206,8 @@ func TestPageWords(t *testing.T) {
 	}
 }
 
-// wordNames are the keys of an object of JavaScript: words at the start of a line, or after a comma, with a colon.
+// wordNames are the keys of an object of JavaScript: words at the start of a
+// line, or after a comma, with a colon.
 func wordNames(object []byte) []string {
 	var names []string
 	inString := byte(0)

@@ -86,7 +86,8 @@ func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
 	return env.String(), writePrivate(filepath.Join(dir, envFile), []byte(env.String()))
 }
 
-// writePrivate writes a file for its owner alone. Nobody sees a half of it, and what the name led to before is not written through.
+// writePrivate writes a file for its owner alone. Nobody sees a half of it, and
+// what the name led to before is not written through.
 func writePrivate(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-") // mode 0600
 	if err != nil {
@@ -105,7 +106,8 @@ func writePrivate(name string, content []byte) error {
 	return err
 }
 
-// shellQuote quotes what a POSIX shell would not leave as it is. Plain values stay plain, for those who read the file without a shell.
+// shellQuote quotes what a POSIX shell would not leave as it is. Plain values
+// stay plain, for those who read the file without a shell.
 func shellQuote(s string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"
 	if strings.Trim(s, plain) == "" {

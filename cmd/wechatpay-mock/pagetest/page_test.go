@@ -98,7 +98,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // hostile is what must stay text.
 const hostile = `<img src=x onerror="document.title='owned'"></p><script>document.title='owned'</script> & "没有收到"`
 
-// A merchant's afternoon: every button is pressed, and what the merchant's program does is seen by itself.
+// A merchant's afternoon: every button is pressed, and what the merchant's
+// program does is seen by itself.
 func TestPage(t *testing.T) {
 	b := startBrowser(t, "en-US")
 	url, stop := startMock(t)
@@ -386,7 +387,8 @@ func TestPageInChinese(t *testing.T) {
 	b.sees("#complaints-empty", "No complaint yet")
 	require.Empty(t, b.wrong())
 
-	// Had the page taken markup from outside, its policy would have stopped that, and this test would have seen it.
+	// Had the page taken markup from outside, its policy would have stopped
+	// that, and this test would have seen it.
 	b.run(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", '<img src="data:," onerror="document.title=1"><p style="color: red">')`))
 	require.Eventually(t, func() bool { return len(b.wrong()) >= 3 }, 20*time.Second, 50*time.Millisecond)
 	for _, problem := range b.wrong() {
