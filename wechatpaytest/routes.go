@@ -232,7 +232,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	requestID := c.requestID(a)
 	a.header.Set("Request-ID", requestID)
-	if a.header.Get("Date") == "" {
+	// One that a handler set, or that whoever mounts the server set, is left.
+	_, set := a.header["Date"]
+	if _, outside := w.Header()["Date"]; !set && !outside {
 		a.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
 	}
 	s.record(c, a)

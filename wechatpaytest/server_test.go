@@ -660,6 +660,13 @@ func TestServeHTTP(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, req)
 	require.Equal(t, 200, w.Code, w.Body)
+	require.NotEmpty(t, w.Header().Get("Date"))
+
+	w = httptest.NewRecorder()
+	w.Header()["Date"] = nil // as net/http has it: none at all
+	s.ServeHTTP(w, newMessage(s, "GET", path, "").request(t, s))
+	require.Equal(t, 200, w.Code, w.Body)
+	require.Empty(t, w.Header().Get("Date"))
 }
 
 // Each call makes another certificate, also of several at once.
