@@ -850,6 +850,28 @@ func ExampleClient_NotificationHandler() {
 	// 200 OK
 }
 
+// Work that failed is done when the event comes again, and then no more.
+func ExampleOnce() {
+	failures := 1
+	handle := wechatpay.Once(wechatpay.NewMemoryStore(), func(ctx context.Context, n *wechatpay.Notification) error {
+		if failures > 0 {
+			failures--
+			return errors.New("the database is busy")
+		}
+		fmt.Println("handled", n.ID)
+		return nil
+	})
+
+	for range 3 { // NotificationHandler calls it for each copy that comes
+		fmt.Println(handle(context.Background(), &wechatpay.Notification{ID: "EV-2018022511223320873"}))
+	}
+	// Output:
+	// the database is busy
+	// handled EV-2018022511223320873
+	// <nil>
+	// <nil>
+}
+
 // Answer WeChat Pay yourself, such as in a framework.
 func ExampleClient_ParseNotification() {
 	server := wechatpaytest.NewServer()
@@ -862,7 +884,16 @@ func ExampleClient_ParseNotification() {
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := client.ParseNotification(r)
 		if err != nil {
-			w.WriteHeader(http.StatusUnauthorized)
+			status := http.StatusInternalServerError // Config.APIv3Key is missing: it comes again
+			var unproved *wechatpay.VerificationError
+			var unreadable *wechatpay.NotificationError
+			switch {
+			case errors.As(err, &unproved):
+				status = http.StatusUnauthorized
+			case errors.As(err, &unreadable):
+				status = http.StatusBadRequest
+			}
+			w.WriteHeader(status)
 			fmt.Fprint(w, `{"code":"FAIL","message":"refused"}`)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -32,8 +33,14 @@ var (
 	posts     = flag.Int("posts", 200, "calls of TestPostsAroundTheIdleClose")
 )
 
+// No setting of the machine reaches the tests, nor the programs that they run.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "WECHATPAY_") {
+			os.Unsetenv(name)
+		}
+	}
 	goleak.VerifyTestMain(m)
 }
 
