@@ -28,7 +28,8 @@ type readmeStep struct {
 // readmeSteps are the blocks of the README, from top to bottom.
 var readmeSteps = []readmeStep{
 	{"sh", "go test ./...", inRepository("PROCESSED", "ok")},
-	{"sh", "go mod edit", useAsModule},
+	{"sh", "wechatpay=../wechatpay\n", useAsModule},
+	{"sh", "redisstore", useStores},
 	{"go", "package main", approveInAModule},
 	{"go", "UploadImage(", compiledElsewhere},
 	{"mermaid", "flowchart", compiledElsewhere}, // by cmd/wechatpay-mock/pagetest, in a browser
@@ -123,11 +124,24 @@ func useAsModule(t *testing.T, r *reader, block codeBlock) {
 	r.run(t, r.dir, nil, "go", "build", "-o", "shop", ".")
 }
 
+// useStores adds redisstore to that module, and sqlstore likewise.
+func useStores(t *testing.T, r *reader, block codeBlock) {
+	require.NoError(t, os.Mkdir(filepath.Join(r.dir, "stores"), 0o755))
+	for store, code := range map[string]string{"redisstore": block.code, "sqlstore": strings.ReplaceAll(block.code, "redisstore", "sqlstore")} {
+		const module = "github.com/wechatpay-complaints/wechatpay"
+		file := fmt.Sprintf("package stores\n\nimport (\n\t%q\n\t%q\n)\n\nvar _ wechatpay.NotificationStore = (*%s.Store)(nil)\n", module, module+"/"+store, store)
+		require.NoError(t, os.WriteFile(filepath.Join(r.dir, "stores", store+".go"), []byte(file), 0o644))
+		r.run(t, r.dir, nil, "bash", "-euc", code)
+		r.run(t, r.dir, nil, "go", "build", "./...")
+	}
+}
+
 // approveInAModule runs the program that useAsModule has built.
 func approveInAModule(t *testing.T, r *reader, _ codeBlock) {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "4711"})
+	require.Contains(t, r.run(t, r.dir, nil, "bash", "-c", "! ./shop"), "usage: go run . COMPLAINT_ID")
 	output := r.run(t, r.dir, mockEnv(t, server), filepath.Join(r.dir, "shop"), "4711")
 	require.Equal(t, "approved; no money has moved yet\n", output)
 	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, lastOperation(server.History("4711")))
@@ -167,7 +181,12 @@ func fromTheTerminal(t *testing.T, r *reader, block codeBlock) {
 // with it the session of the shell.
 func fromAnyLanguage(t *testing.T, r *reader, block codeBlock) {
 	require.NoDirExists(t, "mock", "the block makes it: move it out of the way")
-	session := exec.Command("bash", "-euc", "exec 3>&1 1>&2; set -m\n"+block.code+"\nenv -0 >&3; printf 'END\\0' >&3; read || kill -INT -- -$!; wait")
+	// An earlier run has left its settings.
+	require.NoError(t, os.Mkdir("mock", 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join("mock", "env"), []byte("export WECHATPAY_BASE_URL=http://127.0.0.1:1\n"), 0o600))
+	const stop = "kill %1"
+	require.Contains(t, readFile(t, "README.md"), "`"+stop+"` in the same shell stops it")
+	session := exec.Command("bash", "-euc", "exec 3>&1 1>&2; set -m\n"+block.code+"\nenv -0 >&3; printf 'END\\0' >&3; read || "+stop+"; wait")
 	session.Dir, session.Env = r.repository, r.environ
 	printed, err := os.Create(filepath.Join(r.dir, "mock.txt"))
 	require.NoError(t, err)

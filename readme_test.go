@@ -152,6 +152,23 @@ var fences = regexp.MustCompile("(?ms)^```.*?^```$")
 // mermaidWords are what a translation changes of a diagram.
 var mermaidWords = regexp.MustCompile(`"[^"]*"`)
 
+// codeComments are what a translation changes of the other blocks. The blank
+// keeps the // of a URL out.
+var codeComments = regexp.MustCompile(`(?m)(^|[ \t])(//|#) .*$`)
+
+// readmeBlocks gives the blocks, without what a translation changes of them.
+func readmeBlocks(readme string) []string {
+	blocks := fences.FindAllString(readme, -1)
+	for i, block := range blocks {
+		if strings.HasPrefix(block, "```mermaid\n") {
+			blocks[i] = mermaidWords.ReplaceAllString(block, `""`)
+		} else {
+			blocks[i] = codeComments.ReplaceAllString(block, "$1$2")
+		}
+	}
+	return blocks
+}
+
 // A readmeSection is what both READMEs have to say alike.
 type readmeSection struct {
 	links, code, figures []string // sorted; code and figures each once
@@ -215,16 +232,7 @@ func TestREADMEsAgree(t *testing.T) {
 		require.Contains(t, top, "]("+name+")")
 	}
 
-	blocks := func(readme string) []string {
-		found := fences.FindAllString(readme, -1)
-		for i, block := range found {
-			if strings.HasPrefix(block, "```mermaid\n") {
-				found[i] = mermaidWords.ReplaceAllString(block, `""`)
-			}
-		}
-		return found
-	}
-	require.Equal(t, blocks(english), blocks(chinese))
+	require.Equal(t, readmeBlocks(english), readmeBlocks(chinese))
 
 	want, got := readmeSections(english), readmeSections(chinese)
 	require.Len(t, got, len(want))
@@ -244,6 +252,41 @@ func TestREADMEsThatDisagree(t *testing.T) {
 		strings.Replace(readme, "| 2.5 | i |\n", "", 1), strings.Replace(readme, "| g ", "| g | k ", 1),
 	} {
 		require.NotEqual(t, readmeSections(readme), readmeSections(other), other)
+	}
+
+	const block = "```go\n// a\nb(\"https://c\") // d\n```\n"
+	require.Equal(t, readmeBlocks(block), readmeBlocks(strings.NewReplacer("// a", "// 甲", "// d", "// 丁").Replace(block)))
+	for _, other := range []string{
+		strings.Replace(block, "b(", "e(", 1), strings.Replace(block, "https://c", "https://e", 1), strings.Replace(block, " // d", "", 1),
+		strings.Replace(block, "// a\n", "", 1),
+	} {
+		require.NotEqual(t, readmeBlocks(block), readmeBlocks(other), other)
+	}
+}
+
+// What users search for stands in the README of their language.
+func TestREADMEHasTheSearchedTerms(t *testing.T) {
+	for _, term := range []string{"签名错误", "验签失败", "微信支付公钥ID", "商户API证书序列号", "投诉通知回调地址", "幂等"} {
+		require.Contains(t, readFile(t, "README.zh-CN.md"), term)
+	}
+}
+
+// specialToZsh are assignments that break a shell: zsh ties path to PATH, and
+// status is read-only there. time is a word of bash and zsh.
+var specialToZsh = regexp.MustCompile(`(?m)(?:^|[\s;&|(])(path|status|argv|cdpath|time)=`)
+
+// Blocks for the shell are pasted into zsh too.
+func TestREADMEBlocksRunInZsh(t *testing.T) {
+	for _, name := range []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md"} {
+		for _, block := range codeBlocks(readFile(t, name), "sh") {
+			require.NotRegexp(t, specialToZsh, block.code, "%s:%d", name, block.line)
+		}
+	}
+	for line, refused := range map[string]bool{
+		"path=/v3": true, "  status=$?": true, "now=1 time=$(date)": true, "export argv=a": true, "a;cdpath=b": true,
+		"url_path=/v3": false, `curl -d "serial=$path"`: false, "now=$(date +%s)": false,
+	} {
+		require.Equal(t, refused, specialToZsh.MatchString(line), line)
 	}
 }
 
