@@ -12,6 +12,14 @@
 //
 // ConfigFromEnv reads the settings from the environment.
 //
+// An approval moves no money. RefundComplaint does, once however often it is
+// called, and reads the complaint and its history again before each attempt:
+//
+//	refund, err := client.RefundComplaint(ctx, complaintID, &wechatpay.RefundComplaintRequest{Round: complaint.UserComplaintTimes})
+//
+// Round is the filing that was decided on: if the user files again meanwhile,
+// nothing is paid for the new one.
+//
 // # What nil and each error mean
 //
 // nil means that WeChat Pay said so: the answer's status is the documented one,
@@ -21,7 +29,7 @@
 //   - errors.Is(err, ErrOutcomeUnknown): it may or may not have. Look before you
 //     repeat it. The cause is wrapped too, so that the types below fit as well.
 //   - *ArgumentError: refused before anything was sent, with every fault.
-//   - *APIError: WeChat Pay refused; its Code says why.
+//   - *APIError: WeChat Pay refused, or a gateway before it; its Code says why.
 //   - *VerificationError: the answer to a read, or a notification, does not prove
 //     to be WeChat Pay's.
 //   - *NotificationError: a notification cannot be read.

@@ -186,7 +186,7 @@ func fromAnyLanguage(t *testing.T, r *reader, block codeBlock) {
 	require.NoError(t, os.WriteFile(filepath.Join("mock", "env"), []byte("export WECHATPAY_BASE_URL=http://127.0.0.1:1\n"), 0o600))
 	const stop = "kill %1"
 	require.Contains(t, readFile(t, "README.md"), "`"+stop+"` in the same shell stops it")
-	session := exec.Command("bash", "-euc", "exec 3>&1 1>&2; set -m\n"+block.code+"\nenv -0 >&3; printf 'END\\0' >&3; read || "+stop+"; wait")
+	session := exec.Command("bash", "-euc", "exec 3>&1 1>&2; set -m; trap '"+stop+"; wait' EXIT\n"+block.code+"\nenv -0 >&3; printf 'END\\0' >&3; read || true")
 	session.Dir, session.Env = r.repository, r.environ
 	printed, err := os.Create(filepath.Join(r.dir, "mock.txt"))
 	require.NoError(t, err)
@@ -198,8 +198,9 @@ func fromAnyLanguage(t *testing.T, r *reader, block codeBlock) {
 	require.NoError(t, session.Start())
 	r.test.Cleanup(func() {
 		require.NoError(r.test, stdin.Close())
-		require.NoError(r.test, session.Wait())
+		err := session.Wait()
 		require.NoError(r.test, os.RemoveAll("mock"))
+		require.NoError(r.test, err)
 	})
 	var environ []string
 	for records := bufio.NewReader(stdout); ; {

@@ -2,9 +2,11 @@
 // strict, stateful WeChat Pay for one merchant, with the complaint API,
 // platform certificates, refunds and the self-test.
 //
+//	rm -f /tmp/mock/env # of an earlier run
 //	wechatpay-mock -dir /tmp/mock -seed complaints.json &
-//	# wait for the file /tmp/mock/env, or for the line on standard output
+//	until [ -e /tmp/mock/env ]; do sleep 0.1; done # or wait for the line on standard output
 //	. /tmp/mock/env
+//	kill %1 # stops it
 //
 // # Settings
 //
