@@ -295,7 +295,7 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			case overruled:
 				return true, fmt.Errorf("wechatpay: %s: %w: %w", cl.op, err, failed.err)
 			}
-			return true, cl.fail(n, doubt, failed.err, asLook(err))
+			return true, cl.fail(n, doubt, failed.err, asLook(err), before)
 		}
 		again, last := cl.again(failed.class), n >= c.retry.MaxAttempts
 		if doubt && cl.lookUp != nil && (!again || last) && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
@@ -330,7 +330,7 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 				return nil
 			case absent:
 			default:
-				return cl.fail(n, doubt, err, failed.err)
+				return cl.fail(n, doubt, err, failed.err, before)
 			}
 		}
 		c.warn(ctx, cl, "sending it again", n, failed.err)
@@ -365,9 +365,11 @@ func asLook(err error) error {
 
 // fail makes the error of a call, with what is worth telling beside the last
 // failure.
-func (cl *call) fail(attempts int, doubt bool, err, beside error) error {
-	if beside != nil {
-		err = fmt.Errorf("%w; besides: %w", err, beside)
+func (cl *call) fail(attempts int, doubt bool, err error, besides ...error) error {
+	for _, beside := range besides {
+		if beside != nil {
+			err = fmt.Errorf("%w; besides: %w", err, beside)
+		}
 	}
 	if attempts > 1 {
 		err = fmt.Errorf("%d attempts: %w", attempts, err)

@@ -70,7 +70,7 @@ type RefundRefusedError struct {
 
 // Error tells what was found, and the remedy, in one line.
 func (e *RefundRefusedError) Error() string {
-	return fmt.Sprintf("wechatpay: RefundComplaint: no refund was sent for complaint %s: %s", oneLine(e.ComplaintID), e.Detail)
+	return fmt.Sprintf("wechatpay: RefundComplaint: complaint %s is not refunded by this: %s", oneLine(e.ComplaintID), e.Detail)
 }
 
 // RefundComplaint pays the refund that a complaint asks for, once: however often
@@ -96,8 +96,9 @@ func (e *RefundRefusedError) Error() string {
 // the order or the amount is not clear; or if it is more than the order, or,
 // with what was refunded in this round before, more than was applied for.
 // Between the last reading and the refund lie at least some milliseconds, and as
-// long as the history lags behind, in which no SDK can keep WeChat Pay, or the
-// user who files again, from being first.
+// long as the history lags behind, in which no SDK can keep WeChat Pay, a refund
+// of another order of the complaint, or the user who files again, from being
+// first.
 //
 // An error that wraps ErrOutcomeUnknown carries the number as IdempotencyKey:
 // call again with the same request, and the Round that was decided on. After
@@ -134,9 +135,12 @@ func (req *RefundComplaintRequest) check(f *faults) {
 			f.add("Attempt", "%d, and OutRefundNo is set: attempts are counted in derived numbers alone; make a further one with Refunds.Create", req.Attempt)
 		}
 	}
-	f.between("Attempt", req.Attempt, 0, 50)
+	f.between("Attempt", req.Attempt, 0, maxAttempts)
 	f.atLeast("Round", req.Round, 0)
 }
+
+// maxAttempts is how many refunds of one order WeChat Pay takes.
+const maxAttempts = 50
 
 // complaintRefund is one call of RefundComplaint.
 type complaintRefund struct {
@@ -156,6 +160,9 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 		return nil, err
 	}
 	p.round = cmp.Or(p.req.Round, filings(p.complaint))
+	if n := filings(p.complaint); p.round > n {
+		return nil, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times", p.round, n)
+	}
 	if p.subMchID = p.req.SubMchID; p.subMchID == "" && p.complaint.ComplaintedMchID != p.client.signer.mchID {
 		p.subMchID = p.complaint.ComplaintedMchID
 	}
@@ -180,7 +187,7 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 		NotifyURL:     p.req.NotifyURL,
 		Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
 	}
-	refund, err := p.client.Refunds.create(ctx, req, func(ctx context.Context) (*Refund, error) {
+	refund, err := p.client.Refunds.create(ctx, "RefundComplaint", refundRemedy, req, func(ctx context.Context) (*Refund, error) {
 		again, there, err := p.mayPay(ctx)
 		var refused *RefundRefusedError
 		switch {
@@ -193,23 +200,37 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 		}
 		return nil, asLook(err)
 	})
+	// Another caller may have been first, with another Reason or amount: that
+	// refund stands, though this request was refused.
+	var used *usedNumberError
 	var refusal *APIError
-	if errors.As(err, &refusal) && !errors.Is(err, ErrOutcomeUnknown) {
-		// Another caller may have been first, with another Reason: that refund
-		// stands, though this request was refused.
-		if there, findErr := p.find(ctx, p.outRefundNo); there != nil {
+	switch {
+	case errors.As(err, &used):
+		return p.ours(used.refund, nil)
+	case errors.As(err, &refusal) && refusal.Code == ErrorCodeInvalidRequest && !errors.Is(err, ErrOutcomeUnknown):
+		there, findErr := p.find(ctx, p.outRefundNo)
+		if there == nil && findErr == nil && p.client.settle(ctx, time.Now()) == nil {
+			there, findErr = p.find(ctx, p.outRefundNo)
+		}
+		if there != nil {
 			return p.ours(there, findErr)
 		}
 	}
 	return refund, err
 }
 
+const refundRemedy = "call RefundComplaint again with the same request, and the Round that was decided on; " +
+	"not Refunds.Create, which does not look whether the user has been paid meanwhile"
+
 // read reads the complaint.
-func (p *complaintRefund) read(ctx context.Context, complaintID string) (err error) {
-	if p.complaint, err = p.client.ComplaintsV2.Get(ctx, complaintID); err == nil {
-		p.complaint.ComplaintID = complaintID
+func (p *complaintRefund) read(ctx context.Context, complaintID string) error {
+	complaint, err := p.client.ComplaintsV2.Get(ctx, complaintID)
+	if err != nil {
+		return err
 	}
-	return err
+	complaint.ComplaintID = complaintID
+	p.complaint = complaint
+	return nil
 }
 
 // filings counts how often the user has filed the complaint, from 1.
@@ -273,41 +294,41 @@ func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, there *Refu
 	if err := p.read(ctx, p.complaint.ComplaintID); err != nil {
 		return 0, nil, err
 	}
-	own, err := p.ownRefunds(ctx)
-	if err != nil {
-		return 0, nil, err
+	if amount, err = p.judge(ctx, seen); err == nil {
+		return amount, nil, nil
 	}
-	for _, refund := range own {
-		if refund.OutRefundNo == p.outRefundNo { // made by another caller since
-			return 0, refund.Refund, nil
-		}
-	}
-	if err := p.judge(seen, own); err != nil {
-		// A number of the merchant's own is not among those.
+	// What was found may be this very refund, made by another caller since.
+	var refused *RefundRefusedError
+	if errors.As(err, &refused) {
 		if there, findErr := p.find(ctx, p.outRefundNo); there != nil || findErr != nil {
 			return 0, there, findErr
 		}
-		return 0, nil, err
 	}
-	amount, err = p.amount(own)
-	return amount, nil, err
+	return 0, nil, err
 }
 
-// judge refuses for what was read.
-func (p *complaintRefund) judge(seen *seenRefunds, own []ownRefund) error {
+// judge refuses for what was read, and else gives the amount.
+func (p *complaintRefund) judge(ctx context.Context, seen *seenRefunds) (int64, error) {
 	if n := filings(p.complaint); n != p.round {
-		return p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
+		return 0, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
 	}
 	if p.complaint.ComplaintFullRefunded {
-		return p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
+		return 0, p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
 	}
 	if seen.withdrawn {
-		return p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
+		return 0, p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
+	}
+	own, err := p.ownRefunds(ctx)
+	if err != nil {
+		return 0, err
 	}
 	if err := p.checkEarlierAttempt(own); err != nil {
-		return err
+		return 0, err
 	}
-	return p.checkElsewhere(seen, own)
+	if err := p.checkElsewhere(seen, own); err != nil {
+		return 0, err
+	}
+	return p.amount(own)
 }
 
 // seenRefunds is what a negotiation history shows.
@@ -361,7 +382,8 @@ func (p *complaintRefund) readHistory(ctx context.Context) (*seenRefunds, error)
 // ownRefund is one that bears a number of this package.
 type ownRefund struct {
 	*Refund
-	round, attempt int
+	number string // that was asked for
+	round  int
 }
 
 // ownRefunds reads the refunds of all orders and rounds that bear numbers of this
@@ -374,15 +396,16 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 		}
 		read[order.TransactionID] = true
 		for round := 1; round <= p.round; round++ {
-			for attempt := 1; ; attempt++ {
-				refund, err := p.find(ctx, p.number(order.TransactionID, round, attempt))
+			for attempt := 1; attempt <= maxAttempts; attempt++ {
+				number := p.number(order.TransactionID, round, attempt)
+				refund, err := p.find(ctx, number)
 				if err != nil {
 					return nil, err
 				}
 				if refund == nil {
 					break
 				}
-				own = append(own, ownRefund{refund, round, attempt})
+				own = append(own, ownRefund{refund, number, round})
 			}
 		}
 	}
@@ -396,7 +419,7 @@ func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
 		return nil
 	}
 	number := p.number(p.order.TransactionID, p.round, p.attempt-1)
-	i := slices.IndexFunc(own, func(r ownRefund) bool { return r.OutRefundNo == number })
+	i := slices.IndexFunc(own, func(r ownRefund) bool { return r.number == number })
 	switch {
 	case i < 0:
 		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
@@ -418,8 +441,10 @@ func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) err
 		switch {
 		case refund.round == p.round:
 			ownNow++
+		case refund.Status == RefundStatusAbnormal:
+			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is ABNORMAL, and the user has filed again since: act on it in the merchant platform", refund.number, refund.round)
 		case refund.Status != RefundStatusSuccess && refund.Status != RefundStatusClosed:
-			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.OutRefundNo, refund.round, refund.Status)
+			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.number, refund.round, refund.Status)
 		default:
 			ownBefore++
 		}
@@ -433,13 +458,13 @@ func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) err
 	}
 	// Of an earlier round, one refund by WeChat Pay may stand in both counts.
 	foreignBefore := max(seen.before.any-ownBefore, seen.before.byPlatform)
-	foreignArrived := seen.arrived - ownArrived
+	foreignArrived := max(0, seen.arrived-ownArrived)
 	if seen.now.any > ownNow || foreignArrived > foreignBefore {
 		return p.refuse(RefundRefusedElsewhere, "its negotiation history shows %d refunds launched in this round and %d arrived at all, and of these %d and %d are known by their numbers here: "+remedy,
 			seen.now.any, seen.arrived, ownNow, ownArrived)
 	}
 	if foreignBefore > foreignArrived {
-		return p.refuse(RefundRefusedEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, max(0, foreignArrived))
+		return p.refuse(RefundRefusedEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, foreignArrived)
 	}
 	return nil
 }

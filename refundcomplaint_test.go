@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -419,10 +420,27 @@ func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
 			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may stand")
+			require.ErrorContains(t, err, "call RefundComplaint again with the same request")
+			require.ErrorContains(t, err, "not Refunds.Create")
 			require.Empty(t, server.Refunds())
 			require.Equal(t, 1, count(server, "POST /v3/refund"))
 		})
 	}
+}
+
+// What cannot be read again is not sent again, and its error is not the refund's.
+func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
+	server, _ := newClaim(t)
+	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
+		server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}", answer(403, `{"code":"NO_AUTH"}`))
+	})
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "NO_AUTH")
+	var refusal *wechatpay.APIError
+	require.False(t, errors.As(err, &refusal), "the refund was not refused")
+	require.Equal(t, 1, count(server, "POST /v3/refund"))
 }
 
 // So too while what is to be paid changes.
@@ -623,4 +641,120 @@ func TestRefundComplaintBesideAnotherReason(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 1)
+}
+
+// Of a number that another caller uses meanwhile, for another amount, the answer
+// is the refund, in whatever way this request fails; an amount that is asked for
+// is another matter.
+func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultDrop, wechatpaytest.FaultError500} {
+		for _, amount := range []int64{0, 600} {
+			t.Run(fmt.Sprint(kind, amount), func(t *testing.T) {
+				server, other := newClaim(t)
+				first := true
+				client := payClient(t, server, func(cfg *wechatpay.Config) {
+					base := cfg.Transport
+					cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+						if req.Method == http.MethodPost && first {
+							first = false
+							_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+							require.NoError(t, err)
+							if kind != "" {
+								server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind})
+							}
+						}
+						return base.RoundTrip(req)
+					})
+				})
+				refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: amount})
+				require.Len(t, server.Refunds(), 1)
+				if amount == 0 {
+					require.NoError(t, err)
+					require.Equal(t, int64(300), refund.Amount.Refund)
+					return
+				}
+				var refused *wechatpay.RefundRefusedError
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, wechatpay.RefundRefusedOtherRefund, refused.Reason)
+			})
+		}
+	}
+}
+
+// A refusal is not the last word while a refund may show late.
+func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
+	server, other := newClaim(t)
+	late := false
+	client := payClient(t, server, func(cfg *wechatpay.Config) {
+		base := cfg.Transport
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
+				require.NoError(t, err)
+				late = true
+			} else if late {
+				late = false
+				return &http.Response{StatusCode: 404, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"code":"RESOURCE_NOT_EXISTS"}`)), Request: req}, nil
+			}
+			return base.RoundTrip(req)
+		})
+	})
+	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+	require.NoError(t, err)
+	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
+}
+
+// An arrival that the history does not show yet is nobody else's refund.
+func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
+	const second = "4200000000000000000000000002"
+	server, client := newClaim(t, func(c *wechatpay.Complaint) {
+		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
+	})
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+	require.NoError(t, err)
+	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
+	server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"limit":100,"offset":0,"total_count":1,"data":[{"log_id":"1","operate_type":"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE","operate_time":"2020-01-01T00:00:35+08:00"}]}`)
+	}))
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
+	require.NoError(t, err)
+	require.Len(t, server.Refunds(), 2)
+}
+
+// A number in the wrong field, and a service that knows every number, end at once.
+func TestRefundComplaintIsBounded(t *testing.T) {
+	server, client := newClaim(t)
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
+	require.ErrorContains(t, err, "round 1700000000 was to be refunded, and the user has filed it 1 times")
+	require.Len(t, server.Requests(), 1)
+
+	server, client = newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+	server.Handle("GET /v3/refund/domestic/refunds/{out_refund_no}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "-2-1") {
+			answer(404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
+			return
+		}
+		io.WriteString(w, `{"status":"CLOSED"}`)
+	}))
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, nil)
+	require.NoError(t, err)
+	require.LessOrEqual(t, count(server, "GET /v3/refund"), 60)
+}
+
+// An order that is listed twice is one order, and hides no refund of another.
+func TestRefundComplaintOfAnOrderListedTwice(t *testing.T) {
+	const second = "4200000000000000000000000002"
+	_, client := newClaim(t, func(c *wechatpay.Complaint) {
+		order := c.ComplaintOrderInfo[0]
+		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, order, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
+	})
+	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+	require.NoError(t, err)
+	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: second, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 300, Total: 1000}})
+	require.NoError(t, err)
+	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
+	var refused *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, wechatpay.RefundRefusedElsewhere, refused.Reason)
 }

@@ -192,13 +192,13 @@ const (
 // https://pay.weixin.qq.com/doc/v3/merchant/4012556524
 // (https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice)
 func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (*Refund, error) {
-	return s.create(ctx, req, nil)
+	const remedy = "read the refund by this number with Refunds.Get, or create it again with the same number"
+	return s.create(ctx, "Refunds.Create", remedy, req, nil)
 }
 
 // create asks mayRepeat, if there is one, before it sends the refund again. What
 // that gives is there already.
-func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, mayRepeat func(context.Context) (*Refund, error)) (*Refund, error) {
-	const op = "Refunds.Create"
+func (s *RefundsService) create(ctx context.Context, op, remedy string, req *CreateRefundRequest, mayRepeat func(context.Context) (*Refund, error)) (*Refund, error) {
 	var f faults
 	if req == nil {
 		f.add("req", "nil")
@@ -217,8 +217,8 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 		op: op, method: http.MethodPost, path: refundsPath, body: &body, success: http.StatusOK, out: refund,
 		repeat:   onlyUnsent, // anything else is looked up first
 		key:      body.OutRefundNo,
-		remedy:   "read the refund by this number with Refunds.Get, or create it again with the same number",
-		complete: func() bool { return refund.Status != "" },
+		remedy:   remedy,
+		complete: func() bool { return refund.Status != "" && body.asksFor(refund) },
 		lookUp: func(ctx context.Context, _, ended time.Time) (verdict, error) {
 			found, err := s.find(ctx, body.OutRefundNo, body.SubMchID)
 			if found == nil && err == nil { // yet
@@ -232,7 +232,7 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 			case found == nil:
 				return absent, nil
 			case !body.asksFor(found):
-				return overruled, fmt.Errorf("the number was used before, for %d fen of order %s: take another", found.Amount.Refund, oneLine(found.TransactionID))
+				return overruled, &usedNumberError{found}
 			}
 			*refund = *found
 			return stands, nil
@@ -255,6 +255,13 @@ func (s *RefundsService) create(ctx context.Context, req *CreateRefundRequest, m
 		return nil, err
 	}
 	return refund, nil
+}
+
+// usedNumberError is that another refund bears the number.
+type usedNumberError struct{ refund *Refund }
+
+func (e *usedNumberError) Error() string {
+	return fmt.Sprintf("the number was used before, for %d fen of order %s: take another", e.refund.Amount.Refund, oneLine(e.refund.TransactionID))
 }
 
 // asksFor tells whether a refund under the same number may be the one asked for:

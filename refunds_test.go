@@ -319,6 +319,23 @@ func TestCreateRefundUnderAUsedNumber(t *testing.T) {
 	}
 }
 
+// The order may be named by the merchant's own number.
+func TestCreateRefundUnderANumberUsedForAnotherOutTradeNo(t *testing.T) {
+	server, client := newClaim(t)
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 1000}}})
+	for i, order := range []string{"20150806125399", "20150806125346"} {
+		if i == 1 {
+			server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+		}
+		_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{OutTradeNo: order, OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 600, Total: 1000}})
+		if i == 0 {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, "the number was used before")
+	}
+}
+
 // A refund that shows late is waited for, and a refusal meanwhile is not its end.
 func TestCreateRefundThatShowsLate(t *testing.T) {
 	var posts, looks int

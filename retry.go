@@ -115,6 +115,7 @@ const (
 //
 //	failure                                                  class
 //	refused by this package, or could not be signed          definite
+//	not signed before the attempt's time had run out         notSent
 //	no connection was got: resolve, dial, TLS                notSent
 //	the server's certificate does not verify                 definite
 //	429                                                      busy
@@ -145,6 +146,8 @@ func classify(err error, conn *connection) class {
 		return unknown
 	case conn == nil || conn.got.Load():
 		return unknown
+	case errors.As(err, &unsigned) && errors.Is(err, context.DeadlineExceeded):
+		return notSent // if it was the caller's time too, the pause ends the call
 	case errors.As(err, &refused), errors.As(err, &unsigned), errors.As(err, &certificate):
 		return definite
 	// A RoundTripper that does not report to httptrace leaves it open whether
@@ -210,7 +213,13 @@ func (c *Client) failedOver(h *host, failed *failure) bool {
 		return false
 	}
 	var api *APIError
-	if failed.class != notSent && !(errors.As(failed.err, &api) && (api.StatusCode == http.StatusBadGateway || api.StatusCode == http.StatusServiceUnavailable)) {
+	var unsigned *signingError
+	switch {
+	case errors.As(failed.err, &unsigned):
+		return false
+	case failed.class == notSent:
+	case errors.As(failed.err, &api) && (api.StatusCode == http.StatusBadGateway || api.StatusCode == http.StatusServiceUnavailable):
+	default:
 		return false
 	}
 	at := now(c.time)

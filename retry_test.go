@@ -595,3 +595,19 @@ func TestRestOfAHostWhenTheClockIsPutBack(t *testing.T) {
 	require.Equal(t, int32(2), main.Load())
 	require.Equal(t, int32(1), spare.Load())
 }
+
+// A key that takes all of an attempt's time is asked again, and no host is blamed.
+func TestAKeyThatTakesAnAttempt(t *testing.T) {
+	server, client := newPay(t, func(cfg *wechatpay.Config) {
+		cfg.Retry.AttemptTimeout = 100 * time.Millisecond
+		cfg.BackupURL = "http://127.0.0.1:1"
+		cfg.PrivateKey = &remoteKey{Signer: cfg.PrivateKey, fails: func(n int) error {
+			if n == 1 {
+				return context.DeadlineExceeded // as an HSM's client would say it
+			}
+			return nil
+		}}
+	})
+	require.NoError(t, approve(context.Background(), client))
+	require.Len(t, server.Requests(), 1)
+}

@@ -37,19 +37,18 @@ type desk struct {
 func (d *desk) work(ctx context.Context) error {
 	now := time.Now()
 	lately := &wechatpay.ListComplaintsRequest{BeginDate: now.AddDate(0, 0, -29), EndDate: now}
-	// All of them are read before the first is handled, which might change their
-	// order.
-	var complaints []*wechatpay.Complaint
+	// All are listed before the first is handled, which might change their order.
+	var ids []string
 	for complaint, err := range d.client.ComplaintsV2.All(ctx, lately) {
 		if err != nil {
 			return err
 		}
-		complaints = append(complaints, complaint)
+		ids = append(ids, complaint.ComplaintID)
 	}
 	var problems []error
-	for _, complaint := range complaints {
+	for _, id := range ids {
 		// One complaint that cannot be handled does not keep the others waiting.
-		if err := d.handle(ctx, complaint); err != nil {
+		if err := d.handle(ctx, id); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -57,8 +56,11 @@ func (d *desk) work(ctx context.Context) error {
 }
 
 // handle takes one complaint as far as it goes.
-func (d *desk) handle(ctx context.Context, complaint *wechatpay.Complaint) error {
-	id := complaint.ComplaintID
+func (d *desk) handle(ctx context.Context, id string) error {
+	complaint, err := d.client.ComplaintsV2.Get(ctx, id) // as it is now
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(d.out, "complaint %s is %s: %s\n", id, complaint.ComplaintState, complaint.ComplaintDetail)
 	amount := complaint.ApplyRefundAmount
 	switch {
@@ -180,7 +182,7 @@ func (d *desk) thisRound(ctx context.Context, complaintID string) (map[wechatpay
 	}
 	done := make(map[wechatpay.OperateType]bool)
 	for _, record := range records {
-		if !record.OperateTime.Before(filed) {
+		if record.OperateTime.IsZero() || !record.OperateTime.Before(filed) {
 			done[record.OperateType] = true
 		}
 	}

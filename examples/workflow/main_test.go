@@ -112,15 +112,15 @@ func finish(t *testing.T, server *wechatpaytest.Server) {
 	}
 	before := len(server.Requests())
 	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
-	requireOnlyListed(t, server.Requests()[before:])
+	requireOnlyRead(t, server.Requests()[before:])
 }
 
-// requireOnlyListed checks that the list was read, and nothing else was done.
-func requireOnlyListed(t *testing.T, requests []wechatpaytest.Request) {
+// requireOnlyRead checks that complaints were read, and nothing was done.
+func requireOnlyRead(t *testing.T, requests []wechatpaytest.Request) {
 	t.Helper()
 	require.NotEmpty(t, requests)
 	for _, request := range requests {
-		require.Contains(t, request.String(), "GET /v3/merchant-service/complaints-v2?begin_date=")
+		require.Contains(t, request.String(), "GET /v3/merchant-service/complaints-v2")
 	}
 }
 
@@ -170,7 +170,7 @@ func TestLeftToAPerson(t *testing.T) {
 			require.NoError(t, server.ChangeComplaint(complaintID, edit))
 			require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
 			require.Len(t, server.History(complaintID), 1)
-			requireOnlyListed(t, server.Requests())
+			requireOnlyRead(t, server.Requests())
 		})
 	}
 }
@@ -230,4 +230,21 @@ func TestPicturesAreSaved(t *testing.T) {
 	picture, err := os.ReadFile(filepath.Join(dir, complaintID+"-1"))
 	require.NoError(t, err)
 	require.Equal(t, "\x89PNG\r\n\x1a\n", string(picture))
+}
+
+// The user asks for more, and files again, once the list was read: what was
+// listed is not what is decided on.
+func TestChangedSinceItWasListed(t *testing.T) {
+	server := newServer()
+	defer server.Close()
+	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, func(n int, _ *http.Request) death {
+		if n == 2 {
+			require.NoError(t, server.ChangeComplaint(complaintID, func(c *wechatpay.Complaint) {
+				c.ApplyRefundAmount, c.ComplaintOrderInfo[0].Amount = 90_000, 90_000
+			}))
+		}
+		return alive
+	}))
+	require.Len(t, server.History(complaintID), 1, "left to a person")
+	require.Empty(t, server.Refunds())
 }
