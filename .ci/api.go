@@ -56,7 +56,9 @@ func surface(name string) (lines []string) {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
 			decl.Body = nil
-			show(decl)
+			if decl.Recv == nil || isExported(decl.Recv.List[0].Type) {
+				show(decl)
+			}
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {
 				show(&ast.GenDecl{Tok: decl.Tok, Specs: []ast.Spec{spec}})
@@ -64,4 +66,17 @@ func surface(name string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// isExported reports whether the type of a receiver is exported.
+func isExported(t ast.Expr) bool {
+	switch t := t.(type) {
+	case *ast.StarExpr:
+		return isExported(t.X)
+	case *ast.IndexExpr:
+		return isExported(t.X)
+	case *ast.Ident:
+		return t.IsExported()
+	}
+	return true
 }
