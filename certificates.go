@@ -262,7 +262,7 @@ func (c *certificates) wait(ctx context.Context) error {
 	last := f.waiting == 0
 	if last && c.flight == f {
 		// Nobody joins what is being ended.
-		c.flight, c.failed = nil, &downloadError{errors.New("the download was given up, as nobody waited for it any more")}
+		c.flight, c.failed = nil, &downloadError{&otherError{errors.New("the download was given up, as nobody waited for it any more")}}
 	}
 	c.mu.Unlock()
 	if last {
@@ -283,7 +283,7 @@ func (c *certificates) run(ctx context.Context, f *flight) {
 		}
 		f.cancel()
 		if err != nil {
-			f.err = &downloadError{err}
+			f.err = &downloadError{&otherError{err}}
 		}
 		c.mu.Lock()
 		if c.flight == f { // not given up
@@ -298,10 +298,9 @@ func (c *certificates) run(ctx context.Context, f *flight) {
 	listed, err = c.download(ctx)
 }
 
-// A downloadError is why certificates could not be downloaded. errors.Is looks
-// through it, errors.As does not: an *APIError within would pass for the answer
-// to the call that needed the certificates, and a 404 for a missing complaint.
-type downloadError struct{ err error }
+// A downloadError is why certificates could not be downloaded. A 404 in it would
+// pass for a missing complaint.
+type downloadError struct{ *otherError }
 
 func (e *downloadError) Error() string {
 	text := strings.TrimPrefix(e.err.Error(), "wechatpay: "+downloadOp+": ")
@@ -311,8 +310,6 @@ func (e *downloadError) Error() string {
 	}
 	return text
 }
-
-func (e *downloadError) Is(target error) bool { return errors.Is(e.err, target) }
 
 const downloadOp = "certificates"
 

@@ -295,7 +295,7 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 			case overruled:
 				return true, fmt.Errorf("wechatpay: %s: %w: %w", cl.op, err, failed.err)
 			}
-			return true, cl.fail(n, doubt, failed.err, asLook(err), before)
+			return true, cl.fail(n, doubt, failed.err, asOther(err), before)
 		}
 		again, last := cl.again(failed.class), n >= c.retry.MaxAttempts
 		if doubt && cl.lookUp != nil && (!again || last) && c.retry.MaxAttempts > 1 && ctx.Err() == nil {
@@ -346,21 +346,6 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 func refused(err error) bool {
 	var api *APIError
 	return errors.As(err, &api) && api.Code != "" && api.StatusCode >= 400 && api.StatusCode < 500
-}
-
-// A lookError is why a look found nothing out. It is the error of another
-// request, so errors.As does not look into it: an *APIError in it would pass for
-// the answer to the call.
-type lookError struct{ err error }
-
-func (e *lookError) Error() string        { return e.err.Error() }
-func (e *lookError) Is(target error) bool { return errors.Is(e.err, target) }
-
-func asLook(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &lookError{err}
 }
 
 // fail makes the error of a call, with what is worth telling beside the last

@@ -46,6 +46,21 @@ func (e *OutcomeUnknownError) Error() string {
 // Unwrap gives ErrOutcomeUnknown and the cause.
 func (e *OutcomeUnknownError) Unwrap() []error { return []error{ErrOutcomeUnknown, e.Err} }
 
+// An otherError is that of another request than the call's own: of a look, or of
+// the download of certificates. errors.Is looks into it, errors.As does not: an
+// *APIError in it would pass for the answer to the call.
+type otherError struct{ err error }
+
+func (e *otherError) Error() string        { return e.err.Error() }
+func (e *otherError) Is(target error) bool { return errors.Is(e.err, target) }
+
+func asOther(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &otherError{err}
+}
+
 // ErrorCode is the code of an error answer. Codes that are not listed here
 // pass through as they came.
 type ErrorCode string

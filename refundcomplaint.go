@@ -198,7 +198,7 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 		case errors.As(err, &refused):
 			return nil, err
 		}
-		return nil, asLook(err)
+		return nil, asOther(err)
 	})
 	// Another caller may have been first, with another Reason or amount: that
 	// refund stands, though this request was refused.
