@@ -205,6 +205,12 @@ func (cfg *Config) complete() error {
 	if n := len(cfg.APIv3Key); n != 0 && n != 32 {
 		f.add("APIv3Key", "%d bytes, and it has 32: copy the key set in the merchant platform under API安全 → APIv3密钥 as it is, not encoded (WECHATPAY_APIV3_KEY)", n)
 	}
+	for _, other := range []struct{ field, value string }{{"MchID", cfg.MchID}, {"SerialNo", cfg.SerialNo}, {"PublicKeyID", cfg.PublicKeyID}} {
+		if cfg.APIv3Key != "" && other.value == cfg.APIv3Key {
+			f.add(other.field, "the same as APIv3Key, which would be sent with each request")
+		}
+	}
+
 	if cfg.BaseURL == "" {
 		cfg.BaseURL = DefaultBaseURL
 	}

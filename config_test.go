@@ -51,6 +51,8 @@ func TestNewClientRefuses(t *testing.T) {
 		{"empty public key", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} }, "PublicKey", "an empty or damaged RSA key"},
 		{"public key of 1024 bits", func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "short_key.pem").PublicKey }, "PublicKey", "1024 bits"},
 		{"public key without an exponent", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{N: c.PublicKey.N} }, "PublicKey", "damaged"},
+		{"APIv3 key as merchant number", func(c *wechatpay.Config) { c.MchID = c.APIv3Key }, "MchID", "the same as APIv3Key"},
+		{"APIv3 key as serial number", func(c *wechatpay.Config) { c.SerialNo = c.APIv3Key }, "SerialNo", "the same as APIv3Key"},
 		{"APIv3 key as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testAPIv3Key[:31] }, "PublicKeyID", "31 characters"},
 		{"serial number as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testSerialNo }, "PublicKeyID", "PUB_KEY_ID_"},
 		{"the merchant's own public key", func(c *wechatpay.Config) {

@@ -1,10 +1,14 @@
 package wechatpaytest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -824,6 +828,72 @@ func TestReset(t *testing.T) {
 		call(t, s, 400, "POST", decide, `{"action":"REJECT","reject_media_list":["`+media+`"]}`)
 		require.Empty(t, s.PendingNotifications(), "there is no URL")
 	}
+}
+
+// What a fault's chance comes to does not depend on what was before.
+func TestResetBeginsFaultsAnew(t *testing.T) {
+	s := start(t)
+	draw := func() (struck []bool) {
+		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, Probability: 0.3, Seed: 7})
+		for range 20 {
+			r := newMessage(s, "GET", path, "").send(t, s)
+			struck = append(struck, r.StatusCode == 500)
+		}
+		s.Reset()
+		return struck
+	}
+	first := draw()
+	require.Contains(t, first, true)
+	require.Equal(t, first, draw())
+}
+
+// Notifications that were due when it was reset are not delivered any more.
+func TestResetStopsDeliveries(t *testing.T) {
+	s := start(t)
+	arrived := 0
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if arrived++; arrived == 1 {
+			s.Reset()
+		}
+	}))
+	defer receiver.Close()
+	s.SetNotificationURL(receiver.URL)
+	for i := range 3 {
+		s.AddComplaint(wechatpay.Complaint{ComplaintID: strconv.Itoa(i)})
+	}
+	require.Len(t, s.DeliverDue(context.Background()), 1)
+	require.Equal(t, 1, arrived)
+	require.Empty(t, s.PendingNotifications())
+}
+
+// SELLER_REFUND is documented of a full refund alone.
+func TestPartialRefundIsNotToldAsSellerRefund(t *testing.T) {
+	for refund, told := range map[int64]bool{100: false, 300: true} {
+		s := start(t)
+		s.Set(func(b *wechatpaytest.Behaviour) { b.NotifyOwnActions = true })
+		s.SetNotificationURL("http://127.0.0.1:1/n")
+		s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000001", OutTradeNo: "20150806125346", Amount: 300}}})
+		call(t, s, 200, "POST", refunds, fmt.Sprintf(`{"transaction_id":"4200000000000000000000000001","out_refund_no":"r-1","amount":{"refund":%d,"total":300,"currency":"CNY"}}`, refund))
+		found := slices.ContainsFunc(s.PendingNotifications(), func(p wechatpaytest.PendingNotification) bool { return p.Notification.ActionType == "SELLER_REFUND" })
+		require.Equal(t, told, found, refund)
+	}
+}
+
+// A complaint is changed to what WeChat Pay could send, and to nothing else.
+func TestChangeComplaintRefuses(t *testing.T) {
+	s := start(t)
+	file(s)
+	before, _ := s.Complaint(id)
+	for name, change := range map[string]func(*wechatpay.Complaint){
+		"no state":    func(c *wechatpay.Complaint) { c.ComplaintState = "" },
+		"no merchant": func(c *wechatpay.Complaint) { c.ComplaintedMchID = "" },
+		"never filed": func(c *wechatpay.Complaint) { c.UserComplaintTimes = 0 },
+		"empty order": func(c *wechatpay.Complaint) { c.ComplaintOrderInfo = []wechatpay.ComplaintOrderInfo{{}} },
+	} {
+		require.ErrorContains(t, s.ChangeComplaint(id, change), "required", name)
+	}
+	after, _ := s.Complaint(id)
+	require.Equal(t, before, after)
 }
 
 func TestNotificationURL(t *testing.T) {

@@ -359,6 +359,13 @@ func (s *Server) become(d *dossier, t complaintTable) error {
 		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
 	case !filed.Equal(was):
 		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_time")
+	case t.ComplaintState == "", t.ComplaintedMchID == "", t.UserComplaintTimes < 1:
+		return fmt.Errorf("wechatpaytest: ChangeComplaint: complaint_state, complainted_mchid and user_complaint_times are required")
+	}
+	for _, o := range t.ComplaintOrderInfo {
+		if o.TransactionID == "" || o.OutTradeNo == "" || o.Amount < 1 {
+			return fmt.Errorf("wechatpaytest: ChangeComplaint: an order has transaction_id, out_trade_no and amount, which are required")
+		}
 	}
 	t.ComplaintTime = d.table.ComplaintTime
 	d.table, d.phones = t, nil

@@ -289,10 +289,11 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 
 	var done []Delivery
 	for _, p := range due {
-		if ctx.Err() != nil {
-			s.mu.Lock()
-			p.underWay = false
-			s.mu.Unlock()
+		s.mu.Lock()
+		p.underWay = ctx.Err() == nil && slices.Contains(s.mail.queue, p) // unless Reset took it out
+		goes := p.underWay
+		s.mu.Unlock()
+		if !goes {
 			continue
 		}
 		d := Delivery{Notification: p.Notification, URL: p.URL, Attempt: p.Attempts + 1}

@@ -257,7 +257,9 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 			kind = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
 		}
 		c.append(d, recordTable{Operator: operatorSystem, OperateType: kind})
-		c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
+		if kind == "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE" { // of a partial one no notification is documented
+			c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
+		}
 	}
 	accepted := r.table
 	if c.b.RefundsArrive {

@@ -161,6 +161,7 @@ func (s *Server) forget() {
 	s.refunds, s.refundOrder = map[string]*refund{}, nil
 	s.media = map[string]*media{}
 	s.notifyURL, s.mail.queue = "", nil
+	s.faults = faultBoard{}
 	s.log = requestLog{}
 }
 

@@ -202,7 +202,7 @@ func (l language) printComplaint(w io.Writer, c *wechatpay.Complaint) error {
 	line(words{"已全额退款", "refunded"}, plain, l.yesNo(c.ComplaintFullRefunded))
 	line(words{"有未读消息", "unread message"}, plain, l.yesNo(c.IncomingUserResponse))
 	if c.NeedImmediateService {
-		line(words{"紧急", "urgent"}, words{"需要即时回复：reply -immediate", "a fast answer is due: reply -immediate"})
+		line(words{"紧急", "urgent"}, words{"需要即时服务：reply -immediate", "a fast answer is due: reply -immediate"})
 	}
 	if c.InPlatformService {
 		line(words{"平台协助", "platform"}, words{"微信支付客服正在协助", "WeChat Pay's staff assist"})
@@ -287,7 +287,7 @@ func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 		if err := os.MkdirAll(*dir, 0o700); err != nil {
 			return err
 		}
-		done := map[string]bool{}
+		done, failed := map[string]bool{}, 0
 		for _, m := range media {
 			for _, url := range m.MediaURL {
 				if done[url] {
@@ -295,9 +295,16 @@ func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 				}
 				done[url] = true
 				if err := a.saveImage(ctx, url, *dir); err != nil {
-					return err
+					if ctx.Err() != nil {
+						return err
+					}
+					failed++
+					fmt.Fprintf(a.stderr, "%s: %s\n", clean(url), clean(err.Error()))
 				}
 			}
+		}
+		if failed > 0 {
+			return a.errorf(words{"%d 张图片没有保存，共 %d 张", "%d of %d picture(s) are not saved"}, failed, len(done))
 		}
 		fmt.Fprintln(a.stderr, a.of(words{"共 %d 张图片。", "%d picture(s)."}, len(done)))
 		if links > 0 {

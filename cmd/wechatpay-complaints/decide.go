@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,7 @@ func approve(a *app, flags *flag.FlagSet) func(context.Context) error {
 			req.LaunchRefundDay = day
 			promise = a.of(words{"%d 个工作日内发起", "it is launched in %d working day(s)"}, *day)
 			if *day > 30 {
-				promise = a.of(words{"%d 个工作日内发起，天数没写错吧", "it is launched in %d working days – is that meant"}, *day)
+				promise = a.of(words{"%d 个工作日内发起（超过 30 天，请核对）", "it is launched in %d working days (more than 30: please check)"}, *day)
 			}
 		})
 		if err := a.askAbout(ctx, asking(a.of(words{"同意这笔退款：%s", "Approve this refund: %s"}, promise))); err != nil {
@@ -42,7 +43,7 @@ func approve(a *app, flags *flag.FlagSet) func(context.Context) error {
 		if err := a.client.ComplaintsV2.UpdateRefundProgress(ctx, a.args[0], req); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.stdout, a.of(words{"已同意。钱还没有退：用 refund 打款。", "Approved. No money has moved: refund pays it."}))
+		fmt.Fprintln(a.stdout, a.of(words{"已同意，资金尚未变动：请用 refund 发起退款。", "Approved. No money has moved: refund pays it."}))
 		return nil
 	}
 }
@@ -83,7 +84,7 @@ func reject(a *app, flags *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-var replyHelp = words{`show 显示“需要即时回复”的投诉单用 -immediate 回复。结果未知时，用给出的
+var replyHelp = words{`show 显示“需要即时服务”的投诉单用 -immediate 回复。结果未知时，用给出的
 -idempotent-id 原样再执行一次，只会发一次；普通回复没有这个保证。
 `, `A complaint of which show says that a fast answer is due is answered with
 -immediate. If the outcome is unknown, repeat the command with the -idempotent-id
@@ -95,7 +96,7 @@ func reply(a *app, flags *flag.FlagSet) func(context.Context) error {
 	content := flags.String("content", "", a.of(words{
 		"回复的`内容`，最多 500 字（必填）", "the `text`, at most 500 characters (required)"}))
 	immediate := flags.Bool("immediate", false, a.of(words{
-		"即时服务回复：用于需要即时回复的投诉单", "as the fast answer that is due to a complaint of immediate service"}))
+		"即时服务回复：用于需要即时服务的投诉单", "as the fast answer that is due to a complaint of immediate service"}))
 	idempotentID := flags.String("idempotent-id", "", a.of(words{
 		"和 -immediate 一起用：上次结果未知时给出的`幂等ID`，不会重复发送",
 		"with -immediate: the `id` that was printed with an unknown outcome, so that it is sent once"}))
@@ -167,13 +168,13 @@ func complete(a *app, flags *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-var refundHelp = words{`同一笔退款无论执行多少次、在多少台机器上执行，最多退一次：结果未知时原样再
-执行一次即可。投诉单已经退过款（不论由谁退）会被拒绝。退款单状态为 CLOSED 后，
-用 -attempt 2 再退。
+var refundHelp = words{`同一笔退款无论执行多少次、在多少台机器上执行，最多退一次。结果未知时，加上
+它给出的参数再执行一次；不加的话，用户若再次投诉，会再退一笔。投诉单已经退过款
+（不论由谁退）会被拒绝。退款单状态为 CLOSED 后，用 -attempt 2 再退。
 `, `The refund is paid at most once, however often and from however many machines
-the command runs: repeat it as it is if its outcome is unknown. It is refused if
-the complaint is refunded already, by whomever. After a refund that was CLOSED
-use -attempt 2.
+the command runs. If its outcome is unknown, repeat it with the flags that it
+prints: without, a new filing would be paid too. It is refused if the complaint
+is refunded already, by whomever. After a refund that was CLOSED use -attempt 2.
 `}
 
 func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
@@ -357,7 +358,8 @@ func (l language) pictureFlag(flags *flag.FlagSet) *files {
 	return pictures
 }
 
-// check finds what cannot be uploaded, before anybody is asked.
+// check finds what cannot be uploaded, as far as name and size tell, before
+// anybody is asked.
 func (l language) check(pictures files) error {
 	if len(pictures) > 4 {
 		return l.usagef(words{"写了 %d 次 -image，最多 4 次", "%d times -image, and 4 are allowed"}, len(pictures))
@@ -369,6 +371,13 @@ func (l language) check(pictures files) error {
 			return l.usagef(words{"-image：%v", "-image: %v"}, err)
 		case !info.Mode().IsRegular():
 			return l.usagef(words{"-image：%s 不是文件", "-image: %s is no file"}, name)
+		case info.Size() == 0 || info.Size() > 2<<20:
+			return l.usagef(words{"-image：%s 有 %d 字节，应在 1 字节到 2 MiB 之间", "-image: %s has %d bytes, and 1 byte to 2 MiB are allowed"}, name, info.Size())
+		}
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".jpg", ".jpeg", ".png", ".bmp":
+		default:
+			return l.usagef(words{"-image：%s 不是 jpg、png 或 bmp 文件", "-image: %s is no jpg, png or bmp file"}, name)
 		}
 	}
 	return nil
@@ -388,8 +397,8 @@ func (a *app) upload(ctx context.Context, names files) (mediaIDs []string, err e
 		}
 		if err != nil {
 			return nil, a.errorf(words{
-				"什么也没有做：图片 %s 没有上传成功：%w",
-				"nothing was done: the picture %s is not uploaded: %w"}, name, err)
+				"投诉单没有变化：图片 %s 没有上传成功：%w",
+				"the complaint is unchanged: the picture %s is not uploaded: %w"}, name, err)
 		}
 		mediaIDs = append(mediaIDs, mediaID)
 	}

@@ -289,14 +289,14 @@ func (d *examination) checkEcho(ctx context.Context) {
 
 // checkRead reads the complaints of today, and says whether it could.
 func (d *examination) checkRead(ctx context.Context) bool {
-	name := words{"读投诉列表", "reading complaints"}
+	name := words{"查询投诉单列表", "reading complaints"}
 	today := d.now()
 	page, err := d.client.ComplaintsV2.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: today, EndDate: today, Limit: 1})
 	if err != nil {
 		d.wrongCall(name, err)
 		return false
 	}
-	d.ok(name, words{"今天有 %d 条", "%d were filed today"}, page.TotalCount)
+	d.ok(name, words{"今天有 %d 张投诉单", "%d were filed today"}, page.TotalCount)
 	return true
 }
 

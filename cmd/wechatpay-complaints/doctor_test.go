@@ -92,7 +92,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 	require.Contains(t, en.stdout, "Nothing is wrong.")
 	require.Contains(t, en.stdout, "✓ self-test of signatures: ")
 	require.Contains(t, en.stdout, "✓ self-test of encryption: ")
-	require.Contains(t, zh.stdout, "✓ 读投诉列表：")
+	require.Contains(t, zh.stdout, "✓ 查询投诉单列表：")
 	for _, r := range server.Requests() {
 		require.False(t, r.TookEffect, r)
 	}
@@ -193,7 +193,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 		"merchant number of somebody else": {
 			set("MCHID", "1900000009"),
 			[]string{"self-test of signatures: the request's signature is refused: merchant number", "reading complaints: the request's signature is refused"},
-			[]string{"签名自检：请求的签名被拒绝：商户号", "读投诉列表：请求的签名被拒绝"},
+			[]string{"签名自检：请求的签名被拒绝：商户号", "查询投诉单列表：请求的签名被拒绝"},
 		},
 		"certificate of another key": {
 			func(t *testing.T, s setting) {
@@ -215,7 +215,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
 			},
 			[]string{"self-test of signatures: the request's signature is refused", "reading complaints: the request's signature is refused"},
-			[]string{"签名自检：请求的签名被拒绝", "读投诉列表：请求的签名被拒绝"},
+			[]string{"签名自检：请求的签名被拒绝", "查询投诉单列表：请求的签名被拒绝"},
 		},
 		"serial number not the certificate's": {
 			set("SERIAL_NO", "0123456789ABCDEF"),
@@ -227,7 +227,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
 			},
 			[]string{"self-test of signatures: the request's signature is refused: merchant number, serial number", "reading complaints: "},
-			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号", "读投诉列表："},
+			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号", "查询投诉单列表："},
 		},
 		"serial number as openssl prints it": {
 			func(_ *testing.T, s setting) {
@@ -246,19 +246,19 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 		"certificate revoked": {
 			func(_ *testing.T, s setting) { s.server.RevokeMerchantCertificate(s.cfg.SerialNo) },
 			[]string{"self-test of signatures: the request's signature is refused", "reading complaints: "},
-			[]string{"签名自检：请求的签名被拒绝", "读投诉列表："},
+			[]string{"签名自检：请求的签名被拒绝", "查询投诉单列表："},
 		},
 		"the merchant's own public key": {
 			func(t *testing.T, s setting) {
 				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = publicKeyFile(t, s.cfg.PrivateKey.Public().(*rsa.PublicKey))
 			},
 			[]string{"WeChat Pay public key: it is the merchant's own public key", "self-test of signatures: the answer's signature does not hold", "reading complaints: the answer's signature does not hold"},
-			[]string{"微信支付公钥：这是商户自己的公钥", "签名自检：应答验签不通过", "读投诉列表：应答验签不通过"},
+			[]string{"微信支付公钥：这是商户自己的公钥", "签名自检：应答验签不通过", "查询投诉单列表：应答验签不通过"},
 		},
 		"public key id wrong": {
 			set("PUBLIC_KEY_ID", "PUB_KEY_ID_0100000000000000000000000000"),
 			[]string{"self-test of signatures: WeChat Pay does not know the public key id", "reading complaints: WeChat Pay signs with another public key id"},
-			[]string{"签名自检：微信支付不认识这个公钥ID", "读投诉列表：微信支付用的公钥ID和"},
+			[]string{"签名自检：微信支付不认识这个公钥ID", "查询投诉单列表：微信支付用的公钥ID和"},
 		},
 		"public key id without its beginning": {
 			set("PUBLIC_KEY_ID", "0100000000"),
@@ -282,7 +282,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
 			},
 			[]string{"clock: behind the service's by 10m", "self-test of signatures: the request's signature is refused: set the clock first", "reading complaints: "},
-			[]string{"本机时钟：比服务慢 10m", "签名自检：请求的签名被拒绝：先校正时钟", "读投诉列表："},
+			[]string{"本机时钟：比服务慢 10m", "签名自检：请求的签名被拒绝：先校正时钟", "查询投诉单列表："},
 		},
 		"clock 10 minutes ahead": {
 			func(t *testing.T, s setting) {
@@ -292,7 +292,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
 			},
 			[]string{"clock: ahead of the service's by 10m", "self-test of signatures: the request's signature is refused: set the clock first", "reading complaints: "},
-			[]string{"本机时钟：比服务快 10m", "签名自检：请求的签名被拒绝：先校正时钟", "读投诉列表："},
+			[]string{"本机时钟：比服务快 10m", "签名自检：请求的签名被拒绝：先校正时钟", "查询投诉单列表："},
 		},
 		"clock 10 minutes behind, and no Date": {
 			func(t *testing.T, s setting) {
@@ -300,7 +300,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
 			},
 			[]string{"self-test of signatures: the request's signature is refused for its time: set", "reading complaints: the request's signature is refused for its time"},
-			[]string{"签名自检：请求的签名被拒绝，原因是时间：用 NTP", "读投诉列表：请求的签名被拒绝，原因是时间"},
+			[]string{"签名自检：请求的签名被拒绝，原因是时间：用 NTP", "查询投诉单列表：请求的签名被拒绝，原因是时间"},
 		},
 		"private key of another certificate, and no Date": {
 			func(t *testing.T, s setting) {
@@ -311,7 +311,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 			[]string{
 				"self-test of signatures: the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked, or this machine's clock, which could not be checked",
 				"reading complaints: the request's signature is refused: merchant number"},
-			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上", "读投诉列表："},
+			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上", "查询投诉单列表："},
 		},
 		"serial number and APIv3 key swapped": {
 			func(_ *testing.T, s setting) {
@@ -366,8 +366,17 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 		},
 		"APIv3 key for merchant number": {
 			func(_ *testing.T, s setting) { s.env["WECHATPAY_MCHID"] = s.cfg.APIv3Key },
-			[]string{"self-test of signatures: the request's signature is refused", "reading complaints: the request's signature is refused"},
-			[]string{"签名自检：请求的签名被拒绝", "读投诉列表：请求的签名被拒绝"},
+			[]string{"merchant number: WECHATPAY_MCHID holds the APIv3 key"},
+			[]string{"商户号：WECHATPAY_MCHID 填成了 APIv3密钥"},
+		},
+		"APIv3 key for serial number": {
+			func(_ *testing.T, s setting) {
+				s.env["WECHATPAY_SERIAL_NO"] = s.cfg.APIv3Key
+				delete(s.env, "WECHATPAY_CERTIFICATE")
+				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO holds the APIv3 key"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 填成了 APIv3密钥"},
 		},
 		"a proxy that answers by itself": {
 			func(t *testing.T, s setting) {
@@ -376,11 +385,11 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 				s.env["WECHATPAY_BASE_URL"] = proxy.URL
 			},
 			[]string{"self-test of signatures: the answer is not signed", "reading complaints: the answer is not signed"},
-			[]string{"签名自检：应答没有签名", "读投诉列表：应答没有签名"},
+			[]string{"签名自检：应答没有签名", "查询投诉单列表：应答没有签名"},
 		},
 		"no permission for complaints": {
 			func(_ *testing.T, s setting) { s.server.Handle("GET /v3/merchant-service/", status(403, "NO_AUTH")) },
-			[]string{"reading complaints: no permission"}, []string{"读投诉列表：没有权限"},
+			[]string{"reading complaints: no permission"}, []string{"查询投诉单列表：没有权限"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,7 +86,7 @@ var commands = []command{
 	{name: "show", args: "COMPLAINT_ID", about: words{"查看一张投诉单", "show one complaint"}, setup: show},
 	{name: "history", args: "COMPLAINT_ID", about: words{"查看协商历史：用户、商户和微信支付做过什么", "show what the user, the merchant and WeChat Pay did about it"}, setup: history},
 	{name: "images", args: "COMPLAINT_ID", about: words{"保存用户上传的和协商历史里的图片", "save the pictures of the user and of the negotiation"}, setup: images},
-	{name: "approve", args: "COMPLAINT_ID", about: words{"同意退款（不会动钱，打款用 refund）", "approve the refund that a user asks for (moves no money: see refund)"}, setup: approve},
+	{name: "approve", args: "COMPLAINT_ID", about: words{"同意退款（不会动钱，退款用 refund）", "approve the refund that a user asks for (moves no money: see refund)"}, setup: approve},
 	{name: "reject", args: "COMPLAINT_ID", about: words{"拒绝退款，投诉单随即关闭", "reject it, which closes the complaint"}, setup: reject},
 	{name: "reply", args: "COMPLAINT_ID", about: words{"回复用户", "send a message to the user"}, more: replyHelp, setup: reply},
 	{name: "complete", args: "COMPLAINT_ID", about: words{"反馈处理完成", "declare a complaint solved"}, setup: complete},
@@ -205,8 +205,8 @@ func (a *app) lookAt() string {
 	switch {
 	case a.command == "refund" && a.again != "":
 		return a.of(words{
-			"原样再执行一次，只会退一次（加上 %s：用户可能又投诉一次）",
-			"repeat the same command: it pays once (add %s, since the user may file again meanwhile)"}, a.again)
+			"加上 %s 再执行一次，只会退一次；不加的话，用户若再次投诉，会再退一笔",
+			"repeat the command with %s: it pays once; without, a new filing would be paid too"}, a.again)
 	case a.command == "refund":
 		return a.of(words{"原样再执行一次，只会退一次", "repeat the same command: it pays once"})
 	case a.again != "":

@@ -515,7 +515,7 @@ func TestImmediateReply(t *testing.T) {
 func TestLateLaunchIsQuestioned(t *testing.T) {
 	for days, question := range map[string]string{
 		"30":   "launched in 30 working day(s)? [y/N]",
-		"5000": "launched in 5000 working days – is that meant? [y/N]",
+		"5000": "launched in 5000 working days (more than 30: please check)? [y/N]",
 	} {
 		server := newServer(t)
 		status, shown := onTerminal(t, settings(t, server.Config()), func(_ *exec.Cmd, terminal *os.File) {
@@ -634,7 +634,7 @@ func TestUnknownOutcomeOfARefund(t *testing.T) {
 	env["WECHATPAY_BASE_URL"] = front.URL
 	got := run(t, env, "refund", id, "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
-	require.Contains(t, got.stderr, "repeat the same command: it pays once (add -round 1, since")
+	require.Contains(t, got.stderr, "repeat the command with -round 1: it pays once")
 	require.Len(t, server.Refunds(), 1)
 
 	env["WECHATPAY_BASE_URL"] = server.URL

@@ -104,6 +104,8 @@ func (d *examination) checkMchID(cfg wechatpay.Config, faults map[string]string)
 	switch {
 	case cfg.MchID == "":
 		d.wrong(name, words{"没有设置 WECHATPAY_MCHID：在 商户平台 → 账户中心 → 商户信息", "WECHATPAY_MCHID is not set: it is in the merchant platform under 账户中心 → 商户信息"})
+	case cfg.MchID == cfg.APIv3Key:
+		d.wrong(name, words{"WECHATPAY_MCHID 填成了 APIv3密钥", "WECHATPAY_MCHID holds the APIv3 key"})
 	case faults["MchID"] != "":
 		d.wrong(name, words{"WECHATPAY_MCHID 不是商户号：一般是 10 位数字，不带空格和引号", "WECHATPAY_MCHID is no merchant number: 10 digits as a rule, without blanks or quotes"})
 	default:
@@ -190,6 +192,10 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 	name := words{"证书序列号", "serial number"}
 	of := serialOf(cfg)
 	switch {
+	case cfg.APIv3Key != "" && cfg.SerialNo == cfg.APIv3Key:
+		d.wrong(name, words{
+			"WECHATPAY_SERIAL_NO 填成了 APIv3密钥",
+			"WECHATPAY_SERIAL_NO holds the APIv3 key"})
 	case looksSwapped(cfg): // and is not shown
 		d.wrong(name, words{
 			"WECHATPAY_SERIAL_NO 看起来是 APIv3密钥：它和 WECHATPAY_APIV3_KEY 可能填反了",
