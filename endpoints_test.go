@@ -191,19 +191,7 @@ func TestEndpoints(t *testing.T) {
 			calls := 0
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 				calls++
-				body, _ := io.ReadAll(r.Body)
-				require.Equal(t, tt.method, r.Method)
-				require.Equal(t, tt.uri, r.RequestURI)
-				require.Equal(t, tt.body, string(body))
-				require.Equal(t, []string{"application/json"}, r.Header["Accept"])
-				require.Equal(t, []string{testPublicKeyID}, r.Header["Wechatpay-Serial"])
-				if tt.body == "" {
-					require.Empty(t, r.Header["Content-Type"])
-				} else {
-					require.Equal(t, []string{"application/json"}, r.Header["Content-Type"])
-				}
-				require.True(t, strings.HasPrefix(r.Header.Get("User-Agent"), "wechatpay-complaints-go/"))
-				requireSigned(t, r, string(body))
+				requireRequest(t, r, tt.method, tt.uri, tt.body)
 				reply(t, tt.status, tt.answer)(w, r)
 			})
 			got, err := tt.call(context.Background(), client.ComplaintsV2)
@@ -217,6 +205,26 @@ func TestEndpoints(t *testing.T) {
 			requireSameJSON(t, tt.want, got)
 		})
 	}
+}
+
+// requireRequest checks all of a signed request for JSON. Without a body it has no
+// Content-Type.
+func requireRequest(t *testing.T, r *http.Request, method, uri, body string) {
+	t.Helper()
+	got, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.Equal(t, method, r.Method)
+	require.Equal(t, uri, r.RequestURI)
+	require.Equal(t, body, string(got))
+	require.Equal(t, []string{"application/json"}, r.Header["Accept"])
+	require.Equal(t, []string{testPublicKeyID}, r.Header["Wechatpay-Serial"])
+	if body == "" {
+		require.Empty(t, r.Header["Content-Type"])
+	} else {
+		require.Equal(t, []string{"application/json"}, r.Header["Content-Type"])
+	}
+	require.True(t, strings.HasPrefix(r.Header.Get("User-Agent"), "wechatpay-complaints-go/"))
+	requireSigned(t, r, body)
 }
 
 // requireSameJSON compares two values as they encode: times are equal there

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,7 +95,7 @@ func (r *reader) run(t *testing.T, dir string, environ []string, name string, ar
 		t.Skip(err)
 	}
 	command := exec.Command(name, args...)
-	command.Dir, command.Env = dir, append(append([]string{}, r.environ...), environ...)
+	command.Dir, command.Env = dir, slices.Concat(r.environ, environ)
 	output, err := command.CombinedOutput()
 	t.Logf("%s", output)
 	require.NoError(t, err)

@@ -95,13 +95,7 @@ func TestMoneyEndpoints(t *testing.T) {
 			calls := 0
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 				calls++
-				body, _ := io.ReadAll(r.Body)
-				require.Equal(t, tt.method, r.Method)
-				require.Equal(t, tt.uri, r.RequestURI)
-				require.Equal(t, tt.body, string(body))
-				require.Equal(t, []string{"application/json"}, r.Header["Accept"])
-				require.Equal(t, []string{testPublicKeyID}, r.Header["Wechatpay-Serial"])
-				requireSigned(t, r, string(body))
+				requireRequest(t, r, tt.method, tt.uri, tt.body)
 				reply(t, 200, tt.answer)(w, r)
 			})
 			got, err := tt.call(context.Background(), client)
