@@ -4,16 +4,12 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 )
@@ -115,86 +111,6 @@ type Config struct {
 	// left out, and no certificates are downloaded for a call. Notifications are
 	// verified all the same.
 	InsecureSkipVerify bool
-}
-
-// ConfigFromEnv reads a Config from environment variables:
-//
-//	WECHATPAY_MCHID
-//	WECHATPAY_SERIAL_NO
-//	WECHATPAY_PRIVATE_KEY_FILE   or the PEM itself in WECHATPAY_PRIVATE_KEY
-//	WECHATPAY_CERTIFICATE_FILE   or WECHATPAY_CERTIFICATE
-//	WECHATPAY_APIV3_KEY
-//	WECHATPAY_PUBLIC_KEY_ID
-//	WECHATPAY_PUBLIC_KEY_FILE    or WECHATPAY_PUBLIC_KEY
-//	WECHATPAY_BASE_URL
-//	WECHATPAY_BACKUP_URL
-//
-// Blanks and line ends around a value are dropped. Line ends of a PEM may be
-// the two characters \n. An *ArgumentError lists what cannot be read, and a
-// missing WECHATPAY_MCHID; whether the rest is complete is NewClient's to say,
-// since a program may fill in a key from elsewhere first.
-func ConfigFromEnv() (Config, error) {
-	var f faults
-	cfg := Config{
-		MchID:       getenv("WECHATPAY_MCHID"),
-		SerialNo:    getenv("WECHATPAY_SERIAL_NO"),
-		APIv3Key:    getenv("WECHATPAY_APIV3_KEY"),
-		PublicKeyID: getenv("WECHATPAY_PUBLIC_KEY_ID"),
-		BaseURL:     getenv("WECHATPAY_BASE_URL"),
-		BackupURL:   getenv("WECHATPAY_BACKUP_URL"),
-	}
-	if cfg.MchID == "" {
-		f.add("WECHATPAY_MCHID", "not set: it is the merchant number, and the other variables are listed at ConfigFromEnv")
-	}
-	// A typed nil in PrivateKey would pass for a key.
-	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", ParsePrivateKey); key != nil {
-		cfg.PrivateKey = key
-	}
-	cfg.Certificate = pemFromEnv(&f, "WECHATPAY_CERTIFICATE", ParseCertificate)
-	cfg.PublicKey = pemFromEnv(&f, "WECHATPAY_PUBLIC_KEY", ParsePublicKey)
-	if err := f.err("ConfigFromEnv"); err != nil {
-		return Config{}, err
-	}
-	return cfg, nil
-}
-
-func getenv(name string) string { return strings.TrimSpace(os.Getenv(name)) }
-
-// pemFromEnv parses the PEM in the variable, or in the file that the variable
-// with _FILE names; nil if neither is set.
-func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *T {
-	text, file := getenv(name), getenv(name+"_FILE")
-	field := name
-	switch {
-	case text != "" && file != "":
-		f.add(name, "set together with %s_FILE: set one of the two", name)
-		return nil
-	case text == "" && file == "":
-		return nil
-	case file != "":
-		field = name + "_FILE"
-		if strings.Contains(file, "-----BEGIN") {
-			f.add(field, "holds the PEM itself, and not a file name: set %s", name)
-			return nil
-		}
-		content, err := os.ReadFile(file)
-		if err != nil {
-			// A PathError repeats the name, which may be anything.
-			var e *fs.PathError
-			if errors.As(err, &e) {
-				err = e.Err
-			}
-			f.add(field, "the file that it names cannot be read: %v", err)
-			return nil
-		}
-		text = string(content)
-	}
-	parsed, err := parse([]byte(text))
-	if err != nil {
-		f.add(field, "%v", err)
-		return nil
-	}
-	return parsed
 }
 
 // complete fills in the defaults and finds every fault.
@@ -303,50 +219,6 @@ func (cfg *Config) checkPublicKey(f *faults, merchant *rsa.PublicKey, onLoopback
 			f.add(field, "it is the merchant API certificate, which is the merchant's own: WeChat Pay's are listed by GET %s", certificatesPath)
 		}
 	}
-}
-
-// usableKey takes a public key that can verify, or says what it is.
-func usableKey(public any) (_ *rsa.PublicKey, problem string) {
-	key, ok := public.(*rsa.PublicKey)
-	switch {
-	case !ok:
-		return nil, fmt.Sprintf("%T, and RSA is required", public)
-	case key == nil || key.N == nil || key.N.Sign() <= 0 || key.N.Bit(0) == 0 || key.E < 3:
-		return nil, "an empty or damaged RSA key"
-	case key.N.BitLen() < 2048:
-		return nil, fmt.Sprintf("an RSA key of %d bits, and %s needs 2048", key.N.BitLen(), algorithm)
-	}
-	return key, ""
-}
-
-// checkURL checks a base URL and drops the slash at its end.
-func checkURL(f *faults, field string, value *string) *url.URL {
-	u, err := url.Parse(*value)
-	if err != nil {
-		f.add(field, "not a URL") // and not which: it may hold a password
-		return nil
-	}
-	switch {
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
-		f.add(field, "scheme and host are required, such as %s", DefaultBaseURL)
-	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#%"):
-		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		f.add(field, "http is refused for %q, which is not loopback: use https", u.Host)
-	default:
-		u.Host = strings.ToLower(u.Host)
-		if u.Scheme == "https" {
-			u.Host = strings.TrimSuffix(u.Host, ":443")
-		}
-		*value = u.Scheme + "://" + u.Host
-		return u
-	}
-	return nil
-}
-
-// serialNumber is a certificate's serial number as WeChat Pay writes it.
-func serialNumber(certificate *x509.Certificate) string {
-	return strings.ToUpper(hex.EncodeToString(certificate.SerialNumber.Bytes()))
 }
 
 // signsFor are the hosts that the private key signs for.

@@ -2,10 +2,6 @@ package wechatpay
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha1"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -92,23 +88,4 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 		}
 	}
 	return resp, nil
-}
-
-// encrypt makes a field that only WeChat Pay can read: base64 of RSA-OAEP with
-// SHA-1, under the key that the Wechatpay-Serial header names.
-func encrypt(f *faults, field, text string, key *rsa.PublicKey) string {
-	if key == nil {
-		f.add(field, "cannot be encrypted without WeChat Pay's key: set PublicKey and PublicKeyID")
-		return ""
-	}
-	if most := key.Size() - 2*sha1.Size - 2; len(text) > most {
-		f.add(field, "%d bytes, at most %d are allowed", len(text), most)
-		return ""
-	}
-	raw, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, key, []byte(text), nil)
-	if err != nil {
-		f.add(field, "cannot be encrypted: %v", err)
-		return ""
-	}
-	return base64.StdEncoding.EncodeToString(raw)
 }

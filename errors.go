@@ -51,7 +51,8 @@ func (e *OutcomeUnknownError) Unwrap() []error { return []error{ErrOutcomeUnknow
 // *APIError in it would pass for the answer to the call.
 type otherError struct{ err error }
 
-func (e *otherError) Error() string        { return e.err.Error() }
+func (e *otherError) Error() string { return e.err.Error() }
+
 func (e *otherError) Is(target error) bool { return errors.Is(e.err, target) }
 
 func asOther(err error) error {
@@ -272,67 +273,4 @@ func (e *ArgumentError) Error() string {
 		faults[i] = f.Field + ": " + f.Problem
 	}
 	return fmt.Sprintf("wechatpay: %s: invalid: %s", e.Op, strings.Join(faults, "; "))
-}
-
-// faults collects what is wrong with the arguments of one call.
-type faults []ArgumentFault
-
-func (f *faults) add(field, format string, args ...any) {
-	*f = append(*f, ArgumentFault{Field: field, Problem: fmt.Sprintf(format, args...)})
-}
-
-func (f faults) err(op string) error {
-	if len(f) == 0 {
-		return nil
-	}
-	return &ArgumentError{Op: op, Faults: f}
-}
-
-// text checks a string that WeChat Pay limits in characters. It refuses what
-// WeChat Pay refuses: characters beyond U+FFFF (emoji).
-func (f *faults) text(field, value string, limit int) {
-	if !utf8.ValidString(value) {
-		f.add(field, "not valid UTF-8")
-		return
-	}
-	if n := utf8.RuneCountInString(value); n > limit {
-		f.add(field, "%d characters, at most %d are allowed", n, limit)
-	}
-	for _, r := range value {
-		if r > 0xFFFF {
-			f.add(field, "holds %q (%U), and WeChat Pay takes no character beyond U+FFFF (emoji)", r, r)
-			return
-		}
-	}
-}
-
-// required is text that may not be empty.
-func (f *faults) required(field, value string, limit int) {
-	if value == "" {
-		f.add(field, "empty, 1 to %d characters are required", limit)
-		return
-	}
-	f.text(field, value, limit)
-}
-
-func (f *faults) atLeast(field string, value, least int) {
-	if value < least {
-		f.add(field, "%d, and %d is the least", value, least)
-	}
-}
-
-func (f *faults) between(field string, value, least, most int) {
-	if value < least || value > most {
-		f.add(field, "%d, and %d to %d are allowed", value, least, most)
-	}
-}
-
-// list checks a list of required strings.
-func (f *faults) list(field string, values []string, most, limit int) {
-	if len(values) > most {
-		f.add(field, "%d entries, at most %d are allowed", len(values), most)
-	}
-	for i, value := range values {
-		f.required(fmt.Sprintf("%s[%d]", field, i), value, limit)
-	}
 }

@@ -7,11 +7,38 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
+
+// A repetition says which class of failure lets a call be sent again.
+type repetition int
+
+const (
+	unlessProcessed repetition = iota // notSent; busy too, as the service says that it did nothing
+	onlyUnsent                        // notSent
+	always                            // all but definite: it does no harm twice
+)
+
+// again decides whether a request is sent again after a failure of the class.
+func (cl *call) again(failed class) bool {
+	switch failed {
+	case notSent:
+		return true
+	case busy:
+		return cl.repeat != onlyUnsent || cl.method == http.MethodGet
+	case unknown:
+		return cl.repeat == always || cl.method == http.MethodGet
+	}
+	return false
+}
+
+// mayStand decides whether a request may have taken effect in spite of a failure
+// of the class. Of an API that this package does not know, even a 429 may mean
+// that the request is being accepted: so it is with refunds.
+func (cl *call) mayStand(failed class) bool {
+	return cl.method != http.MethodGet && (failed == unknown || failed == busy && cl.repeat == onlyUnsent)
+}
 
 // RetryPolicy says how often and how patiently a call is repeated. A zero field
 // has its default. All of it stays within the deadline of the call's context.
@@ -156,75 +183,6 @@ func classify(err error, conn *connection) class {
 		return notSent
 	}
 	return unknown
-}
-
-// A connection records whether net/http asked for a connection and got one.
-type connection struct {
-	asked, got atomic.Bool
-	hooks      httptrace.ClientTrace
-}
-
-func (c *connection) trace(ctx context.Context) context.Context {
-	c.hooks.GetConn = func(string) { c.asked.Store(true) }
-	c.hooks.GotConn = func(httptrace.GotConnInfo) { c.got.Store(true) }
-	return httptrace.WithClientTrace(ctx, &c.hooks)
-}
-
-// A host is a base URL that requests are sent to.
-type host struct {
-	url   string
-	rests atomic.Int64 // until when it is avoided, in Unix nanoseconds
-}
-
-// hostRest is how long a host is avoided after it failed.
-const hostRest = 30 * time.Second
-
-// resting tells whether the host is avoided at a time. A clock that was put back
-// does not prolong its rest.
-func (h *host) resting(at time.Time) bool {
-	left := time.Duration(h.rests.Load() - at.UnixNano())
-	return left > 0 && left <= hostRest
-}
-
-// pickHost gives the first host that is not resting, or else the one whose rest
-// ends first.
-func (c *Client) pickHost() *host {
-	if len(c.hosts) == 1 {
-		return c.hosts[0]
-	}
-	at := now(c.time)
-	best := c.hosts[0]
-	for _, h := range c.hosts {
-		if !h.resting(at) {
-			return h
-		}
-		if h.rests.Load() < best.rests.Load() {
-			best = h
-		}
-	}
-	return best
-}
-
-// failedOver lets a host rest if the failure was its own: no connection, or a
-// gateway's 502 or 503. It reports whether the next attempt goes to a host that
-// has not failed.
-func (c *Client) failedOver(h *host, failed *failure) bool {
-	if len(c.hosts) == 1 {
-		return false
-	}
-	var api *APIError
-	var unsigned *signingError
-	switch {
-	case errors.As(failed.err, &unsigned):
-		return false
-	case failed.class == notSent:
-	case errors.As(failed.err, &api) && (api.StatusCode == http.StatusBadGateway || api.StatusCode == http.StatusServiceUnavailable):
-	default:
-		return false
-	}
-	at := now(c.time)
-	h.rests.Store(at.Add(hostRest).UnixNano())
-	return !c.pickHost().resting(at)
 }
 
 // retryAfter reads the header of an answer that is an error: seconds, or a date.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -14,11 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // algorithm is the only one here: RSA PKCS #1 v1.5 over SHA-256.
@@ -55,83 +52,6 @@ func NewSigner(mchID, serialNo string, key crypto.Signer) (*Signer, error) {
 		serial: serialNo,
 		prefix: algorithm + ` mchid="` + mchID + `",serial_no="` + serialNo + `",nonce_str="`,
 	}, nil
-}
-
-func checkMchID(f *faults, mchID string) {
-	switch {
-	case mchID == "":
-		f.add("MchID", "empty: it is the merchant number, 10 digits as a rule (WECHATPAY_MCHID)")
-	case len(mchID) > 64 || !isToken(mchID):
-		f.add("MchID", "%s is not a merchant number: 10 digits as a rule, no blanks or quotes", glimpse(mchID))
-	}
-}
-
-func checkSerialNo(f *faults, serialNo string) {
-	const remedy = "openssl x509 -in apiclient_cert.pem -noout -serial prints it"
-	switch {
-	case serialNo == "":
-		f.add("SerialNo", "empty: it is the serial number of the merchant API certificate; %s (WECHATPAY_SERIAL_NO, or give the certificate itself)", remedy)
-	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
-		f.add("SerialNo", "%.70q is the id of the WeChat Pay public key and belongs into PublicKeyID; SerialNo is the merchant API certificate's: %s", serialNo, remedy)
-	case len(serialNo) > 64 || !isToken(serialNo):
-		f.add("SerialNo", "%s is not a serial number: hexadecimal digits without blanks, colons or \"serial=\"; %s", glimpse(serialNo), remedy)
-	}
-}
-
-// glimpse shows the beginning of a setting that is wrong, and no more: it may be
-// a secret in the wrong place.
-func glimpse(s string) string {
-	if len(s) <= 8 {
-		return strconv.Quote(s)
-	}
-	return fmt.Sprintf("%.8q… (%d characters)", s, utf8.RuneCountInString(s))
-}
-
-// isToken reports whether s can stand in a quoted attribute of the header.
-func isToken(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
-}
-
-// checkPrivateKey gives the key's public half, or nil if the key is wrong.
-func checkPrivateKey(f *faults, key crypto.Signer) *rsa.PublicKey {
-	const field = "PrivateKey"
-	if isNil(key) {
-		f.add(field, "missing: it is the key in apiclient_key.pem (ParsePrivateKey, WECHATPAY_PRIVATE_KEY_FILE), or an HSM's signer")
-		return nil
-	}
-	if k, ok := key.(*rsa.PrivateKey); ok {
-		if k.N == nil || k.D == nil {
-			f.add(field, "an empty key")
-			return nil
-		}
-		if err := k.Validate(); err != nil {
-			f.add(field, "not a consistent RSA key: %v", err)
-			return nil
-		}
-	}
-	public, problem := usableKey(key.Public())
-	if problem != "" {
-		f.add(field, "its public key is %s", problem)
-		return nil
-	}
-	return public
-}
-
-// isNil reports whether v is nil or holds a nil pointer, map, function or slice.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch value := reflect.ValueOf(v); value.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice:
-		return value.IsNil()
-	}
-	return false
 }
 
 // Sign signs any message and gives the signature in base64. For requests use
@@ -196,6 +116,7 @@ func (s *Signer) authorization(method, uri string, now time.Time, body io.Reader
 type signingError struct{ err error }
 
 func (e *signingError) Error() string { return "signing: " + e.err.Error() }
+
 func (e *signingError) Unwrap() error { return e.err }
 
 type signedBodyKey struct{}

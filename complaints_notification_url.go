@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -65,13 +64,6 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 		return nil, err
 	}
 	return set, nil
-}
-
-// noQuery refuses a URL with a query or a fragment.
-func (f *faults) noQuery(field, value string) {
-	if strings.ContainsAny(value, "?#") {
-		f.add(field, "it may have no query and no fragment")
-	}
 }
 
 // NotificationURL reads the URL for complaint notifications. Without one the

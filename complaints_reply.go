@@ -3,12 +3,10 @@ package wechatpay
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
 	"time"
-	"unicode/utf8"
 )
 
 // RespondRequest is a reply to the user.
@@ -137,42 +135,6 @@ func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, compl
 	return resp, nil
 }
 
-// check refuses what WeChat Pay documents: how many blocks there may be, and how
-// long their texts, it does not.
-func (m *Message) check(f *faults) {
-	if len(m.Blocks) == 0 {
-		f.add("Message.Blocks", "empty: at least one block is required")
-	}
-	for i, block := range m.Blocks {
-		field := fmt.Sprintf("Message.Blocks[%d]", i)
-		payloads := []struct {
-			of  MessageBlockType
-			set bool
-		}{
-			{MessageBlockTypeText, block.Text != nil},
-			{MessageBlockTypeImage, block.Image != nil},
-			{MessageBlockTypeLink, block.Link != nil},
-			{MessageBlockTypeFAQList, block.FAQList != nil},
-			{MessageBlockTypeButton, block.Button != nil},
-			{MessageBlockTypeButtonGroup, block.ButtonGroup != nil},
-		}
-		known := false
-		for _, payload := range payloads {
-			known = known || payload.of == block.Type
-			if payload.set != (payload.of == block.Type) {
-				f.add(field, "its type is %q: it has the payload of that type, and no other", string(block.Type))
-				known = true
-				break
-			}
-		}
-		if !known {
-			f.add(field, "its type %.40q is none that can be sent", string(block.Type))
-		}
-	}
-	f.text("Message.CustomData", m.CustomData, 4096)
-	f.allStorable("Message.Blocks", reflect.ValueOf(m.Blocks))
-}
-
 // completeRequest is the body of Complete.
 type completeRequest struct {
 	ComplaintedMchID string `json:"complainted_mchid"`
@@ -212,39 +174,4 @@ func (s *ComplaintsV2Service) orOwn(mchID string) string {
 		return s.client.signer.mchID
 	}
 	return mchID
-}
-
-// https refuses a URL that is not https.
-func (f *faults) https(field, value string) {
-	if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Hostname() == "" {
-		f.add(field, "%.100q is not an https URL", value)
-	}
-}
-
-// storable refuses what WeChat Pay refuses in any text: characters beyond U+FFFF
-// (emoji).
-func (f *faults) storable(field, value string) {
-	f.text(field, value, utf8.RuneCountInString(value))
-}
-
-// allStorable looks at every string within v.
-func (f *faults) allStorable(field string, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		f.storable(field, v.String())
-	case reflect.Pointer:
-		if !v.IsNil() {
-			f.allStorable(field, v.Elem())
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			f.allStorable(fmt.Sprintf("%s[%d]", field, i), v.Index(i))
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				f.allStorable(field+"."+v.Type().Field(i).Name, v.Field(i))
-			}
-		}
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 )
@@ -111,27 +110,6 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		return "", fmt.Errorf("wechatpay: %s: the answer has no media_id: upload the image again", op)
 	}
 	return answer.MediaID, nil
-}
-
-// imageName gives the name that is sent, and the content type that belongs to
-// its extension.
-func imageName(f *faults, filename string) (name, contentType string) {
-	name = path.Base(strings.ReplaceAll(filename, `\`, "/"))
-	extension := path.Ext(name)
-	name = strings.TrimSuffix(name, extension)
-	switch extension = strings.ToLower(extension); extension {
-	case ".jpg", ".jpeg":
-		extension, contentType = ".jpg", "image/jpeg"
-	case ".png":
-		contentType = "image/png"
-	case ".bmp":
-		contentType = "image/bmp"
-	default:
-		f.add("filename", "%.140q does not end in .jpg, .png or .bmp", filename)
-	}
-	name += extension
-	f.text("filename", name, 128)
-	return name, contentType
 }
 
 // A multipartEnvelope is what stands around the image.

@@ -161,29 +161,6 @@ func (r NegotiationRecord) MarshalJSON() ([]byte, error) {
 	}{plain(r), r.ComplaintMediaList})
 }
 
-// objectOrList is the complaint_media_list of a record: documented as one
-// object in spite of its name, and seen as a list.
-type objectOrList []ComplaintMedia
-
-func (l *objectOrList) UnmarshalJSON(data []byte) error {
-	if data[0] != '{' {
-		return json.Unmarshal(data, (*[]ComplaintMedia)(l))
-	}
-	var one ComplaintMedia
-	if err := json.Unmarshal(data, &one); err != nil {
-		return err
-	}
-	*l = objectOrList{one}
-	return nil
-}
-
-func (l objectOrList) MarshalJSON() ([]byte, error) {
-	if len(l) == 1 {
-		return json.Marshal(l[0])
-	}
-	return json.Marshal([]ComplaintMedia(l))
-}
-
 // ClickMessage says which button, link or question of an earlier message the
 // user tapped.
 type ClickMessage struct {

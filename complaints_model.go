@@ -1,10 +1,7 @@
 package wechatpay
 
 import (
-	"context"
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -51,24 +48,6 @@ type Complaint struct {
 	InPlatformService    bool `json:"in_platform_service"`    // whether WeChat Pay's staff assist at present
 	NeedImmediateService bool `json:"need_immediate_service"` // whether a fast answer is due: [ComplaintsV2Service.RespondImmediateService]
 	IsAgentMode          bool `json:"is_agent_mode"`          // whether the complaint was raised in AI-agent mode
-}
-
-// Get reads one complaint, with PayerOpenID.
-//
-// https://pay.weixin.qq.com/doc/v3/merchant/4012533436 (for service providers
-// https://pay.weixin.qq.com/doc/v3/partner/4012691648)
-func (s *ComplaintsV2Service) Get(ctx context.Context, complaintID string) (*Complaint, error) {
-	const op = "ComplaintsV2.Get"
-	f := checkComplaintID(complaintID)
-	if err := f.err(op); err != nil {
-		return nil, err
-	}
-	complaint := new(Complaint)
-	err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: complaintsPath + "/" + url.PathEscape(complaintID), success: http.StatusOK, out: complaint})
-	if err != nil {
-		return nil, err
-	}
-	return complaint, nil
 }
 
 // UnmarshalJSON decodes the wire form.
@@ -202,35 +181,4 @@ type ReturnAddressInfo struct {
 	ReturnAddress string `json:"return_address,omitempty"` // at most 256 characters
 	Longitude     string `json:"longitude,omitempty"`      // at most 32 characters
 	Latitude      string `json:"latitude,omitempty"`       // at most 32 characters
-}
-
-// emptyOrTime is a time that may come as an empty string, which means that
-// there is none. [time.Time] alone would refuse it, and with it the whole page
-// that it is on.
-type emptyOrTime time.Time
-
-func (t *emptyOrTime) UnmarshalJSON(data []byte) error {
-	if string(data) == `""` {
-		*t = emptyOrTime{}
-		return nil
-	}
-	return (*time.Time)(t).UnmarshalJSON(data)
-}
-
-// stringOrList is a list that has also been seen as one bare string.
-type stringOrList []string
-
-func (l *stringOrList) UnmarshalJSON(data []byte) error {
-	if data[0] != '"' {
-		return json.Unmarshal(data, (*[]string)(l))
-	}
-	var one string
-	if err := json.Unmarshal(data, &one); err != nil {
-		return err
-	}
-	*l = nil
-	if one != "" {
-		*l = stringOrList{one}
-	}
-	return nil
 }
