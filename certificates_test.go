@@ -39,7 +39,7 @@ func newCertificateMode(t testing.TB, change ...func(*wechatpay.Config)) (*wecha
 	t.Helper()
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
-	server.Set(func(b *wechatpaytest.Behaviour) {
+	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.KeyMode, b.Time = wechatpaytest.KeyModeCertificate, testClock
 	})
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
@@ -184,14 +184,14 @@ func TestEchoIsEncryptedForTheCertificate(t *testing.T) {
 	require.Len(t, refused.Faults, 1)
 
 	server, client = newCertificateMode(t)
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	_, err = client.Echo(context.Background(), &wechatpay.EchoRequest{EchoMessage: "a", EncryptedEchoMessage: "b"})
 	require.ErrorContains(t, err, "wechatpay: Echo: nothing was sent")
 }
 
 func TestThousandCallersMakeOneCertificateDownload(t *testing.T) {
 	server, client := newCertificateMode(t)
-	server.Fault(wechatpaytest.Fault{Path: downloads, Kind: wechatpaytest.FaultSlow, Delay: 50 * time.Millisecond})
+	server.AddFault(wechatpaytest.Fault{Path: downloads, Kind: wechatpaytest.FaultSlow, Delay: 50 * time.Millisecond})
 	errs := make(chan error, 1000)
 	for range cap(errs) {
 		go func() { errs <- get(context.Background(), client) }()
@@ -286,7 +286,7 @@ func TestForgedSerialNumbersHammerNobody(t *testing.T) {
 
 	// One that failed is repeated sooner.
 	advance(time.Minute)
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	err := flood()
 	require.Equal(t, 3, count(server, downloads))
 	require.ErrorContains(t, err, "could not be downloaded")
@@ -474,12 +474,12 @@ func TestCertificateDownloadIsRepeated(t *testing.T) {
 		wechatpaytest.FaultProbe, wechatpaytest.FaultForged, wechatpaytest.FaultUnsigned, wechatpaytest.FaultOld} {
 		t.Run(string(kind), func(t *testing.T) {
 			server, client := newCertificateMode(t)
-			server.Fault(wechatpaytest.Fault{Path: downloads, Kind: kind, Times: 2, Delay: time.Millisecond})
+			server.AddFault(wechatpaytest.Fault{Path: downloads, Kind: kind, Times: 2, Delay: time.Millisecond})
 			require.NoError(t, get(context.Background(), client))
 			require.Equal(t, 3, count(server, downloads))
 
 			client = payClient(t, server, func(cfg *wechatpay.Config) { cfg.Retry.MaxAttempts = 2 })
-			server.Fault(wechatpaytest.Fault{Path: downloads, Kind: kind, Times: 2, Delay: time.Millisecond})
+			server.AddFault(wechatpaytest.Fault{Path: downloads, Kind: kind, Times: 2, Delay: time.Millisecond})
 			require.ErrorContains(t, get(context.Background(), client), "wechatpay: ComplaintsV2.Get: nothing was sent, as there is no platform certificate to verify the answer with: 2 attempts: ")
 		})
 	}
@@ -511,7 +511,7 @@ func TestDecisionAnsweredUnderAnUnknownSerialNumber(t *testing.T) {
 
 func TestCertificates404IsExplained(t *testing.T) {
 	server, client := newCertificateMode(t)
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	err := get(context.Background(), client)
 	require.ErrorContains(t, err, "GET /v3/certificates: 404 RESOURCE_NOT_EXISTS")
 	require.ErrorContains(t, err, "a merchant that has only the WeChat Pay public key has no platform certificates: set PublicKey and PublicKeyID")
@@ -537,7 +537,7 @@ func certificateAnswer(t testing.TB, server *wechatpaytest.Server) (all map[stri
 	require.NoError(t, get(context.Background(), payClient(t, server)))
 	for _, request := range server.Requests() {
 		if strings.HasPrefix(request.Path, "/v3/certificates") {
-			require.NoError(t, json.Unmarshal(request.Answer, &all))
+			require.NoError(t, json.Unmarshal(request.Response, &all))
 			return all
 		}
 	}
@@ -777,7 +777,7 @@ func TestPlatformCertificatesByHand(t *testing.T) {
 	var byHand []*x509.Certificate
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
-	server.Set(func(b *wechatpaytest.Behaviour) {
+	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.KeyMode, b.Time = wechatpaytest.KeyModeCertificate, testClock
 	})
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID})
@@ -837,13 +837,13 @@ func TestSwitchingToThePublicKey(t *testing.T) {
 	require.Equal(t, 1, count(server, downloads))
 
 	// Before the switch is enabled the public key id in a request is ignored.
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 	require.NoError(t, approve(context.Background(), client))
 	require.Equal(t, 1, count(server, downloads))
 
 	// A merchant that only ever had the public key, and somebody who makes up a
 	// certificate.
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	require.NoError(t, get(context.Background(), client))
 	cold := payClient(t, server)
 	require.NoError(t, get(context.Background(), cold))

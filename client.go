@@ -24,7 +24,7 @@ var userAgent = "wechatpay-complaints-go/" + Version + " (" + runtime.GOOS + "/"
 type Client struct {
 	// ComplaintsV2 is the complaint API ("消费者投诉2.0").
 	ComplaintsV2 *ComplaintsV2Service
-	// Refunds creates and reads refunds; RefundComplaint makes sure that the
+	// Refunds creates and reads refunds; ComplaintsV2.Refund makes sure that the
 	// one for a complaint is paid once.
 	Refunds *RefundsService
 

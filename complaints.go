@@ -72,7 +72,7 @@ func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressReques
 //
 // Where an answer is lost or proves nothing, the negotiation history is read for
 // this decision, as of the time when the call began. Found: the result is nil.
-// Not found in two looks, the second after RetryPolicy.Settle: it is sent again,
+// Not found in two looks, the second after RetryPolicy.HistoryLag: it is sent again,
 // within RetryPolicy.MaxAttempts. The opposite decision found: an error that
 // says so. Where the history cannot be read, or the user files again meanwhile,
 // the outcome stays unknown.

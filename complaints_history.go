@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// PageRequest asks for one page of a negotiation history.
-type PageRequest struct {
+// NegotiationHistoryRequest asks for one page of a negotiation history.
+type NegotiationHistoryRequest struct {
 	Limit  int // records on the page, 1 to 300; 0: 100. More than 130 are said to fail in practice
 	Offset int // records to leave out before it
 }
@@ -23,10 +23,10 @@ type PageRequest struct {
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012691802)
-func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintID string, req *PageRequest) (*NegotiationHistory, error) {
+func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintID string, req *NegotiationHistoryRequest) (*NegotiationHistory, error) {
 	const op = "ComplaintsV2.NegotiationHistory"
 	if req == nil {
-		req = &PageRequest{}
+		req = &NegotiationHistoryRequest{}
 	}
 	f := checkComplaintID(complaintID)
 	limit := req.Limit

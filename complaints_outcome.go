@@ -83,11 +83,11 @@ type lookedUp struct {
 }
 
 // lookUp reads the history until judge finds something in it, or finds nothing
-// twice: the second time not before the history has had RetryPolicy.Settle to
+// twice: the second time not before the history has had RetryPolicy.HistoryLag to
 // show what the last attempt did.
 func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, started, ended time.Time, judge func(since, before recorded) (verdict, error)) (verdict, error) {
 	retry := &s.client.retry
-	ctx, cancel := context.WithTimeout(ctx, retry.Settle+retry.AttemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, retry.HistoryLag+retry.AttemptTimeout)
 	defer cancel()
 	for again := false; ; again = true {
 		since, before, err := s.look(ctx, complaintID, started)
@@ -105,7 +105,7 @@ func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, st
 
 // settle waits until what the last attempt did must show.
 func (c *Client) settle(ctx context.Context, ended time.Time) error {
-	if sleep(ctx, time.Until(ended.Add(c.retry.Settle))) {
+	if sleep(ctx, time.Until(ended.Add(c.retry.HistoryLag))) {
 		return nil
 	}
 	return fmt.Errorf("it does not show yet, and there is no time to look again: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))

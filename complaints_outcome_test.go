@@ -68,7 +68,7 @@ const decision = "POST update-refund-progress"
 // not sent again.
 func TestDecisionThatStandsIsFound(t *testing.T) {
 	for _, fault := range []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultLostAnswer}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultForged}, {Kind: wechatpaytest.FaultUnsigned},
+		{Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultForged}, {Kind: wechatpaytest.FaultUnsigned},
 		{Kind: wechatpaytest.FaultProbe}, {Kind: wechatpaytest.FaultOld},
 		{Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502, TakesEffect: true}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
 	} {
@@ -76,7 +76,7 @@ func TestDecisionThatStandsIsFound(t *testing.T) {
 			t.Run(string(fault.Kind)+" "+string(req.Action), func(t *testing.T) {
 				server, client := newPay(t)
 				fault.Path, fault.Times = "update-refund-progress", 1
-				server.Fault(fault)
+				server.AddFault(fault)
 				require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, req))
 				require.Equal(t, 1, count(server, decision))
 				require.Len(t, operations(server), 2)
@@ -90,7 +90,7 @@ func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultError500, wechatpaytest.FaultError502, wechatpaytest.FaultError503, wechatpaytest.FaultHTML502} {
 		t.Run(string(kind), func(t *testing.T) {
 			server, client := newPay(t)
-			server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: kind, Times: 2})
+			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: kind, Times: 2})
 			require.NoError(t, approve(context.Background(), client))
 			require.Equal(t, 3, count(server, decision))
 			require.Equal(t, 4, count(server, "GET negotiation-historys"))
@@ -101,9 +101,9 @@ func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
 
 // The history lags behind: the decision shows by the second look.
 func TestDecisionIsFoundInAHistoryThatLags(t *testing.T) {
-	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.Settle = 500 * time.Millisecond })
-	server.Set(func(b *wechatpaytest.Behaviour) { b.HistoryLag = 100 * time.Millisecond })
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = 500 * time.Millisecond })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryLag = 100 * time.Millisecond })
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	require.NoError(t, approve(context.Background(), client))
 	require.Equal(t, 1, count(server, decision))
 	require.Equal(t, 2, count(server, "GET negotiation-historys"))
@@ -120,7 +120,7 @@ func TestAnEarlierDecisionProvesNothing(t *testing.T) {
 	require.NoError(t, server.UserContinues(testComplaintID))
 	server.Advance(time.Minute)
 
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
 	require.NoError(t, reject())
 	require.Equal(t, 3, count(server, decision))
 	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeMerchantRefuseRefund,
@@ -146,7 +146,7 @@ func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
 	server, colleague := newPay(t)
 	client := payClient(t, server, onDecision(func() {
 		require.NoError(t, colleague.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用")))
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 	}))
 	err := approve(context.Background(), client)
 	require.ErrorContains(t, err, "the opposite decision stands: MERCHANT_REFUSE_RERUND")
@@ -159,9 +159,9 @@ func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
 func TestNothingIsSentIntoANewRound(t *testing.T) {
 	server, colleague := newPay(t)
 	client := payClient(t, server, onDecision(func() {
-		require.NoError(t, colleague.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+		require.NoError(t, colleague.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 		require.NoError(t, server.UserContinues(testComplaintID))
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 	}))
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
@@ -214,7 +214,7 @@ func TestRefusals(t *testing.T) {
 
 	// Decided long ago, and the first answer is a gateway's.
 	server.Advance(time.Hour)
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultHTML502})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultHTML502})
 	err = approve(context.Background(), client)
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, 400, refusal.StatusCode)
@@ -231,16 +231,16 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 		text    string
 	}{
 		{"the looks fail", func(s *wechatpaytest.Server) {
-			s.Fault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4})
+			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4})
 		}, wechatpay.RetryPolicy{}, 1, 4, "looking whether it stands"},
 		{"one look fails", func(s *wechatpaytest.Server) {
 			s.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }))
 		}, wechatpay.RetryPolicy{}, 1, 1, "looking whether it stands"},
 		{"the attempts are used up", func(s *wechatpaytest.Server) {
-			s.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3})
+			s.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3})
 		}, wechatpay.RetryPolicy{MaxAttempts: 2}, 2, 4, "2 attempts"},
 		{"looking takes too long", func(s *wechatpaytest.Server) {
-			s.Fault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9})
+			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9})
 		}, wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond}, 1, -1, "looking whether it stands"},
 		{"nothing is to be repeated or looked up", func(*wechatpaytest.Server) {}, wechatpay.RetryPolicy{MaxAttempts: 1}, 1, 0, "outcome unknown"},
 	} {
@@ -251,7 +251,7 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 					cfg.Retry.AttemptTimeout = tt.policy.AttemptTimeout
 				}
 			})
-			server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
+			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 			tt.prepare(server)
 			err := approve(context.Background(), client)
 			requireOutcome(t, err, true)
@@ -264,8 +264,8 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 	}
 
 	t.Run("the context leaves no time to look again", func(t *testing.T) {
-		server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.Settle = time.Hour })
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+		server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		err := approve(ctx, client)
@@ -280,11 +280,11 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 func TestDecisionIsFoundOnAnyPage(t *testing.T) {
 	for _, oldestFirst := range []bool{true, false} {
 		server, client := newPay(t)
-		server.Set(func(b *wechatpaytest.Behaviour) { b.HistoryOldestFirst = oldestFirst })
+		server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryOldestFirst = oldestFirst })
 		for range 250 {
 			require.NoError(t, server.UserReplies(testComplaintID, "在吗"))
 		}
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		require.NoError(t, approve(context.Background(), client))
 		require.Equal(t, 3, count(server, "GET negotiation-historys"))
 	}
@@ -299,7 +299,7 @@ func TestLookingUpWithAWrongClock(t *testing.T) {
 		client := payClient(t, server, func(cfg *wechatpay.Config) {
 			cfg.Time = func() time.Time { return server.Now().Add(off) }
 		})
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		require.NoError(t, approve(context.Background(), client))
 		require.Equal(t, 1, count(server, decision))
 	}
@@ -309,14 +309,14 @@ func TestLookingUpWithAWrongClock(t *testing.T) {
 // so.
 func TestCompletion(t *testing.T) {
 	server, client := newPay(t)
-	server.Fault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostAnswer})
-	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostResponse})
+	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 	require.Equal(t, 1, count(server, "POST complete"))
 	require.Equal(t, 1, count(server, "GET negotiation-historys"))
 
 	server, client = newPay(t)
-	server.Fault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
-	err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, "")
+	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
+	err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.Equal(t, 1, count(server, "POST complete"))
 	require.Equal(t, 2, count(server, "GET negotiation-historys"))
@@ -336,15 +336,15 @@ func TestCompletion(t *testing.T) {
 			return resp, err
 		})
 	})
-	err = client.ComplaintsV2.Complete(context.Background(), testComplaintID, "")
+	err = client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 }
 
 // A reply is never sent again once it may have been taken.
 func TestRespondIsNotRepeated(t *testing.T) {
-	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultLostAnswer, wechatpaytest.FaultError500} {
+	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultLostResponse, wechatpaytest.FaultError500} {
 		server, client := newPay(t)
-		server.Fault(wechatpaytest.Fault{Path: "response", Kind: kind})
+		server.AddFault(wechatpaytest.Fault{Path: "response", Kind: kind})
 		err := client.ComplaintsV2.Respond(context.Background(), testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
 		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		require.Len(t, server.Requests(), 1)
@@ -354,7 +354,7 @@ func TestRespondIsNotRepeated(t *testing.T) {
 // A record that cannot be read otherwise does not hide the decision.
 func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
 	server, client := newPay(t)
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"data":[{"log_id":"1","operate_type":"USER_RESPONSE","operate_time":"`+server.Now().Format(time.RFC3339)+`","normal_message":{"blocks":[{"text":"odd"}]}},`+
 			`{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":2}`)
@@ -368,7 +368,7 @@ func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
 func TestADecisionFromShortlyBefore(t *testing.T) {
 	for behind, unknown := range map[time.Duration]bool{time.Second: false, 10 * time.Second: true, 4 * time.Minute: true} {
 		server, client := newPay(t)
-		server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"data":[{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Add(-behind).Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":1}`)
 		}))
@@ -453,13 +453,13 @@ func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
 		cfg.PrivateKey = key
 	}
 	server, client := newPay(t, failing)
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "the HSM is busy")
 
 	server, client = newPay(t, failing)
-	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
 	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
 	var unknown *wechatpay.OutcomeUnknownError
 	require.ErrorAs(t, err, &unknown)
@@ -537,7 +537,7 @@ func TestALongWaitAfterADoubtEndsInAnotherLook(t *testing.T) {
 // The answer to a look is not the answer to the decision.
 func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
 	server, client := newPay(t)
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", answer(403, `{"code":"NO_AUTH"}`))
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
@@ -550,10 +550,10 @@ func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
 // A decision at once after the user filed again is recognized by the same second.
 func TestADecisionInTheSecondOfTheFiling(t *testing.T) {
 	server, client := newPay(t)
-	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 	server.Advance(time.Hour)
 	require.NoError(t, server.UserContinues(testComplaintID))
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	require.NoError(t, approve(context.Background(), client))
 	require.Equal(t, 1, count(server, "POST update-refund-progress"))
 }

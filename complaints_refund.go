@@ -18,17 +18,17 @@ type RefundComplaintRequest struct {
 	TransactionID string
 	// Amount is in fen; 0: what the user applied for.
 	Amount int64
-	// MoreThanApplied must be set for an Amount over what the user applied for.
+	// AllowMoreThanApplied must be set for an Amount over what the user applied for.
 	// More than the order is refused in any case.
-	MoreThanApplied bool
-	Reason          string // at most 80 bytes, shown to the user
-	NotifyURL       string // for the refund's notifications, in place of the configured one
+	AllowMoreThanApplied bool
+	Reason               string // at most 80 bytes, shown to the user
+	NotifyURL            string // for the refund's notifications, in place of the configured one
 	// SubMchID is the merchant whose order it is; "": the merchant complained
 	// of, if that is another than Config.MchID.
 	SubMchID string
 	// OutRefundNo is a refund number of the merchant's own; "": derived, see
-	// RefundComplaint. Numbers of one's own are not known to later calls: once
-	// the history shows such a refund, RefundComplaint makes no other.
+	// ComplaintsV2.Refund. Numbers of one's own are not known to later calls: once
+	// the history shows such a refund, ComplaintsV2.Refund makes no other.
 	OutRefundNo string
 	// Attempt is 2 for a further attempt after the first refund was CLOSED, 3
 	// after the second, and so on; 0 and 1 are the first.
@@ -45,19 +45,19 @@ type RefundRefusedReason string
 
 // Reasons of a RefundRefusedError.
 const (
-	RefundRefusedFullyRefunded   RefundRefusedReason = "FULLY_REFUNDED"    // all orders of the complaint are refunded
-	RefundRefusedElsewhere       RefundRefusedReason = "ELSEWHERE"         // a refund of this round that is not this one: by WeChat Pay, in the merchant platform, or under another number
-	RefundRefusedOtherRefund     RefundRefusedReason = "OTHER_REFUND"      // the refund under this number is of another order or amount
-	RefundRefusedWithdrawn       RefundRefusedReason = "WITHDRAWN"         // the user withdrew the complaint in this round
-	RefundRefusedEarlierRound    RefundRefusedReason = "EARLIER_ROUND"     // the refund of an earlier round is, or may be, still on its way; or Round is not the present one
-	RefundRefusedEarlierAttempt  RefundRefusedReason = "EARLIER_ATTEMPT"   // a further attempt is asked for, and the one before it is not CLOSED
-	RefundRefusedNoSuchOrder     RefundRefusedReason = "NO_SUCH_ORDER"     // the order is not named, or not one of the complaint's
-	RefundRefusedNoAmount        RefundRefusedReason = "NO_AMOUNT"         // neither the request nor the complaint says how much
-	RefundRefusedMoreThanOrder   RefundRefusedReason = "MORE_THAN_ORDER"   // the amount is more than the order's
-	RefundRefusedMoreThanApplied RefundRefusedReason = "MORE_THAN_APPLIED" // the amount is more than the user applied for, and MoreThanApplied is not set
+	RefundRefusedReasonFullyRefunded   RefundRefusedReason = "FULLY_REFUNDED"    // all orders of the complaint are refunded
+	RefundRefusedReasonElsewhere       RefundRefusedReason = "ELSEWHERE"         // a refund of this round that is not this one: by WeChat Pay, in the merchant platform, or under another number
+	RefundRefusedReasonOtherRefund     RefundRefusedReason = "OTHER_REFUND"      // the refund under this number is of another order or amount
+	RefundRefusedReasonWithdrawn       RefundRefusedReason = "WITHDRAWN"         // the user withdrew the complaint in this round
+	RefundRefusedReasonEarlierRound    RefundRefusedReason = "EARLIER_ROUND"     // the refund of an earlier round is, or may be, still on its way; or Round is not the present one
+	RefundRefusedReasonEarlierAttempt  RefundRefusedReason = "EARLIER_ATTEMPT"   // a further attempt is asked for, and the one before it is not CLOSED
+	RefundRefusedReasonNoSuchOrder     RefundRefusedReason = "NO_SUCH_ORDER"     // the order is not named, or not one of the complaint's
+	RefundRefusedReasonNoAmount        RefundRefusedReason = "NO_AMOUNT"         // neither the request nor the complaint says how much
+	RefundRefusedReasonMoreThanOrder   RefundRefusedReason = "MORE_THAN_ORDER"   // the amount is more than the order's
+	RefundRefusedReasonMoreThanApplied RefundRefusedReason = "MORE_THAN_APPLIED" // the amount is more than the user applied for, and AllowMoreThanApplied is not set
 )
 
-// RefundRefusedError is what RefundComplaint gives where a refund would, or
+// RefundRefusedError is what ComplaintsV2.Refund gives where a refund would, or
 // might, pay the wrong amount or pay twice. Nothing was sent that moves money,
 // unless the error wraps ErrOutcomeUnknown too: then an attempt had been made
 // that may stand, and it is not made again.
@@ -69,10 +69,10 @@ type RefundRefusedError struct {
 
 // Error tells what was found, and the remedy, in one line.
 func (e *RefundRefusedError) Error() string {
-	return fmt.Sprintf("wechatpay: RefundComplaint: complaint %s is not refunded by this: %s", oneLine(e.ComplaintID), e.Detail)
+	return fmt.Sprintf("wechatpay: ComplaintsV2.Refund: complaint %s is not refunded by this: %s", oneLine(e.ComplaintID), e.Detail)
 }
 
-// RefundComplaint pays the refund that a complaint asks for, once: however often
+// ComplaintsV2.Refund pays the refund that a complaint asks for, once: however often
 // it is called, from as many machines as one likes, before and after a crash. An
 // approval (UpdateRefundProgress) moves no money; this does. nil means that
 // WeChat Pay accepted the refund, now or before. See Refund.Status for how far
@@ -106,8 +106,8 @@ func (e *RefundRefusedError) Error() string {
 // use Refunds.Create.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice.
-func (c *Client) RefundComplaint(ctx context.Context, complaintID string, req *RefundComplaintRequest) (*Refund, error) {
-	const op = "RefundComplaint"
+func (s *ComplaintsV2Service) Refund(ctx context.Context, complaintID string, req *RefundComplaintRequest) (*Refund, error) {
+	const op = "ComplaintsV2.Refund"
 	if req == nil {
 		req = &RefundComplaintRequest{}
 	}
@@ -116,14 +116,14 @@ func (c *Client) RefundComplaint(ctx context.Context, complaintID string, req *R
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	p := &complaintRefund{client: c, req: req, attempt: max(1, req.Attempt)}
+	p := &complaintRefund{client: s.client, req: req, attempt: max(1, req.Attempt)}
 	return p.pay(ctx, complaintID)
 }
 
 // maxAttempts is how many refunds of one order WeChat Pay takes.
 const maxAttempts = 50
 
-// complaintRefund is one call of RefundComplaint.
+// complaintRefund is one call of ComplaintsV2.Refund.
 type complaintRefund struct {
 	client    *Client
 	req       *RefundComplaintRequest
@@ -142,7 +142,7 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 	}
 	p.round = cmp.Or(p.req.Round, filings(p.complaint))
 	if n := filings(p.complaint); p.round > n {
-		return nil, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times", p.round, n)
+		return nil, p.refuse(RefundRefusedReasonEarlierRound, "round %d was to be refunded, and the user has filed it %d times", p.round, n)
 	}
 	if p.subMchID = p.req.SubMchID; p.subMchID == "" && p.complaint.ComplaintedMchID != p.client.signer.mchID {
 		p.subMchID = p.complaint.ComplaintedMchID
@@ -168,14 +168,14 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 		NotifyURL:     p.req.NotifyURL,
 		Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
 	}
-	refund, err := p.client.Refunds.create(ctx, "RefundComplaint", refundRemedy, req, func(ctx context.Context) (*Refund, error) {
+	refund, err := p.client.Refunds.create(ctx, "ComplaintsV2.Refund", refundRemedy, req, func(ctx context.Context) (*Refund, error) {
 		again, there, err := p.mayPay(ctx)
 		var refused *RefundRefusedError
 		switch {
 		case there != nil:
 			return p.ours(there, nil)
 		case err == nil && again != amount:
-			return nil, p.refuse(RefundRefusedOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
+			return nil, p.refuse(RefundRefusedReasonOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
 		case errors.As(err, &refused):
 			return nil, err
 		}
@@ -200,7 +200,7 @@ func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund,
 	return refund, err
 }
 
-const refundRemedy = "call RefundComplaint again with the same request, and the Round that was decided on; " +
+const refundRemedy = "call ComplaintsV2.Refund again with the same request, and the Round that was decided on; " +
 	"not Refunds.Create, which does not look whether the user has been paid meanwhile"
 
 // read reads the complaint.
@@ -228,12 +228,12 @@ func (p *complaintRefund) ours(refund *Refund, err error) (*Refund, error) {
 	}
 	wanted := &CreateRefundRequest{TransactionID: p.order.TransactionID, Amount: CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)}}
 	if !wanted.asksFor(refund) {
-		return nil, p.refuse(RefundRefusedOtherRefund, "the refund under its number, %s, is of %d fen of order %s", oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
+		return nil, p.refuse(RefundRefusedReasonOtherRefund, "the refund under its number, %s, is of %d fen of order %s", oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
 	}
 	return refund, nil
 }
 
-// number is the refund number that RefundComplaint documents.
+// number is the refund number that ComplaintsV2.Refund documents.
 func (p *complaintRefund) number(transactionID string, round, attempt int) string {
 	tail := strconv.Itoa(round) + "\n" + strconv.Itoa(attempt)
 	digest := sha256.Sum256([]byte(p.complaint.ComplaintID + "\n" + transactionID + "\n" + tail))

@@ -13,14 +13,14 @@ func (p *complaintRefund) findOrder() error {
 	i := 0
 	switch {
 	case len(orders) == 0:
-		return p.refuse(RefundRefusedNoSuchOrder, "it names no order that was paid: refund it by the order's number, with Refunds.Create")
+		return p.refuse(RefundRefusedReasonNoSuchOrder, "it names no order that was paid: refund it by the order's number, with Refunds.Create")
 	case p.req.TransactionID != "":
 		i = slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool { return o.TransactionID == p.req.TransactionID })
 		if i < 0 {
-			return p.refuse(RefundRefusedNoSuchOrder, "order %s is none of its %d orders", oneLine(p.req.TransactionID), len(orders))
+			return p.refuse(RefundRefusedReasonNoSuchOrder, "order %s is none of its %d orders", oneLine(p.req.TransactionID), len(orders))
 		}
 	case len(orders) > 1 || orders[0].TransactionID == "":
-		return p.refuse(RefundRefusedNoSuchOrder, "it has %d orders: name one in TransactionID", len(orders))
+		return p.refuse(RefundRefusedReasonNoSuchOrder, "it has %d orders: name one in TransactionID", len(orders))
 	}
 	p.order = &orders[i]
 	return nil
@@ -54,13 +54,13 @@ func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, there *Refu
 // judge refuses for what was read, and else gives the amount.
 func (p *complaintRefund) judge(ctx context.Context, seen *seenRefunds) (int64, error) {
 	if n := filings(p.complaint); n != p.round {
-		return 0, p.refuse(RefundRefusedEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
+		return 0, p.refuse(RefundRefusedReasonEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
 	}
 	if p.complaint.ComplaintFullRefunded {
-		return 0, p.refuse(RefundRefusedFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
+		return 0, p.refuse(RefundRefusedReasonFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
 	}
 	if seen.withdrawn {
-		return 0, p.refuse(RefundRefusedWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
+		return 0, p.refuse(RefundRefusedReasonWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
 	}
 	own, err := p.ownRefunds(ctx)
 	if err != nil {
@@ -166,9 +166,9 @@ func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
 	i := slices.IndexFunc(own, func(r ownRefund) bool { return r.number == number })
 	switch {
 	case i < 0:
-		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
+		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
 	case own[i].Status != RefundStatusClosed:
-		return p.refuse(RefundRefusedEarlierAttempt, "attempt %d is asked for, and refund %s of attempt %d is %s, not CLOSED", p.attempt, number, p.attempt-1, own[i].Status)
+		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d is asked for, and refund %s of attempt %d is %s, not CLOSED", p.attempt, number, p.attempt-1, own[i].Status)
 	}
 	return nil
 }
@@ -186,9 +186,9 @@ func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) err
 		case refund.round == p.round:
 			ownNow++
 		case refund.Status == RefundStatusAbnormal:
-			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is ABNORMAL, and the user has filed again since: act on it in the merchant platform", refund.number, refund.round)
+			return p.refuse(RefundRefusedReasonEarlierRound, "refund %s of round %d is ABNORMAL, and the user has filed again since: act on it in the merchant platform", refund.number, refund.round)
 		case refund.Status != RefundStatusSuccess && refund.Status != RefundStatusClosed:
-			return p.refuse(RefundRefusedEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.number, refund.round, refund.Status)
+			return p.refuse(RefundRefusedReasonEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.number, refund.round, refund.Status)
 		default:
 			ownBefore++
 		}
@@ -198,17 +198,17 @@ func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) err
 	}
 	const remedy = "look in the merchant platform, and refund what is still due with Refunds.Create"
 	if seen.now.byPlatform > 0 {
-		return p.refuse(RefundRefusedElsewhere, "WeChat Pay refunds it in the merchant's stead: "+remedy)
+		return p.refuse(RefundRefusedReasonElsewhere, "WeChat Pay refunds it in the merchant's stead: "+remedy)
 	}
 	// Of an earlier round, one refund by WeChat Pay may stand in both counts.
 	foreignBefore := max(seen.before.any-ownBefore, seen.before.byPlatform)
 	foreignArrived := max(0, seen.arrived-ownArrived)
 	if seen.now.any > ownNow || foreignArrived > foreignBefore {
-		return p.refuse(RefundRefusedElsewhere, "its negotiation history shows %d refunds launched in this round and %d arrived at all, and of these %d and %d are known by their numbers here: "+remedy,
+		return p.refuse(RefundRefusedReasonElsewhere, "its negotiation history shows %d refunds launched in this round and %d arrived at all, and of these %d and %d are known by their numbers here: "+remedy,
 			seen.now.any, seen.arrived, ownNow, ownArrived)
 	}
 	if foreignBefore > foreignArrived {
-		return p.refuse(RefundRefusedEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, foreignArrived)
+		return p.refuse(RefundRefusedReasonEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, foreignArrived)
 	}
 	return nil
 }
@@ -231,11 +231,11 @@ func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
 	}
 	switch {
 	case amount <= 0:
-		return 0, p.refuse(RefundRefusedNoAmount, "it does not say how much the user applied for: say it in Amount")
+		return 0, p.refuse(RefundRefusedReasonNoAmount, "it does not say how much the user applied for: say it in Amount")
 	case amount > p.order.Amount:
-		return 0, p.refuse(RefundRefusedMoreThanOrder, "%d fen are more than the order's %d", amount, p.order.Amount)
-	case applied > 0 && paid > applied-amount && !p.req.MoreThanApplied:
-		return 0, p.refuse(RefundRefusedMoreThanApplied, "%d fen, with %d that are refunded in this round, are more than the %d that the user applied for: set MoreThanApplied if that is meant", amount, paid, applied)
+		return 0, p.refuse(RefundRefusedReasonMoreThanOrder, "%d fen are more than the order's %d", amount, p.order.Amount)
+	case applied > 0 && paid > applied-amount && !p.req.AllowMoreThanApplied:
+		return 0, p.refuse(RefundRefusedReasonMoreThanApplied, "%d fen, with %d that are refunded in this round, are more than the %d that the user applied for: set AllowMoreThanApplied if that is meant", amount, paid, applied)
 	}
 	return amount, nil
 }

@@ -48,7 +48,7 @@ func TestRefundComplaintPaysOnce(t *testing.T) {
 	require.NoError(t, approve(context.Background(), client))
 	var first *wechatpay.Refund
 	for range 3 {
-		refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "投诉退款", NotifyURL: "https://www.example.com/refund"})
+		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "投诉退款", NotifyURL: "https://www.example.com/refund"})
 		require.NoError(t, err)
 		require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 		require.LessOrEqual(t, len(refund.OutRefundNo), 64)
@@ -64,7 +64,7 @@ func TestRefundComplaintPaysOnce(t *testing.T) {
 
 	// The answer stays when it has arrived and the complaint is finished.
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.Equal(t, wechatpay.RefundStatusSuccess, refund.Status)
 	require.Len(t, server.Refunds(), 1)
@@ -88,27 +88,27 @@ func TestRefundComplaintRefuses(t *testing.T) {
 		}, nil, "", ""},
 		{"the platform is refunding it", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage, OperateTime: s.Now()}))
-		}, nil, wechatpay.RefundRefusedElsewhere, "in the merchant's stead"},
-		{"refunded in full", func(c *wechatpay.Complaint) { c.ComplaintFullRefunded = true }, nil, nil, wechatpay.RefundRefusedFullyRefunded, "refunded in full"},
+		}, nil, wechatpay.RefundRefusedReasonElsewhere, "in the merchant's stead"},
+		{"refunded in full", func(c *wechatpay.Complaint) { c.ComplaintFullRefunded = true }, nil, nil, wechatpay.RefundRefusedReasonFullyRefunded, "refunded in full"},
 		{"a refund under another number", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			_, err := c.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}})
 			require.NoError(t, err)
-		}, nil, wechatpay.RefundRefusedElsewhere, "1 refunds launched in this round and 0 arrived"},
+		}, nil, wechatpay.RefundRefusedReasonElsewhere, "1 refunds launched in this round and 0 arrived"},
 		{"withdrawn", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeUserRevokeComplaint, OperateTime: s.Now()}))
-		}, nil, wechatpay.RefundRefusedWithdrawn, "withdrew"},
-		{"several orders and none is named", two, nil, nil, wechatpay.RefundRefusedNoSuchOrder, "it has 2 orders"},
-		{"another order is named", two, nil, &wechatpay.RefundComplaintRequest{TransactionID: "1"}, wechatpay.RefundRefusedNoSuchOrder, "order 1 is none of its 2"},
+		}, nil, wechatpay.RefundRefusedReasonWithdrawn, "withdrew"},
+		{"several orders and none is named", two, nil, nil, wechatpay.RefundRefusedReasonNoSuchOrder, "it has 2 orders"},
+		{"another order is named", two, nil, &wechatpay.RefundComplaintRequest{TransactionID: "1"}, wechatpay.RefundRefusedReasonNoSuchOrder, "order 1 is none of its 2"},
 		{"no amount", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 }))
-		}, nil, wechatpay.RefundRefusedNoAmount, "say it in Amount"},
-		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, MoreThanApplied: true}, wechatpay.RefundRefusedMoreThanOrder, "1001 fen are more than the order's 1000"},
-		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedMoreThanApplied, "set MoreThanApplied"},
-		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedEarlierAttempt, "there is no refund " + refundNo(1, 1)},
+		}, nil, wechatpay.RefundRefusedReasonNoAmount, "say it in Amount"},
+		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, AllowMoreThanApplied: true}, wechatpay.RefundRefusedReasonMoreThanOrder, "1001 fen are more than the order's 1000"},
+		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedReasonMoreThanApplied, "set AllowMoreThanApplied"},
+		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "there is no refund " + refundNo(1, 1)},
 		{"an attempt after one that is under way", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			_, err := c.RefundComplaint(context.Background(), testComplaintID, nil)
+			_, err := c.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 			require.NoError(t, err)
-		}, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedEarlierAttempt, "is PROCESSING, not CLOSED"},
+		}, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "is PROCESSING, not CLOSED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var change []func(*wechatpay.Complaint)
@@ -121,7 +121,7 @@ func TestRefundComplaintRefuses(t *testing.T) {
 			}
 			before := len(server.Refunds())
 			sent := count(server, "POST /v3/refund")
-			refund, err := client.RefundComplaint(context.Background(), testComplaintID, tt.req)
+			refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, tt.req)
 			require.Nil(t, refund)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
@@ -139,7 +139,7 @@ func TestRefundComplaintRefuses(t *testing.T) {
 
 func TestRefundComplaintMoreThanApplied(t *testing.T) {
 	_, client := newClaim(t)
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 1000, MoreThanApplied: true})
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 1000, AllowMoreThanApplied: true})
 	require.NoError(t, err)
 	require.Equal(t, int64(1000), refund.Amount.Refund)
 }
@@ -147,7 +147,7 @@ func TestRefundComplaintMoreThanApplied(t *testing.T) {
 func TestRefundComplaintWithAnOwnNumber(t *testing.T) {
 	server, client := newClaim(t)
 	for range 2 {
-		refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{OutRefundNo: "mine-1", TransactionID: testOrder})
+		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{OutRefundNo: "mine-1", TransactionID: testOrder})
 		require.NoError(t, err)
 		require.Equal(t, "mine-1", refund.OutRefundNo)
 	}
@@ -162,7 +162,7 @@ func TestRefundComplaintOfTwoOrders(t *testing.T) {
 	})
 	const second = "4200000000000000000000000002"
 	for order, amount := range map[string]int64{testOrder: 400, second: 200} {
-		_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
+		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
 		require.NoError(t, err)
 	}
 	require.Len(t, server.Refunds(), 2)
@@ -171,18 +171,18 @@ func TestRefundComplaintOfTwoOrders(t *testing.T) {
 // A CLOSED refund is returned as what it is, and a further attempt is asked for.
 func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
 	server, client := newClaim(t)
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "CLOSED"))
 
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.Equal(t, wechatpay.RefundStatusClosed, refund.Status)
 	require.Len(t, server.Refunds(), 1)
 
 	server.Advance(time.Minute) // refunds of an order are taken a minute apart
 	for range 2 {
-		refund, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Attempt: 2})
+		refund, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, refundNo(1, 2), refund.OutRefundNo)
 		require.Equal(t, wechatpay.RefundStatusProcessing, refund.Status)
@@ -193,16 +193,16 @@ func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
 // A balance that is too low keeps the number.
 func TestRefundComplaintAfterNotEnough(t *testing.T) {
 	server, client := newClaim(t)
-	server.Set(func(b *wechatpaytest.Behaviour) {
+	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.RefundRefusal = wechatpaytest.Refusal{StatusCode: 403, Code: "NOT_ENOUGH"}
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	var refusal *wechatpay.APIError
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, wechatpay.ErrorCodeNotEnough, refusal.Code)
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	server.Set(func(b *wechatpaytest.Behaviour) { b.RefundRefusal = wechatpaytest.Refusal{} })
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	server.Configure(func(b *wechatpaytest.Behavior) { b.RefundRefusal = wechatpaytest.Refusal{} })
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 }
@@ -211,16 +211,16 @@ func TestRefundComplaintAfterNotEnough(t *testing.T) {
 // old one is on its way, nothing is paid.
 func TestRefundComplaintInANewRound(t *testing.T) {
 	server, client := newClaim(t)
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 	require.NoError(t, err)
-	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, ""))
+	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 	server.Advance(time.Minute)
 	require.NoError(t, server.UserContinues(testComplaintID))
 
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedEarlierRound, refused.Reason)
+	require.Equal(t, wechatpay.RefundRefusedReasonEarlierRound, refused.Reason)
 	require.ErrorContains(t, err, refundNo(1, 1)+" of round 1 is PROCESSING")
 
 	server.Advance(-time.Second * 30) // it arrived before the user filed again
@@ -231,7 +231,7 @@ func TestRefundComplaintInANewRound(t *testing.T) {
 		require.NoError(t, server.UserContinues(testComplaintID))
 	}
 	complaint, _ = server.Complaint(testComplaintID)
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(complaint.UserComplaintTimes, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 2)
@@ -240,8 +240,8 @@ func TestRefundComplaintInANewRound(t *testing.T) {
 // A service provider's refund names the merchant complained of.
 func TestRefundComplaintOfASubMerchant(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" })
-	server.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000109"} })
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	server.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000109"} })
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.Len(t, server.Refunds(), 1)
 }
@@ -251,11 +251,11 @@ func TestRefundComplaintOfASubMerchant(t *testing.T) {
 func TestRefundComplaintByManyCallers(t *testing.T) {
 	server, _ := newClaim(t)
 	for i, fault := range []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultLostAnswer}, {Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond, TakesEffect: true},
+		{Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond, TakesEffect: true},
 		{Kind: wechatpaytest.FaultError500}, {Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
 	} {
 		fault.Probability, fault.Seed = 0.05, uint64(i)
-		server.Fault(fault)
+		server.AddFault(fault)
 	}
 	const callers = 50
 	refunds, errs := make([]*wechatpay.Refund, callers), make([]error, callers)
@@ -268,7 +268,7 @@ func TestRefundComplaintByManyCallers(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			refunds[i], errs[i] = clients[i%len(clients)].RefundComplaint(context.Background(), testComplaintID, nil)
+			refunds[i], errs[i] = clients[i%len(clients)].ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 		}()
 	}
 	wg.Wait()
@@ -287,7 +287,7 @@ func TestRefundComplaintByManyCallers(t *testing.T) {
 	t.Logf("%d of %d callers got the refund, over %d requests", paid, callers, len(server.Requests()))
 	require.Greater(t, paid, callers/2)
 	server.ClearFaults()
-	refund, err := clients[0].RefundComplaint(context.Background(), testComplaintID, nil)
+	refund, err := clients[0].ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 1)
@@ -343,7 +343,7 @@ func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
 				return err
 			}
 		}
-		_, err = client.RefundComplaint(ctx, testComplaintID, nil)
+		_, err = client.ComplaintsV2.Refund(ctx, testComplaintID, nil)
 		return err
 	}
 	steps := 0
@@ -378,8 +378,8 @@ func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
 func TestRefundComplaintThatCannotRead(t *testing.T) {
 	for _, path := range []string{"GET /v3/merchant-service/complaints-v2/{complaint_id}", "GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", "GET /v3/refund/domestic/refunds/{out_refund_no}"} {
 		server, client := newClaim(t)
-		server.Fault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError500, Times: 99})
-		_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+		server.AddFault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError500, Times: 99})
+		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 		require.Error(t, err)
 		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		require.Zero(t, count(server, "POST /v3/refund"))
@@ -414,13 +414,13 @@ func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
 		t.Run(string(kind), func(t *testing.T) {
 			server, _ := newClaim(t)
-			server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
+			server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
 			client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() { require.NoError(t, server.PlatformRefunds(testComplaintID)) })
-			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
 			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may stand")
-			require.ErrorContains(t, err, "call RefundComplaint again with the same request")
+			require.ErrorContains(t, err, "call ComplaintsV2.Refund again with the same request")
 			require.ErrorContains(t, err, "not Refunds.Create")
 			require.Empty(t, server.Refunds())
 			require.Equal(t, 1, count(server, "POST /v3/refund"))
@@ -431,11 +431,11 @@ func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 // What cannot be read again is not sent again, and its error is not the refund's.
 func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
 	server, _ := newClaim(t)
-	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
 		server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}", answer(403, `{"code":"NO_AUTH"}`))
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "NO_AUTH")
 	var refusal *wechatpay.APIError
@@ -446,11 +446,11 @@ func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
 // So too while what is to be paid changes.
 func TestRefundComplaintOfAnotherAmountMeanwhile(t *testing.T) {
 	server, _ := newClaim(t)
-	server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultError500})
+	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultError500})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
 		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 700 }))
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.ErrorContains(t, err, "600 fen were to be refunded, and meanwhile it is 700")
 	require.Empty(t, server.Refunds())
 }
@@ -473,10 +473,10 @@ func TestRefundComplaintUnderAUsedNumber(t *testing.T) {
 			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
 			_, err := client.Refunds.Create(context.Background(), tt.first)
 			require.NoError(t, err)
-			_, err = client.RefundComplaint(context.Background(), testComplaintID, tt.req)
+			_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, tt.req)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
-			require.Equal(t, wechatpay.RefundRefusedOtherRefund, refused.Reason)
+			require.Equal(t, wechatpay.RefundRefusedReasonOtherRefund, refused.Reason)
 			require.ErrorContains(t, err, tt.text)
 			require.Len(t, server.Refunds(), 1)
 		})
@@ -489,23 +489,23 @@ func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
 	require.NoError(t, err)
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second})
 	require.ErrorContains(t, err, "600 fen, with 600 that are refunded in this round, are more than the 600")
 	require.Len(t, server.Refunds(), 1)
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, MoreThanApplied: true})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, AllowMoreThanApplied: true})
 	require.NoError(t, err)
 }
 
 // Where no refund is asked for, the amount that a complaint may show means nothing.
 func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedNoAmount, refused.Reason)
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 900})
+	require.Equal(t, wechatpay.RefundRefusedReasonNoAmount, refused.Reason)
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 900})
 	require.NoError(t, err)
 	require.Equal(t, int64(900), refund.Amount.Refund)
 	require.Len(t, server.Refunds(), 1)
@@ -514,24 +514,24 @@ func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
 // A call that is repeated late is for the round that was decided on.
 func TestRefundComplaintOfARound(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
-	first, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+	first, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
 	filesAgain(t, server)
 
-	again, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+	again, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
 	require.NoError(t, err)
 	require.Equal(t, first.RefundID, again.RefundID)
 	require.Equal(t, wechatpay.RefundStatusSuccess, again.Status)
 
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1, Attempt: 2})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1, Attempt: 2})
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedEarlierRound, refused.Reason)
+	require.Equal(t, wechatpay.RefundRefusedReasonEarlierRound, refused.Reason)
 	require.ErrorContains(t, err, "round 1 was to be refunded, and the user has filed it 2 times")
 	require.Len(t, server.Refunds(), 1)
 
-	second, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 2})
+	second, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 2})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(2, 1), second.OutRefundNo)
 }
@@ -553,13 +553,13 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 		before, after []wechatpay.OperateType // the user files again
 		reason        wechatpay.RefundRefusedReason
 	}{
-		{"WeChat Pay's is on its way", []wechatpay.OperateType{entrusted}, nil, wechatpay.RefundRefusedEarlierRound},
+		{"WeChat Pay's is on its way", []wechatpay.OperateType{entrusted}, nil, wechatpay.RefundRefusedReasonEarlierRound},
 		{"WeChat Pay's arrived", []wechatpay.OperateType{entrusted, partial, received}, nil, ""},
-		{"one by hand is on its way", []wechatpay.OperateType{partial}, nil, wechatpay.RefundRefusedEarlierRound},
+		{"one by hand is on its way", []wechatpay.OperateType{partial}, nil, wechatpay.RefundRefusedReasonEarlierRound},
 		{"one by hand arrived in the new round", []wechatpay.OperateType{partial}, []wechatpay.OperateType{received}, ""},
-		{"of two by hand one arrived", []wechatpay.OperateType{partial, partial, received}, nil, wechatpay.RefundRefusedEarlierRound},
-		{"one arrived that was never launched", nil, []wechatpay.OperateType{received}, wechatpay.RefundRefusedElsewhere},
-		{"one by hand in the new round", nil, []wechatpay.OperateType{partial}, wechatpay.RefundRefusedElsewhere},
+		{"of two by hand one arrived", []wechatpay.OperateType{partial, partial, received}, nil, wechatpay.RefundRefusedReasonEarlierRound},
+		{"one arrived that was never launched", nil, []wechatpay.OperateType{received}, wechatpay.RefundRefusedReasonElsewhere},
+		{"one by hand in the new round", nil, []wechatpay.OperateType{partial}, wechatpay.RefundRefusedReasonElsewhere},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server, client := newClaim(t)
@@ -567,7 +567,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 			filesAgain(t, server)
 			server.Advance(time.Minute)
 			record(t, server, tt.after...)
-			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 			if tt.reason == "" {
 				require.NoError(t, err)
 				require.Len(t, server.Refunds(), 1)
@@ -581,13 +581,13 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 	}
 	t.Run("ours arrived in the new round", func(t *testing.T) {
 		server, client := newClaim(t)
-		_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 		require.NoError(t, err)
 		filesAgain(t, server)
 		server.Advance(time.Minute)
 		require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
 		filesAgain(t, server)
-		refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 		require.NoError(t, err)
 		require.Equal(t, refundNo(3, 1), refund.OutRefundNo)
 	})
@@ -597,7 +597,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 			require.NoError(t, server.PlatformRefunds(testComplaintID))
 			filesAgain(t, server)
 		})
-		_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 		var refused *wechatpay.RefundRefusedError
 		require.ErrorAs(t, err, &refused)
 		require.Empty(t, server.Refunds())
@@ -614,10 +614,10 @@ func TestRefundComplaintReadsCoarseTimes(t *testing.T) {
 				fmt.Fprintf(w, `{"limit":100,"offset":0,"total_count":2,"data":[{"log_id":"1","operate_type":"USER_CONTINUE_COMPLAINT","operate_time":"2020-01-01T00:00:35.120+08:00"},`+
 					`{"log_id":"2","operate_type":"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE","operate_time":%q}]}`, at)
 			}))
-			_, err := client.RefundComplaint(context.Background(), testComplaintID, nil)
+			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
-			require.Equal(t, wechatpay.RefundRefusedElsewhere, refused.Reason)
+			require.Equal(t, wechatpay.RefundRefusedReasonElsewhere, refused.Reason)
 			require.Empty(t, server.Refunds())
 		})
 	}
@@ -631,13 +631,13 @@ func TestRefundComplaintBesideAnotherReason(t *testing.T) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPost {
-				_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
+				_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
 				require.NoError(t, err)
 			}
 			return base.RoundTrip(req)
 		})
 	})
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 1)
@@ -657,16 +657,16 @@ func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
 					cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 						if req.Method == http.MethodPost && first {
 							first = false
-							_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
+							_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 							require.NoError(t, err)
 							if kind != "" {
-								server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind})
+								server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind})
 							}
 						}
 						return base.RoundTrip(req)
 					})
 				})
-				refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: amount})
+				refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: amount})
 				require.Len(t, server.Refunds(), 1)
 				if amount == 0 {
 					require.NoError(t, err)
@@ -675,7 +675,7 @@ func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
 				}
 				var refused *wechatpay.RefundRefusedError
 				require.ErrorAs(t, err, &refused)
-				require.Equal(t, wechatpay.RefundRefusedOtherRefund, refused.Reason)
+				require.Equal(t, wechatpay.RefundRefusedReasonOtherRefund, refused.Reason)
 			})
 		}
 	}
@@ -689,7 +689,7 @@ func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPost {
-				_, err := other.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
+				_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
 				require.NoError(t, err)
 				late = true
 			} else if late {
@@ -699,7 +699,7 @@ func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
 			return base.RoundTrip(req)
 		})
 	})
-	refund, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 }
@@ -710,14 +710,14 @@ func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
 	server, client := newClaim(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
 	server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"limit":100,"offset":0,"total_count":1,"data":[{"log_id":"1","operate_type":"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE","operate_time":"2020-01-01T00:00:35+08:00"}]}`)
 	}))
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
 	require.NoError(t, err)
 	require.Len(t, server.Refunds(), 2)
 }
@@ -725,7 +725,7 @@ func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
 // A number in the wrong field, and a service that knows every number, end at once.
 func TestRefundComplaintIsBounded(t *testing.T) {
 	server, client := newClaim(t)
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
 	require.ErrorContains(t, err, "round 1700000000 was to be refunded, and the user has filed it 1 times")
 	require.Len(t, server.Requests(), 1)
 
@@ -737,7 +737,7 @@ func TestRefundComplaintIsBounded(t *testing.T) {
 		}
 		io.WriteString(w, `{"status":"CLOSED"}`)
 	}))
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, nil)
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.LessOrEqual(t, count(server, "GET /v3/refund"), 60)
 }
@@ -749,12 +749,12 @@ func TestRefundComplaintOfAnOrderListedTwice(t *testing.T) {
 		order := c.ComplaintOrderInfo[0]
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, order, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})
-	_, err := client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
 	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: second, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 300, Total: 1000}})
 	require.NoError(t, err)
-	_, err = client.RefundComplaint(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
+	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedElsewhere, refused.Reason)
+	require.Equal(t, wechatpay.RefundRefusedReasonElsewhere, refused.Reason)
 }

@@ -135,24 +135,31 @@ func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, compl
 	return resp, nil
 }
 
-// completeRequest is the body of Complete.
-type completeRequest struct {
+// CompleteRequest completes a complaint.
+type CompleteRequest struct {
+	// ComplaintedMchID is the merchant of the complaint (Complaint.ComplaintedMchID).
+	// Empty means Config.MchID. Service providers must set it.
 	ComplaintedMchID string `json:"complainted_mchid"`
 }
 
-// Complete declares a complaint solved: it becomes PROCESSED, and the user is
-// asked for a rating. complaintedMchID is the merchant complained of; "" means
-// Config.MchID. Call it only once the matter is really solved, since repeated
-// complaints count against the merchant. A complaint whose refund was approved
-// needs no call: it becomes PROCESSED when the refund arrives.
+// Complete declares a complaint solved. It becomes PROCESSED, and the user is
+// asked for a rating. A nil request completes it for Config.MchID. Call it only
+// after the matter is solved: repeated complaints count against the merchant.
+//
+// A complaint whose refund was approved needs no call. It becomes PROCESSED when
+// the refund arrives.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467255 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467217)
-func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID, complaintedMchID string) error {
+func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, req *CompleteRequest) error {
 	const op = "ComplaintsV2.Complete"
-	complaintedMchID = s.orOwn(complaintedMchID)
+	var body CompleteRequest
+	if req != nil {
+		body = *req
+	}
+	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
 	f := checkComplaintID(complaintID)
-	f.required("complaintedMchID", complaintedMchID, 64)
+	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
 	if err := f.err(op); err != nil {
 		return err
 	}
@@ -160,7 +167,7 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID, complai
 		op:      op,
 		method:  http.MethodPost,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
-		body:    &completeRequest{ComplaintedMchID: complaintedMchID},
+		body:    &body,
 		success: http.StatusNoContent,
 		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the complaint's negotiation history before completing it again",
 		lookUp: func(ctx context.Context, started, ended time.Time) (verdict, error) {

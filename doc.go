@@ -12,10 +12,10 @@
 //
 // ConfigFromEnv reads the settings from the environment.
 //
-// An approval moves no money. RefundComplaint does, once however often it is
+// An approval moves no money. ComplaintsV2.Refund does, once however often it is
 // called, and reads the complaint and its history again before each attempt:
 //
-//	refund, err := client.RefundComplaint(ctx, complaintID, &wechatpay.RefundComplaintRequest{Round: complaint.UserComplaintTimes})
+//	refund, err := client.ComplaintsV2.Refund(ctx, complaintID, &wechatpay.RefundComplaintRequest{Round: complaint.UserComplaintTimes})
 //
 // Round is the filing that was decided on: if the user files again meanwhile,
 // nothing is paid for the new one.

@@ -72,7 +72,7 @@ var endpoints = []endpoint{
 	{
 		name: "NegotiationHistory",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return s.NegotiationHistory(ctx, testComplaintID, &wechatpay.PageRequest{Limit: 300, Offset: 7})
+			return s.NegotiationHistory(ctx, testComplaintID, &wechatpay.NegotiationHistoryRequest{Limit: 300, Offset: 7})
 		},
 		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/negotiation-historys?limit=300&offset=7",
 		status: 200, answer: `{"data":[{"log_id":"300","operator":"商家","operate_time":"2026-01-02T03:04:05+08:00","operate_type":"MERCHANT_REFUSE_RERUND","operate_details":"已使用"}],"limit":300,"offset":7}`,
@@ -132,14 +132,14 @@ var endpoints = []endpoint{
 	{
 		name: "Complete",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return nil, s.Complete(ctx, testComplaintID, "1900000002")
+			return nil, s.Complete(ctx, testComplaintID, &wechatpay.CompleteRequest{ComplaintedMchID: "1900000002"})
 		},
 		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/complete", body: `{"complainted_mchid":"1900000002"}`, status: 204,
 	},
 	{
 		name: "Complete for the caller",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return nil, s.Complete(ctx, testComplaintID, "")
+			return nil, s.Complete(ctx, testComplaintID, nil)
 		},
 		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/complete", body: `{"complainted_mchid":"1900000001"}`, status: 204,
 	},
@@ -330,7 +330,7 @@ func TestEndpointsRefuseArguments(t *testing.T) {
 		},
 			"Get", []string{"complaintID: empty, 1 to 64 characters are required"}},
 		{"NegotiationHistory", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.NegotiationHistory(ctx, strings.Repeat("1", 65), &wechatpay.PageRequest{Limit: 301, Offset: -1})
+			_, err := s.NegotiationHistory(ctx, strings.Repeat("1", 65), &wechatpay.NegotiationHistoryRequest{Limit: 301, Offset: -1})
 			return err
 		}, "NegotiationHistory", []string{"complaintID: 65 characters, at most 64 are allowed", "Limit: 301, and 1 to 300 are allowed", "Offset: -1, and 0 is the least"}},
 		{"Respond, nil", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error { return s.Respond(ctx, "1", nil) },
@@ -372,9 +372,9 @@ func TestEndpointsRefuseArguments(t *testing.T) {
 			"Message.Blocks[3].ButtonGroup.Buttons[0].Action.MessageInfo.Content: holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)",
 		}},
 		{"Complete", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			return s.Complete(ctx, "..", long[:65*3])
+			return s.Complete(ctx, "..", &wechatpay.CompleteRequest{ComplaintedMchID: long[:65*3]})
 		},
-			"Complete", []string{`complaintID: ".." would be another path`, "complaintedMchID: 65 characters, at most 64 are allowed"}},
+			"Complete", []string{`complaintID: ".." would be another path`, "ComplaintedMchID: 65 characters, at most 64 are allowed"}},
 		{"CreateNotificationURL, empty", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
 			_, err := s.CreateNotificationURL(ctx, "")
 			return err

@@ -89,7 +89,7 @@ func Example_errors() {
 	decide("")
 
 	// From here on somebody else answers.
-	server.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged, Probability: 1})
+	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged, Probability: 1})
 	decide("200201820200101080076610001")
 
 	cancel()
@@ -265,7 +265,7 @@ func ExampleComplaintsV2Service_UpdateRefundProgress_lostAnswer() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -503,7 +503,7 @@ func ExampleComplaintsV2Service_Complete() {
 	}
 
 	// "" is Config.MchID. A service provider names its merchant here.
-	if err := client.ComplaintsV2.Complete(context.Background(), "200201820200101080076610000", ""); err != nil {
+	if err := client.ComplaintsV2.Complete(context.Background(), "200201820200101080076610000", nil); err != nil {
 		log.Fatal(err)
 	}
 
@@ -711,7 +711,7 @@ func ExampleRefundsService_Get() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	created, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil)
+	created, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -737,7 +737,7 @@ func ExampleRefundsService_Get() {
 }
 
 // Approve, and pay. The second call finds the refund of the first.
-func ExampleClient_RefundComplaint() {
+func ExampleComplaintsV2Service_Refund() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
@@ -755,7 +755,7 @@ func ExampleClient_RefundComplaint() {
 		log.Fatal(err)
 	}
 	for range 2 {
-		refund, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil) // nil: what the complaint says
+		refund, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil) // nil: what the complaint says
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -782,7 +782,7 @@ func ExampleRefundRefusedError() {
 		log.Fatal(err)
 	}
 
-	_, err = client.RefundComplaint(context.Background(), "200201820200101080076610000", nil)
+	_, err = client.ComplaintsV2.Refund(context.Background(), "200201820200101080076610000", nil)
 	var refused *wechatpay.RefundRefusedError
 	if errors.As(err, &refused) {
 		fmt.Println(refused.Reason)
@@ -938,7 +938,7 @@ func ExampleNotification_Refund() {
 	}))
 	defer shop.Close()
 
-	created, err := client.RefundComplaint(ctx, "200201820200101080076610000", nil)
+	created, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -956,7 +956,7 @@ func ExampleNotification_Refund() {
 func ExampleNewClient_platformCertificates() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
 	merchant := server.Config()
 
@@ -1151,7 +1151,7 @@ func ExampleVerificationError() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	server.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged})
+	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged})
 	cfg := server.Config()
 	cfg.Retry.MaxAttempts = 1 // the next answer would be genuine
 	client, err := wechatpay.NewClient(cfg)
@@ -1173,7 +1173,7 @@ func ExampleOutcomeUnknownError() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", NeedImmediateService: true})
-	server.Fault(wechatpaytest.Fault{Path: "response-immediate-service", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "response-immediate-service", Kind: wechatpaytest.FaultLostResponse})
 	cfg := server.Config()
 	cfg.Retry.MaxAttempts = 1 // the Client would repeat it by itself
 	client, err := wechatpay.NewClient(cfg)
@@ -1208,7 +1208,7 @@ func ExampleRetryPolicy() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	server.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503, Times: 2})
+	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503, Times: 2})
 	cfg := server.Config()
 	cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 10, MinDelay: 10 * time.Millisecond, MaxDelay: time.Minute}
 	client, err := wechatpay.NewClient(cfg)

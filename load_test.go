@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 // everyFault are faults of all kinds that together strike three requests of ten.
 func everyFault(server *wechatpaytest.Server) {
 	kinds := []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultLostAnswer}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultSlow, Delay: 20 * time.Millisecond},
+		{Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultSlow, Delay: 20 * time.Millisecond},
 		{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, {Kind: wechatpaytest.FaultForged}, {Kind: wechatpaytest.FaultUnsigned}, {Kind: wechatpaytest.FaultProbe}, {Kind: wechatpaytest.FaultOld},
 	}
 	for _, gateway := range []wechatpaytest.FaultKind{wechatpaytest.FaultError500, wechatpaytest.FaultError502, wechatpaytest.FaultError503, wechatpaytest.FaultHTML502} {
@@ -55,7 +55,7 @@ func everyFault(server *wechatpaytest.Server) {
 	}
 	for i, fault := range kinds {
 		fault.Probability, fault.Seed = 0.0208, uint64(i) // 1 - (1-0.0208)^17 = 0.30
-		server.Fault(fault)
+		server.AddFault(fault)
 	}
 }
 
@@ -65,14 +65,14 @@ func TestDecisionsThroughFaults(t *testing.T) {
 	const callers = 32
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
-	server.Set(func(b *wechatpaytest.Behaviour) { b.Seed, b.HistoryLag = 1, 20*time.Millisecond })
+	server.Configure(func(b *wechatpaytest.Behavior) { b.Seed, b.HistoryLag = 1, 20*time.Millisecond })
 	id := func(i int) string { return fmt.Sprintf("2002018202001010800%08d", i) }
 	for i := range *decisions {
 		server.AddComplaint(wechatpay.Complaint{ComplaintID: id(i), ProblemType: wechatpay.ProblemTypeRefund})
 	}
 	everyFault(server)
 	client := payClient(t, server, func(cfg *wechatpay.Config) {
-		cfg.Retry.Settle = 100 * time.Millisecond
+		cfg.Retry.HistoryLag = 100 * time.Millisecond
 		cfg.Retry.MinDelay, cfg.Retry.MaxDelay = 5*time.Millisecond, 50*time.Millisecond
 	})
 
@@ -138,7 +138,7 @@ func TestDecisionsThroughFaults(t *testing.T) {
 		// A history that reached the client whole and genuine.
 		if request.Method == http.MethodGet && request.StatusCode == 200 && (request.Fault == "" || request.Fault == wechatpaytest.FaultSlow) {
 			var page wechatpay.NegotiationHistory
-			require.NoError(t, json.Unmarshal(request.Answer, &page))
+			require.NoError(t, json.Unmarshal(request.Response, &page))
 			for _, record := range page.Data {
 				if record.OperateType == wechatpay.OperateTypeMerchantApproveRefund || record.OperateType == wechatpay.OperateTypeMerchantRefuseRefund {
 					shown[element] = true

@@ -22,7 +22,7 @@ import (
 //     the event comes again, by the pages of 2024 ten times after 60 s each, then
 //     every 300 s, for 2 hours at most; that of a refund after 15 s at first, up
 //     to 6 h at last.
-//   - 503 if the error wraps ErrNotificationInWork, and nothing else is wrong.
+//   - 503 if the error wraps ErrNotificationInProgress, and nothing else is wrong.
 //   - 401 for what does not prove to be WeChat Pay's, 400 for what cannot be
 //     read, 405 for what is no POST.
 //
@@ -96,7 +96,7 @@ func failureStatus(err error) int {
 	case isNothingBut(err, ErrNotificationNotRecorded):
 		// It was handled. A copy would be handled again.
 		return http.StatusOK
-	case isNothingBut(err, ErrNotificationInWork):
+	case isNothingBut(err, ErrNotificationInProgress):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -82,9 +82,9 @@ func (s *MemoryStore) Begin(ctx context.Context, id, holder string) (Notificatio
 		switch event := known.Value.(memoryEvent); {
 		case !at.Before(event.until): // behind one that stays, as the clock was set back
 		case event.handled:
-			return NotificationHandled, nil
+			return NotificationStateHandled, nil
 		case event.holder != holder:
-			return NotificationInWork, nil
+			return NotificationStateInProgress, nil
 		}
 		s.remove(known)
 	}
@@ -96,7 +96,7 @@ func (s *MemoryStore) Begin(ctx context.Context, id, holder string) (Notificatio
 		s.remove(oldest)
 	}
 	s.add(&s.claims, memoryEvent{id: id, holder: holder, until: at.Add(cmp.Or(s.ClaimFor, defaultClaimFor))})
-	return NotificationClaimed, nil
+	return NotificationStateClaimed, nil
 }
 
 // End gives a claim up.

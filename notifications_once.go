@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// ErrNotificationInWork is wrapped by the error of a copy that came while
+// ErrNotificationInProgress is wrapped by the error of a copy that came while
 // another copy of the same notification is in work. WeChat Pay is told to send
 // it again (503), since the other one may still fail.
-var ErrNotificationInWork = errors.New("another copy is in work")
+var ErrNotificationInProgress = errors.New("another copy is in work")
 
 // ErrNotificationNotRecorded is wrapped by the error of a notification that was
 // handled, but that the store could not note down as such. WeChat Pay is told
@@ -59,7 +59,7 @@ const endTimeout = 2 * time.Second
 // each event id that succeeded, however many copies come, and on however many
 // machines that share the store. After a failure, an error or a panic, the next
 // copy runs it again. A copy that comes while another one is in work is refused
-// with ErrNotificationInWork.
+// with ErrNotificationInProgress.
 //
 // If the machine dies in between, the store gives the event up when the claim
 // expires, and the next copy runs handle again. So handle must bear to find its
@@ -85,11 +85,11 @@ func Once(store NotificationStore, handle func(context.Context, *Notification) e
 			return fmt.Errorf("wechatpay: %s: claiming notification %s: %w", op, oneLine(id), err)
 		}
 		switch state {
-		case NotificationClaimed:
-		case NotificationHandled:
+		case NotificationStateClaimed:
+		case NotificationStateHandled:
 			return nil
-		case NotificationInWork:
-			return fmt.Errorf("wechatpay: %s: notification %s: %w", op, oneLine(id), ErrNotificationInWork)
+		case NotificationStateInProgress:
+			return fmt.Errorf("wechatpay: %s: notification %s: %w", op, oneLine(id), ErrNotificationInProgress)
 		default:
 			return fmt.Errorf("wechatpay: %s: notification %s: the %T gives %.40q, which is no NotificationState", op, oneLine(id), store, state)
 		}
@@ -131,9 +131,9 @@ type NotificationState string
 
 // The states of a notification.
 const (
-	NotificationClaimed NotificationState = "CLAIMED" // the holder that asks has it, and may work on it
-	NotificationInWork  NotificationState = "IN_WORK" // another holder has it
-	NotificationHandled NotificationState = "HANDLED" // it was handled
+	NotificationStateClaimed    NotificationState = "CLAIMED"     // the holder that asks has it, and may work on it
+	NotificationStateInProgress NotificationState = "IN_PROGRESS" // another holder has it
+	NotificationStateHandled    NotificationState = "HANDLED"     // it was handled
 )
 
 // NotificationStore remembers which notifications are in work and which were
@@ -146,14 +146,14 @@ const (
 // that has ended is an error.
 type NotificationStore interface {
 	// Begin claims the notification with this id for a holder, a random text
-	// of 26 letters and digits: NotificationClaimed. The claim expires after a
+	// of 26 letters and digits: NotificationStateClaimed. The claim expires after a
 	// time of the store's, on the store's own clock, so that a holder that died
 	// keeps nothing for ever: 30 s are usual, and 5 s, which WeChat Pay waits,
 	// too few. The same holder may begin again, which renews its claim: a
 	// driver may repeat what was lost on the way.
 	//
-	// It gives NotificationInWork while another holder's claim stands, and
-	// NotificationHandled once End said so, for as long as copies may come.
+	// It gives NotificationStateInProgress while another holder's claim stands, and
+	// NotificationStateHandled once End said so, for as long as copies may come.
 	// Ids are at most 64 bytes, and differ in letter case.
 	Begin(ctx context.Context, id, holder string) (NotificationState, error)
 

@@ -42,16 +42,16 @@ func requireState(t *testing.T, s wechatpay.NotificationStore, id, holder string
 func TestMemoryStoreDefaults(t *testing.T) {
 	c := &clock{testTime}
 	store := &wechatpay.MemoryStore{Time: c.now}
-	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "a", wechatpay.NotificationStateClaimed)
 	c.pass(30*time.Second - 1)
-	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateInProgress)
 	c.pass(1)
-	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 	require.NoError(t, store.End(context.Background(), "1", "b", true))
 	c.pass(7*24*time.Hour - 1)
-	requireState(t, store, "1", "c", wechatpay.NotificationHandled)
+	requireState(t, store, "1", "c", wechatpay.NotificationStateHandled)
 	c.pass(1)
-	requireState(t, store, "1", "c", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "c", wechatpay.NotificationStateClaimed)
 }
 
 func TestMemoryStoreRefusesNegativeFields(t *testing.T) {
@@ -74,13 +74,13 @@ func TestMemoryStoreRefusesNegativeFields(t *testing.T) {
 func TestMemoryStoreWhoseClockIsSetBack(t *testing.T) {
 	c := &clock{testTime.Add(24 * time.Hour)}
 	store := &wechatpay.MemoryStore{Time: c.now}
-	requireState(t, store, "before", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "before", "a", wechatpay.NotificationStateClaimed)
 	c.at = testTime
-	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "a", wechatpay.NotificationStateClaimed)
 	c.pass(30*time.Second - 1)
-	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateInProgress)
 	c.pass(1)
-	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 }
 
 func TestMemoryStoreExpires(t *testing.T) {
@@ -90,23 +90,23 @@ func TestMemoryStoreExpires(t *testing.T) {
 	require.Equal(t, 30*time.Second, store.ClaimFor)
 	require.Equal(t, 7*24*time.Hour, store.KeepFor)
 
-	requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "a", wechatpay.NotificationStateClaimed)
 	c.pass(store.ClaimFor - 1)
-	requireState(t, store, "1", "b", wechatpay.NotificationInWork)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateInProgress)
 	c.pass(1)
-	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 
 	// A claim that is renewed stands for the whole time again.
 	c.pass(store.ClaimFor - 1)
-	requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 	c.pass(store.ClaimFor - 1)
-	requireState(t, store, "1", "c", wechatpay.NotificationInWork)
+	requireState(t, store, "1", "c", wechatpay.NotificationStateInProgress)
 
 	require.NoError(t, store.End(context.Background(), "1", "b", true))
 	c.pass(store.KeepFor - 1)
-	requireState(t, store, "1", "c", wechatpay.NotificationHandled)
+	requireState(t, store, "1", "c", wechatpay.NotificationStateHandled)
 	c.pass(1)
-	requireState(t, store, "1", "c", wechatpay.NotificationClaimed)
+	requireState(t, store, "1", "c", wechatpay.NotificationStateClaimed)
 }
 
 // What is handled makes room, what is in work does not.
@@ -115,24 +115,24 @@ func TestMemoryStoreIsBounded(t *testing.T) {
 	require.Equal(t, 100_000, store.Max)
 	store.Max = 3
 	for i := range 10 {
-		requireState(t, store, fmt.Sprint("done ", i), "a", wechatpay.NotificationClaimed)
+		requireState(t, store, fmt.Sprint("done ", i), "a", wechatpay.NotificationStateClaimed)
 		require.NoError(t, store.End(context.Background(), fmt.Sprint("done ", i), "a", true))
 	}
 	for i := range 10 {
 		if i < 7 {
 			continue
 		}
-		requireState(t, store, fmt.Sprint("done ", i), "b", wechatpay.NotificationHandled)
+		requireState(t, store, fmt.Sprint("done ", i), "b", wechatpay.NotificationStateHandled)
 	}
 	for i := range 3 {
-		requireState(t, store, fmt.Sprint("work ", i), "a", wechatpay.NotificationClaimed)
+		requireState(t, store, fmt.Sprint("work ", i), "a", wechatpay.NotificationStateClaimed)
 	}
 	_, err := store.Begin(context.Background(), "work 4", "a")
 	require.ErrorContains(t, err, "3 notifications are in work")
-	requireState(t, store, "work 0", "a", wechatpay.NotificationClaimed)
-	requireState(t, store, "work 2", "b", wechatpay.NotificationInWork)
+	requireState(t, store, "work 0", "a", wechatpay.NotificationStateClaimed)
+	requireState(t, store, "work 2", "b", wechatpay.NotificationStateInProgress)
 	require.NoError(t, store.End(context.Background(), "work 1", "a", false))
-	requireState(t, store, "done 9", "a", wechatpay.NotificationClaimed)
+	requireState(t, store, "done 9", "a", wechatpay.NotificationStateClaimed)
 }
 
 // lossy is a store whose answers get lost: the first of Begin, the second of
@@ -190,18 +190,18 @@ func TestOnce(t *testing.T) {
 		text   string
 		status int
 	}{
-		{name: "claimed", begin: give(wechatpay.NotificationClaimed, nil), runs: 1, ends: []bool{true}, status: 200},
-		{name: "handled before", begin: give(wechatpay.NotificationHandled, nil), status: 200},
-		{name: "in work", begin: give(wechatpay.NotificationInWork, nil), errors: []error{wechatpay.ErrNotificationInWork},
+		{name: "claimed", begin: give(wechatpay.NotificationStateClaimed, nil), runs: 1, ends: []bool{true}, status: 200},
+		{name: "handled before", begin: give(wechatpay.NotificationStateHandled, nil), status: 200},
+		{name: "in work", begin: give(wechatpay.NotificationStateInProgress, nil), errors: []error{wechatpay.ErrNotificationInProgress},
 			text: "wechatpay: Once: notification 42: another copy is in work", status: 503},
-		{name: "failed", begin: give(wechatpay.NotificationClaimed, nil), handle: failure, runs: 1, ends: []bool{false}, errors: []error{failure},
+		{name: "failed", begin: give(wechatpay.NotificationStateClaimed, nil), handle: failure, runs: 1, ends: []bool{false}, errors: []error{failure},
 			text: "merchant failed", status: 500},
 		{name: "begin fails", begin: give("", errLost), ends: []bool{false}, errors: []error{errLost}, text: "wechatpay: Once: claiming notification 42: connection lost", status: 500},
 		{name: "a state that is none", begin: give("DONE", nil), text: `gives "DONE", which is no NotificationState`, status: 500},
 		{name: "a store that gives nothing", begin: give("", nil), text: `gives "", which is no NotificationState`, status: 500},
-		{name: "not recorded", begin: give(wechatpay.NotificationClaimed, nil), endErr: errLost, runs: 1, ends: []bool{true, true},
+		{name: "not recorded", begin: give(wechatpay.NotificationStateClaimed, nil), endErr: errLost, runs: 1, ends: []bool{true, true},
 			errors: []error{wechatpay.ErrNotificationNotRecorded, errLost}, text: "wechatpay: Once: notification 42: handled, but not recorded: connection lost", status: 200},
-		{name: "failed, and not given up", begin: give(wechatpay.NotificationClaimed, nil), endErr: errLost, handle: failure, runs: 1, ends: []bool{false},
+		{name: "failed, and not given up", begin: give(wechatpay.NotificationStateClaimed, nil), endErr: errLost, handle: failure, runs: 1, ends: []bool{false},
 			errors: []error{failure, errLost}, text: "merchant failed; besides, its claim stands until it expires: connection lost", status: 500},
 	}
 	for _, tt := range tests {
@@ -240,13 +240,17 @@ func TestOnceForTwoJobs(t *testing.T) {
 	failure := errors.New("mail server gone")
 	job := func(endErr, err error) func(context.Context, *wechatpay.Notification) error {
 		return wechatpay.Once(storeFunc{
-			func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationClaimed, nil },
+			func(context.Context) (wechatpay.NotificationState, error) {
+				return wechatpay.NotificationStateClaimed, nil
+			},
 			func(context.Context, bool) error { return endErr },
 		}, func(context.Context, *wechatpay.Notification) error { return err })
 	}
 	done, failed, notRecorded := job(nil, nil), job(nil, failure), job(errLost, nil)
 	inWork := wechatpay.Once(storeFunc{
-		begin: func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationInWork, nil },
+		begin: func(context.Context) (wechatpay.NotificationState, error) {
+			return wechatpay.NotificationStateInProgress, nil
+		},
 	}, nil)
 	tests := []struct {
 		name       string
@@ -325,7 +329,9 @@ func TestOnceEndsWhenTheContextHas(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "value"))
 		told := 0
 		handle := wechatpay.Once(storeFunc{
-			func(context.Context) (wechatpay.NotificationState, error) { return wechatpay.NotificationClaimed, nil },
+			func(context.Context) (wechatpay.NotificationState, error) {
+				return wechatpay.NotificationStateClaimed, nil
+			},
 			func(ctx context.Context, handled bool) error {
 				told++
 				require.Equal(t, failure == nil, handled)

@@ -437,13 +437,13 @@ func TestNotificationHandler(t *testing.T) {
 		{"error", func(context.Context, *wechatpay.Notification) error { return errors.New("database gone") }, 500,
 			[]string{"level=ERROR", "database gone", "id=" + notificationID}},
 		{"in work", func(context.Context, *wechatpay.Notification) error {
-			return fmt.Errorf("not now: %w", wechatpay.ErrNotificationInWork)
+			return fmt.Errorf("not now: %w", wechatpay.ErrNotificationInProgress)
 		}, 503, []string{"level=DEBUG", "not now"}},
 		{"not recorded", func(context.Context, *wechatpay.Notification) error {
 			return fmt.Errorf("%w: store gone", wechatpay.ErrNotificationNotRecorded)
 		}, 200, []string{"level=ERROR", "store gone"}},
 		{"panic", func(context.Context, *wechatpay.Notification) error { panic("merchant's bug") }, 500,
-			[]string{"level=ERROR", "panic: merchant's bug", "notification_test.go"}},
+			[]string{"level=ERROR", "panic: merchant's bug", "notifications_test.go"}},
 		{"panic with http.ErrAbortHandler", func(context.Context, *wechatpay.Notification) error { panic(http.ErrAbortHandler) }, 500,
 			[]string{"level=ERROR", "panic: net/http: abort Handler"}},
 		{"no code", nil, 500, []string{"level=ERROR", "nil pointer"}},
@@ -511,7 +511,7 @@ func TestNotificationIsTheHandles(t *testing.T) {
 	changed.Wait()
 	require.Equal(t, 200, answer.Code)
 	require.Contains(t, log.String(), "id="+notificationID)
-	requireState(t, store, notificationID, "a", wechatpay.NotificationHandled)
+	requireState(t, store, notificationID, "a", wechatpay.NotificationStateHandled)
 }
 
 // A forger names a certificate that is none, and hangs up: the download goes on,

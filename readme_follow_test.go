@@ -34,7 +34,7 @@ var readmeSteps = []readmeStep{
 	{"go", "package main", approveInAModule},
 	{"go", "UploadImage(", compiledElsewhere},
 	{"mermaid", "flowchart", compiledElsewhere}, // by cmd/wechatpay-mock/pagetest, in a browser
-	{"go", "RefundComplaint(", compiledElsewhere},
+	{"go", "ComplaintsV2.Refund(", compiledElsewhere},
 	{"go", ".All(", compiledElsewhere},
 	{"go", "NewMemoryStore", compiledElsewhere},
 	{"go gin", "", compiledElsewhere}, // and run, in recipes
@@ -214,7 +214,7 @@ func fromAnyLanguage(t *testing.T, r *reader, block codeBlock) {
 		if record == "END\x00" {
 			t.Logf("%s", output)
 			require.Contains(t, string(output), `"operate_type":"MERCHANT_REFUSE_RERUND"`)
-			require.Contains(t, string(output), `"fault":"lost_answer"`)
+			require.Contains(t, string(output), `"fault":"lost_response"`)
 			break
 		}
 		environ = append(environ, strings.TrimSuffix(record, "\x00"))

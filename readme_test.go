@@ -405,7 +405,7 @@ func TestREADMEListsEverySetting(t *testing.T) {
 		sort.Strings(found)
 		return slices.Compact(found)
 	}
-	_, comment, found := strings.Cut(readFile(t, "config.go"), "// ConfigFromEnv reads")
+	_, comment, found := strings.Cut(readFile(t, "config_env.go"), "// ConfigFromEnv reads")
 	require.True(t, found)
 	comment, _, _ = strings.Cut(comment, "\n// Blanks")
 	require.Equal(t, variables(comment), variables(readFile(t, "README.md")))
@@ -446,7 +446,7 @@ func TestREADMEPythonVerifies(t *testing.T) {
 		defer server.Close()
 		server.AddComplaint(wechatpay.Complaint{ComplaintID: "4711"})
 		if kind != "" {
-			server.Fault(wechatpaytest.Fault{Kind: kind, Probability: 1})
+			server.AddFault(wechatpaytest.Fault{Kind: kind, Probability: 1})
 		}
 		command := exec.Command("python3", "-c", codeBlocks(readFile(t, "README.md"), "python")[0].code)
 		command.Env = append(os.Environ(), mockEnv(t, server)...)

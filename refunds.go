@@ -183,7 +183,7 @@ const (
 // ErrorCodeNotEnough top up and send the same number. After RefundStatusClosed a
 // further attempt needs a new one.
 //
-// For the refund that follows a complaint use Client.RefundComplaint, which
+// For the refund that follows a complaint use ComplaintsV2.Refund, which
 // makes sure that it is paid once.
 //
 // Limits of WeChat Pay: within 365 days of the payment; at most 50 refunds of

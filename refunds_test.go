@@ -150,7 +150,7 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 		return func() error { _, err := client.Refunds.Create(context.Background(), req); return err }
 	}
 	refund := func(id string, req *wechatpay.RefundComplaintRequest) func() error {
-		return func() error { _, err := client.RefundComplaint(context.Background(), id, req); return err }
+		return func() error { _, err := client.ComplaintsV2.Refund(context.Background(), id, req); return err }
 	}
 	echo := func(req *wechatpay.EchoRequest) func() error {
 		return func() error { _, err := client.Echo(context.Background(), req); return err }
@@ -187,7 +187,7 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 			_, err := client.Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{OutRefundNo: "a/b", SubMchID: strings.Repeat("1", 33)})
 			return err
 		}, []string{"OutRefundNo: holds '/': only 0-9 A-Z a-z _ - | * @ are allowed", "SubMchID: 33 characters, at most 32 are allowed"}},
-		{"RefundComplaint", refund("", &wechatpay.RefundComplaintRequest{TransactionID: strings.Repeat("1", 33), Amount: -1, Reason: strings.Repeat("r", 81), NotifyURL: "https://www.example.com/?a", SubMchID: strings.Repeat("1", 33),
+		{"ComplaintsV2.Refund", refund("", &wechatpay.RefundComplaintRequest{TransactionID: strings.Repeat("1", 33), Amount: -1, Reason: strings.Repeat("r", 81), NotifyURL: "https://www.example.com/?a", SubMchID: strings.Repeat("1", 33),
 			OutRefundNo: "a b", Attempt: 51}), []string{"complaintID: empty, 1 to 64 characters are required", "TransactionID: 33 characters, at most 32 are allowed",
 			"Amount: -1 fen, and 0 (what was applied for) is the least", "Reason: 81 bytes, at most 80 are allowed (a Chinese character takes 3)", `NotifyURL: "https://www.example.com/?a" is not a URL without a query`,
 			"SubMchID: 33 characters, at most 32 are allowed", "OutRefundNo: holds ' ': only 0-9 A-Z a-z _ - | * @ are allowed",
@@ -241,7 +241,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		fault         wechatpaytest.Fault
 		creates, gets int
 	}{
-		{wechatpaytest.Fault{Kind: wechatpaytest.FaultLostAnswer}, 1, 1},
+		{wechatpaytest.Fault{Kind: wechatpaytest.FaultLostResponse}, 1, 1},
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultForged}, 1, 1},
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, TakesEffect: true}, 1, 1},
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultBusy429, TakesEffect: true}, 1, 1},
@@ -252,7 +252,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		t.Run(string(tt.fault.Kind), func(t *testing.T) {
 			server, client := newPay(t)
 			tt.fault.Path = "POST /v3/refund"
-			server.Fault(tt.fault)
+			server.AddFault(tt.fault)
 			refund, err := client.Refunds.Create(context.Background(), request(server))
 			require.NoError(t, err)
 			require.Equal(t, "refund-1", refund.OutRefundNo)
@@ -264,7 +264,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 	}
 	t.Run("it cannot be looked up", func(t *testing.T) {
 		server, client := newPay(t)
-		server.Fault(wechatpaytest.Fault{Path: "/v3/refund", Kind: wechatpaytest.FaultError500, Times: 9})
+		server.AddFault(wechatpaytest.Fault{Path: "/v3/refund", Kind: wechatpaytest.FaultError500, Times: 9})
 		_, err := client.Refunds.Create(context.Background(), request(server))
 		var unknown *wechatpay.OutcomeUnknownError
 		require.ErrorAs(t, err, &unknown)
@@ -300,7 +300,7 @@ func TestCreateRefundUnderAUsedNumber(t *testing.T) {
 			_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: "4200000000000000000000000009", OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 50, Total: 50}})
 			require.NoError(t, err)
 			if kind != "" {
-				server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
+				server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
 			}
 			_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 600, Total: 1000}})
 			require.Error(t, err)
@@ -319,7 +319,7 @@ func TestCreateRefundUnderANumberUsedForAnotherOutTradeNo(t *testing.T) {
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 1000}}})
 	for i, order := range []string{"20150806125399", "20150806125346"} {
 		if i == 1 {
-			server.Fault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+			server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
 		}
 		_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{OutTradeNo: order, OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 600, Total: 1000}})
 		if i == 0 {

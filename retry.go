@@ -66,7 +66,7 @@ type RetryPolicy struct {
 	// Settle is how long the negotiation history may lag behind a decision; 0
 	// means 1 s. A decision that is not found in it this long after an attempt
 	// is sent again.
-	Settle time.Duration
+	HistoryLag time.Duration
 }
 
 // maxPatience bounds every time of a policy, so that sums do not overflow.
@@ -90,7 +90,7 @@ func (p *RetryPolicy) complete(f *faults) {
 		{"MinDelay", &p.MinDelay, 100 * time.Millisecond},
 		{"MaxDelay", &p.MaxDelay, 5 * time.Second},
 		{"AttemptTimeout", &p.AttemptTimeout, 20 * time.Second},
-		{"Settle", &p.Settle, time.Second},
+		{"HistoryLag", &p.HistoryLag, time.Second},
 	} {
 		if *field.value < 0 || *field.value > maxPatience {
 			f.add("Retry."+field.name, "%v, and 0 to %v are allowed", *field.value, maxPatience)

@@ -25,7 +25,7 @@ import (
 )
 
 // hasty is the default policy without its patience.
-var hasty = wechatpay.RetryPolicy{MinDelay: time.Millisecond, MaxDelay: time.Millisecond, AttemptTimeout: 10 * time.Second, Settle: time.Millisecond}
+var hasty = wechatpay.RetryPolicy{MinDelay: time.Millisecond, MaxDelay: time.Millisecond, AttemptTimeout: 10 * time.Second, HistoryLag: time.Millisecond}
 
 // hastyClient repeats against a service at baseURL.
 func hastyClient(t testing.TB, baseURL string, change ...func(*wechatpay.Config)) *wechatpay.Client {
@@ -195,13 +195,13 @@ func TestDeleteNotificationURLAfterALostAnswer(t *testing.T) {
 	server, client := newPay(t)
 	_, err := client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://www.example.com/notify")
 	require.NoError(t, err)
-	server.Fault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultLostResponse})
 	require.NoError(t, client.ComplaintsV2.DeleteNotificationURL(context.Background()))
 
 	// Though all answers are lost.
 	_, err = client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://www.example.com/notify")
 	require.NoError(t, err)
-	server.Fault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultError500, TakesEffect: true, Times: 4})
+	server.AddFault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultError500, TakesEffect: true, Times: 4})
 	require.NoError(t, client.ComplaintsV2.DeleteNotificationURL(context.Background()))
 
 	// Without a doubt it is the error that it is.
@@ -213,7 +213,7 @@ func TestDeleteNotificationURLAfterALostAnswer(t *testing.T) {
 
 func TestUploadIsRepeated(t *testing.T) {
 	server, client := newPay(t)
-	server.Fault(wechatpaytest.Fault{Path: "upload", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "upload", Kind: wechatpaytest.FaultLostResponse})
 	mediaID, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", bytes.NewReader(picture("png", 100)))
 	require.NoError(t, err)
 	require.NotEmpty(t, mediaID)
@@ -499,7 +499,7 @@ func TestSilentHTTP2Connection(t *testing.T) {
 
 func TestRetryPolicyIsChecked(t *testing.T) {
 	cfg := testConfig(t, "http://127.0.0.1:1")
-	cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: -1, MinDelay: -1, MaxDelay: -1, AttemptTimeout: -1, Settle: -1}
+	cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: -1, MinDelay: -1, MaxDelay: -1, AttemptTimeout: -1, HistoryLag: -1}
 	_, err := wechatpay.NewClient(cfg)
 	var refused *wechatpay.ArgumentError
 	require.ErrorAs(t, err, &refused)
@@ -507,7 +507,7 @@ func TestRetryPolicyIsChecked(t *testing.T) {
 	for _, fault := range refused.Faults {
 		fields = append(fields, fault.Field)
 	}
-	require.Equal(t, []string{"Retry.MaxAttempts", "Retry.MinDelay", "Retry.MaxDelay", "Retry.AttemptTimeout", "Retry.Settle"}, fields)
+	require.Equal(t, []string{"Retry.MaxAttempts", "Retry.MinDelay", "Retry.MaxDelay", "Retry.AttemptTimeout", "Retry.HistoryLag"}, fields)
 
 	cfg.Retry = wechatpay.RetryPolicy{MinDelay: 25 * time.Hour, AttemptTimeout: math.MaxInt64}
 	_, err = wechatpay.NewClient(cfg)

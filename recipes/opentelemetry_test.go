@@ -37,7 +37,7 @@ func Example_openTelemetry() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 
 	exporter := tracetest.NewInMemoryExporter() // yours sends them, in batches: trace.WithBatcher
 	provider := trace.NewTracerProvider(trace.WithSyncer(exporter))

@@ -81,7 +81,7 @@ func TestOpenTelemetryKeepsTheEvidence(t *testing.T) {
 			})
 			t.Run("connection lost", func(t *testing.T) {
 				server := newServer(t)
-				server.Fault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultLostAnswer})
+				server.AddFault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultLostResponse})
 				cfg := server.Config()
 				cfg.Transport = wrap(t, wechatpay.NewTransport())
 				require.ErrorIs(t, reply(t.Context(), newClient(t, cfg)), wechatpay.ErrOutcomeUnknown)
@@ -107,8 +107,8 @@ func TestOpenTelemetryShowsNoAuthorization(t *testing.T) {
 	t.Cleanup(func() { otel.SetTextMapPropagator(global) })
 	otel.SetTextMapPropagator(propagation.TraceContext{}) // as programs do that trace their own services
 	server := newServer(t)
-	server.Fault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultBusy429, Delay: time.Nanosecond})
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultBusy429, Delay: time.Nanosecond})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	provider, recorder := tracer(t)
 	cfg := server.Config()
 	cfg.Transport = traced(wechatpay.NewTransport(), provider)
@@ -262,7 +262,7 @@ func TestRateLimitOtherErrors(t *testing.T) {
 // A limit on looking leaves the doubt that made it look.
 func TestRateLimitLeavesDoubt(t *testing.T) {
 	server := newServer(t)
-	server.Fault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostAnswer})
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	cfg := server.Config()
 	cfg.Transport = limited{wechatpay.NewTransport(), map[string]*rate.Limiter{"negotiation-historys": exhausted(time.Hour)}}
 	err := newClient(t, cfg).ComplaintsV2.UpdateRefundProgress(t.Context(), complaintID, wechatpay.ApproveRefund(0))
@@ -288,7 +288,7 @@ func TestRateLimitHoldsEachEndpoint(t *testing.T) {
 			return err
 		},
 		"complete": func(ctx context.Context, client *wechatpay.Client) error {
-			return client.ComplaintsV2.Complete(ctx, complaintID, "")
+			return client.ComplaintsV2.Complete(ctx, complaintID, nil)
 		},
 	}
 	for segment := range ceilings() {

@@ -72,11 +72,11 @@ func (s *Store) Begin(ctx context.Context, id, holder string) (wechatpay.Notific
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", op, err)
 	case value == own:
-		return wechatpay.NotificationClaimed, nil
+		return wechatpay.NotificationStateClaimed, nil
 	case value == handled:
-		return wechatpay.NotificationHandled, nil
+		return wechatpay.NotificationStateHandled, nil
 	}
-	return wechatpay.NotificationInWork, nil
+	return wechatpay.NotificationStateInProgress, nil
 }
 
 // End gives a claim up.

@@ -59,7 +59,7 @@ func TestTimes(t *testing.T) {
 			id := rand.Text()
 			state, err := tt.store.Begin(ctx, id, "a")
 			require.NoError(t, err)
-			require.Equal(t, wechatpay.NotificationClaimed, state)
+			require.Equal(t, wechatpay.NotificationStateClaimed, state)
 			requireKey(t, c, tt.prefix+id, "claimed:a", tt.claimFor)
 
 			require.NoError(t, tt.store.End(ctx, id, "a", true))
@@ -88,7 +88,7 @@ func TestForgets(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state, err := store.Begin(ctx, id, "b")
 		require.NoError(t, err)
-		return state == wechatpay.NotificationClaimed
+		return state == wechatpay.NotificationStateClaimed
 	}, 30*time.Second, time.Millisecond)
 }
 
@@ -98,7 +98,7 @@ func TestPrefixes(t *testing.T) {
 	for _, prefix := range []string{"one:", "two:"} {
 		state, err := (&redisstore.Store{Client: c, Prefix: prefix}).Begin(ctx, id, "a")
 		require.NoError(t, err)
-		require.Equal(t, wechatpay.NotificationClaimed, state)
+		require.Equal(t, wechatpay.NotificationStateClaimed, state)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestRights(t *testing.T) {
 	for _, handled := range []bool{false, true} {
 		state, err := store.Begin(ctx, id, "a")
 		require.NoError(t, err)
-		require.Equal(t, wechatpay.NotificationClaimed, state)
+		require.Equal(t, wechatpay.NotificationStateClaimed, state)
 		require.NoError(t, store.End(ctx, id, "a", handled))
 	}
 }

@@ -128,15 +128,15 @@ func (s *Store) Begin(ctx context.Context, id, holder string) (wechatpay.Notific
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // its holder gave it up in between
-		return wechatpay.NotificationInWork, nil
+		return wechatpay.NotificationStateInProgress, nil
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", op, err)
 	case handled:
-		return wechatpay.NotificationHandled, nil
+		return wechatpay.NotificationStateHandled, nil
 	case has == holder:
-		return wechatpay.NotificationClaimed, nil
+		return wechatpay.NotificationStateClaimed, nil
 	}
-	return wechatpay.NotificationInWork, nil
+	return wechatpay.NotificationStateInProgress, nil
 }
 
 // End gives a claim up.

@@ -91,7 +91,7 @@ func requireState(t *testing.T, s wechatpay.NotificationStore, id, holder string
 // A claim stands for 30 s if nothing else is said, on the database's clock.
 func TestDefaultClaim(t *testing.T) {
 	each(t, func(t *testing.T, store *sqlstore.Store) {
-		requireState(t, store, "1", "a", wechatpay.NotificationClaimed)
+		requireState(t, store, "1", "a", wechatpay.NotificationStateClaimed)
 		query := "SELECT EXTRACT(EPOCH FROM claimed_until - clock_timestamp()) FROM "
 		if store.Dialect == sqlstore.MySQL {
 			query = "SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), claimed_until) / 1000000 FROM "
@@ -103,7 +103,7 @@ func TestDefaultClaim(t *testing.T) {
 
 		// The clock is moved by moving the claim.
 		move(t, store, left+0.001)
-		requireState(t, store, "1", "b", wechatpay.NotificationClaimed)
+		requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 	})
 }
 
@@ -122,14 +122,14 @@ func TestDeleteOlderThan(t *testing.T) {
 	each(t, func(t *testing.T, store *sqlstore.Store) {
 		ctx := context.Background()
 		for _, id := range []string{"old, handled", "old, in work"} {
-			requireState(t, store, id, "a", wechatpay.NotificationClaimed)
+			requireState(t, store, id, "a", wechatpay.NotificationStateClaimed)
 		}
 		require.NoError(t, store.End(ctx, "old, handled", "a", true))
 		require.NoError(t, store.End(ctx, "old, never claimed", "a", true))
 		move(t, store, 3600)
-		requireState(t, store, "new, handled", "a", wechatpay.NotificationClaimed)
+		requireState(t, store, "new, handled", "a", wechatpay.NotificationStateClaimed)
 		require.NoError(t, store.End(ctx, "new, handled", "a", true))
-		requireState(t, store, "new, in work", "a", wechatpay.NotificationClaimed)
+		requireState(t, store, "new, in work", "a", wechatpay.NotificationStateClaimed)
 
 		deleted, err := store.DeleteOlderThan(ctx, time.Hour)
 		require.NoError(t, err)
@@ -141,9 +141,9 @@ func TestDeleteOlderThan(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, deleted, "no claim that stands is deleted")
 
-		requireState(t, store, "new, handled", "b", wechatpay.NotificationHandled)
-		requireState(t, store, "new, in work", "b", wechatpay.NotificationInWork)
-		requireState(t, store, "old, handled", "b", wechatpay.NotificationClaimed)
+		requireState(t, store, "new, handled", "b", wechatpay.NotificationStateHandled)
+		requireState(t, store, "new, in work", "b", wechatpay.NotificationStateInProgress)
+		requireState(t, store, "old, handled", "b", wechatpay.NotificationStateClaimed)
 
 		_, err = store.DeleteOlderThan(ctx, -1)
 		var refused *wechatpay.ArgumentError
@@ -179,7 +179,7 @@ func TestDeleteWhileWorking(t *testing.T) {
 				for i := range 25 {
 					id := fmt.Sprint(worker, "-", i)
 					state, err := store.Begin(ctx, id, "a")
-					if err != nil || state != wechatpay.NotificationClaimed {
+					if err != nil || state != wechatpay.NotificationStateClaimed {
 						t.Errorf("Begin = %q, %v", state, err)
 					} else if err := store.End(ctx, id, "a", i%2 == 0); err != nil {
 						t.Errorf("End = %v", err)
@@ -210,7 +210,7 @@ func TestCreateTableAtOnce(t *testing.T) {
 				}()
 			}
 			wg.Wait()
-			requireState(t, &fresh, "1", "a", wechatpay.NotificationClaimed)
+			requireState(t, &fresh, "1", "a", wechatpay.NotificationStateClaimed)
 			_, err := fresh.DB.Exec("DROP TABLE " + fresh.Table)
 			require.NoError(t, err)
 		}
@@ -230,7 +230,7 @@ func TestTableNames(t *testing.T) {
 			s.Table = name
 			require.NoError(t, s.CreateTable(context.Background()))
 			require.NoError(t, s.CreateTable(context.Background()))
-			requireState(t, &s, rand.Text(), "a", wechatpay.NotificationClaimed)
+			requireState(t, &s, rand.Text(), "a", wechatpay.NotificationStateClaimed)
 		}
 		for _, name := range []string{long, "wechatpay_notifications"} {
 			_, err := store.DB.Exec("DROP TABLE " + name)

@@ -65,9 +65,9 @@ func Run(t *testing.T, newStore NewStore) {
 }
 
 const (
-	claimed = wechatpay.NotificationClaimed
-	inWork  = wechatpay.NotificationInWork
-	done    = wechatpay.NotificationHandled
+	claimed = wechatpay.NotificationStateClaimed
+	inWork  = wechatpay.NotificationStateInProgress
+	done    = wechatpay.NotificationStateHandled
 
 	// long is a claim that no test outlives.
 	long = time.Hour

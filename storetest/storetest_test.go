@@ -58,16 +58,16 @@ func (s *store) Begin(ctx context.Context, id, holder string) (wechatpay.Notific
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 	}
-	at, state := time.Now(), wechatpay.NotificationClaimed
+	at, state := time.Now(), wechatpay.NotificationStateClaimed
 	later := false // whether it is written in another step
 	s.do(func(rows map[string]row) {
 		row, known := rows[id]
 		expired := !at.Before(row.until)
 		switch {
 		case row.handled && (s.wrong != forgets || !expired):
-			state = wechatpay.NotificationHandled
+			state = wechatpay.NotificationStateHandled
 		case row.holder != holder && !expired:
-			state = wechatpay.NotificationInWork
+			state = wechatpay.NotificationStateInProgress
 		case s.wrong == renewsNever && row.holder == holder && !expired:
 		case s.wrong == ownMutex, s.wrong == takesTwice && known:
 			later = true

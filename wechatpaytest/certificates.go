@@ -48,7 +48,7 @@ func (s *Server) PlatformCertificate() *x509.Certificate {
 // AnnounceCertificate adds a platform certificate to those that can be
 // downloaded, which does not sign yet: WeChat Pay does this about 24 hours
 // before it is used. It is valid for 5 years from now, on the clock of
-// [Behaviour.WireTime].
+// [Behavior.WireTime].
 func (s *Server) AnnounceCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,7 +31,7 @@ import (
 func start(t testing.TB) *wechatpaytest.Server {
 	s := wechatpaytest.NewServer()
 	t.Cleanup(s.Close)
-	s.Set(func(b *wechatpaytest.Behaviour) {
+	s.Configure(func(b *wechatpaytest.Behavior) {
 		b.Time = func() time.Time { return noon }
 		b.Seed = 1
 	})

@@ -160,7 +160,7 @@ func TestRejectionSaysWhy(t *testing.T) {
 func TestKnobsOfTheDecision(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Set(func(b *wechatpaytest.Behaviour) {
+	s.Configure(func(b *wechatpaytest.Behavior) {
 		b.TrustedOnly = true
 		b.WrongState = wechatpaytest.Refusal{StatusCode: 400, Code: "PARAM_ERROR"}
 		b.UnknownComplaint = wechatpaytest.Refusal{StatusCode: 400, Code: "PARAM_ERROR"}
@@ -170,7 +170,7 @@ func TestKnobsOfTheDecision(t *testing.T) {
 	call(t, s, 204, "POST", decide, approve)
 	require.Equal(t, "PARAM_ERROR", call(t, s, 400, "POST", decide, approve).json(t)["code"])
 	require.Equal(t, "PARAM_ERROR", call(t, s, 400, "GET", complaints+"/1", "").json(t)["code"])
-	s.Set(func(b *wechatpaytest.Behaviour) { b.AnyMediaID = true; b.JumpLinks = true; b.ResponseContentMax = 200 })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.AnyMediaID = true; b.JumpLinks = true; b.ResponseContentMax = 200 })
 	call(t, s, 204, "POST", path+"/response", `{"complainted_mchid":"1900000001","response_content":"好","response_images":["x"],"jump_url":"https://example.com/?a=1","jump_url_text":"看"}`)
 	call(t, s, 400, "POST", path+"/response", `{"complainted_mchid":"1900000001","response_content":"`+strings.Repeat("字", 201)+`"}`)
 }
@@ -180,7 +180,7 @@ func TestPathInBody(t *testing.T) {
 	file(s)
 	body := `{"complaint_id":"` + id + `","action":"APPROVE","launch_refund_day":0}`
 	call(t, s, 400, "POST", decide, body)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.PathInBody = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.PathInBody = true })
 	other := call(t, s, 400, "POST", decide, strings.Replace(body, id, "1", 1)).json(t)
 	require.Equal(t, "/complaint_id", other["detail"].(map[string]any)["field"])
 	require.Len(t, s.History(id), 1)
@@ -242,7 +242,7 @@ func TestRefundsAreIdempotentByNumber(t *testing.T) {
 func TestPartialRefunds(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.RefundsArrive = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.RefundsArrive = true })
 	require.Equal(t, "PROCESSING", call(t, s, 200, "POST", refunds, refundOf("r-1", 40)).json(t)["status"], "accepted is not refunded")
 	require.Equal(t, "SUCCESS", call(t, s, 200, "GET", refunds+"/r-1", "").json(t)["status"])
 	require.Equal(t, "FREQUENCY_LIMITED", call(t, s, 429, "POST", refunds, refundOf("r-2", 40)).json(t)["code"])
@@ -318,14 +318,14 @@ func TestOrders(t *testing.T) {
 	})
 	t.Run("a merchant that was changed", func(t *testing.T) {
 		s := start(t)
-		s.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000109"} })
+		s.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000109"} })
 		file(s)
 		require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" }))
 		call(t, s, 200, "POST", refunds, `{"sub_mchid":"1900000109","transaction_id":"4200001","out_refund_no":"r-1",`+amount(100))
 	})
 	t.Run("two merchants with one out_trade_no", func(t *testing.T) {
 		s := start(t)
-		s.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000109", "1900000209"} })
+		s.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000109", "1900000209"} })
 		for _, mchid := range []string{"1900000109", "1900000209"} {
 			s.AddComplaint(wechatpay.Complaint{ComplaintID: mchid, ComplaintedMchID: mchid, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{OutTradeNo: "order-1"}}})
 			call(t, s, 200, "POST", refunds, fmt.Sprintf(`{"sub_mchid":%q,"out_trade_no":"order-1","out_refund_no":%[1]q,`, mchid)+amount(100))
@@ -371,17 +371,17 @@ func TestFiftyPartialRefunds(t *testing.T) {
 func TestRefundRefusedOnRequest(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Set(func(b *wechatpaytest.Behaviour) {
+	s.Configure(func(b *wechatpaytest.Behavior) {
 		b.RefundRefusal = wechatpaytest.Refusal{StatusCode: 403, Code: "NOT_ENOUGH"}
 	})
 	require.Equal(t, "NOT_ENOUGH", call(t, s, 403, "POST", refunds, refundOf("r-1", 100)).json(t)["code"])
-	s.Set(func(b *wechatpaytest.Behaviour) { b.RefundRefusal = wechatpaytest.Refusal{} })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.RefundRefusal = wechatpaytest.Refusal{} })
 	call(t, s, 200, "POST", refunds, refundOf("r-1", 100))
 }
 
 func TestServiceProvider(t *testing.T) {
 	s := start(t)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.SubMchIDs = []string{"1900000009"} })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000009"} })
 	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintedMchID: "1900000009", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
 		{TransactionID: "4200001", OutTradeNo: "trade-1", Amount: 100}}})
 	call(t, s, 204, "POST", decide, approve)
@@ -471,7 +471,7 @@ func TestImmediateService(t *testing.T) {
 func TestHistoryLag(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.HistoryLag = time.Minute })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.HistoryLag = time.Minute })
 	call(t, s, 204, "POST", decide, approve)
 	count := func() any { return call(t, s, 200, "GET", path+"/negotiation-historys", "").json(t)["total_count"] }
 	require.EqualValues(t, 0, count())
@@ -509,7 +509,7 @@ func TestHistoryPages(t *testing.T) {
 	require.Empty(t, none)
 	require.NotContains(t, page, "data")
 	require.EqualValues(t, 100, page["limit"])
-	s.Set(func(b *wechatpaytest.Behaviour) { b.HistoryOldestFirst = true; b.MaxPage = 2 })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.HistoryOldestFirst = true; b.MaxPage = 2 })
 	oldest, _ := ids("?limit=2")
 	require.Equal(t, []string{all[0].LogID, all[1].LogID}, oldest)
 	require.Contains(t, call(t, s, 400, "GET", path+"/negotiation-historys?limit=3", "").json(t)["message"], "too large")
@@ -539,7 +539,7 @@ func TestList(t *testing.T) {
 	require.Equal(t, []string{"3", "2", "1", "0"}, ids("begin_date=2026-02-28&end_date=2026-03-29"), "30 days")
 	require.Equal(t, []string{"2"}, ids("begin_date=2026-02-28&end_date=2026-03-29&limit=1&offset=1"))
 	require.Empty(t, ids("begin_date=2026-01-01&end_date=2026-01-02"))
-	s.Set(func(b *wechatpaytest.Behaviour) { b.ListOldestFirst = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.ListOldestFirst = true })
 	require.Equal(t, []string{"0", "1", "2", "3"}, ids("begin_date=2026-02-28&end_date=2026-03-29&complainted_mchid=1900000001"))
 	require.Equal(t, "o1", call(t, s, 200, "GET", complaints+"/0", "").json(t)["payer_openid"])
 	require.Equal(t, "2026-02-28T23:59:59.000+08:00", call(t, s, 200, "GET", complaints+"/0", "").json(t)["complaint_time"])
@@ -553,7 +553,7 @@ func TestListGivesTenByDefault(t *testing.T) {
 	page := call(t, s, 200, "GET", complaints+"?begin_date=2026-03-04&end_date=2026-03-04", "").json(t)
 	require.Len(t, page["data"], 10)
 	require.EqualValues(t, 12, page["total_count"])
-	s.Set(func(b *wechatpaytest.Behaviour) { b.MaxPage = 5 })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.MaxPage = 5 })
 	call(t, s, 400, "GET", complaints+"?begin_date=2026-03-04&end_date=2026-03-04&limit=6", "")
 	call(t, s, 200, "GET", complaints+"?begin_date=2026-03-04&end_date=2026-03-04&limit=5", "")
 }
@@ -696,7 +696,7 @@ func TestSteps(t *testing.T) {
 	s := start(t)
 	file(s)
 	s.SetNotificationURL("http://127.0.0.1:1/n")
-	s.Set(func(b *wechatpaytest.Behaviour) { b.NotifyOwnActions = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
 	last := func() wechatpay.NegotiationRecord {
 		all := s.History(id)
 		return all[len(all)-1]
@@ -812,8 +812,8 @@ func TestReset(t *testing.T) {
 			require.False(t, seen[p.Notification.ID], p.Notification.EventType)
 			seen[p.Notification.ID] = true
 		}
-		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop, Times: 2})
-		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+		s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop, Times: 2})
+		s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
 
 		s.Reset()
 		require.Empty(t, s.Requests())
@@ -834,7 +834,7 @@ func TestReset(t *testing.T) {
 func TestResetBeginsFaultsAnew(t *testing.T) {
 	s := start(t)
 	draw := func() (struck []bool) {
-		s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, Probability: 0.3, Seed: 7})
+		s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, Probability: 0.3, Seed: 7})
 		for range 20 {
 			r := newMessage(s, "GET", path, "").send(t, s)
 			struck = append(struck, r.StatusCode == 500)
@@ -870,7 +870,7 @@ func TestResetStopsDeliveries(t *testing.T) {
 func TestPartialRefundIsNotToldAsSellerRefund(t *testing.T) {
 	for refund, told := range map[int64]bool{100: false, 300: true} {
 		s := start(t)
-		s.Set(func(b *wechatpaytest.Behaviour) { b.NotifyOwnActions = true })
+		s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
 		s.SetNotificationURL("http://127.0.0.1:1/n")
 		s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000001", OutTradeNo: "20150806125346", Amount: 300}}})
 		call(t, s, 200, "POST", refunds, fmt.Sprintf(`{"transaction_id":"4200000000000000000000000001","out_refund_no":"r-1","amount":{"refund":%d,"total":300,"currency":"CNY"}}`, refund))
@@ -947,7 +947,7 @@ func TestManyCallersAtOnce(t *testing.T) {
 			}
 			_, _ = s.Complaint(id)
 			_ = s.Requests()
-			s.Set(func(b *wechatpaytest.Behaviour) { b.MaxPage = i })
+			s.Configure(func(b *wechatpaytest.Behavior) { b.MaxPage = i })
 		}()
 	}
 	wg.Wait()

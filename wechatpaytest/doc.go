@@ -15,7 +15,7 @@
 // [Server.Requests] tells what came and why it was refused; [Server.History] is
 // the ledger of what took effect. To see refusals as they happen:
 //
-//	server.Set(func(b *wechatpaytest.Behaviour) {
+//	server.Configure(func(b *wechatpaytest.Behavior) {
 //		b.Log = func(r wechatpaytest.Request) { t.Log(r) }
 //	})
 //
@@ -31,7 +31,7 @@
 // a colleague decides on the merchant's website ([Server.MerchantDecides]); a
 // refund arrives ([Server.SettleRefund]), a certificate is rotated
 // ([Server.RotateCertificate]), the clock moves ([Server.Advance]), an answer is
-// lost ([Server.Fault]), a notification comes ([Server.Notify],
+// lost ([Server.AddFault]), a notification comes ([Server.Notify],
 // [Server.DeliverDue]).
 //
 // # Endpoints
@@ -59,7 +59,7 @@
 // # Where WeChat Pay's documents are silent
 //
 // The server had to choose. A test that passes by one of these choices proves
-// nothing about WeChat Pay. Where a field of [Behaviour] is named, it chooses
+// nothing about WeChat Pay. Where a field of [Behavior] is named, it chooses
 // otherwise.
 //
 // Order of checks: headers (400 INVALID_REQUEST), signature (401 SIGN_ERROR),

@@ -45,10 +45,10 @@ func Example() {
 }
 
 // The clock stands where the test puts it, and clients made from Config go by it.
-func ExampleServer_Set() {
+func ExampleServer_Configure() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.Set(func(b *wechatpaytest.Behaviour) {
+	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.Time = func() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 		b.Seed = 1
 	})

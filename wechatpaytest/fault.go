@@ -16,10 +16,10 @@ import (
 type FaultKind string
 
 const (
-	FaultDrop       FaultKind = "drop"        // the connection is closed without an answer; nothing took effect
-	FaultLostAnswer FaultKind = "lost_answer" // the request takes effect, then the connection is closed without an answer
-	FaultCut        FaultKind = "cut"         // the request takes effect, then the connection is closed in the middle of the answer's body, or of its headers where it has no body
-	FaultSlow       FaultKind = "slow"        // the request takes effect, and the answer comes Delay later
+	FaultDrop         FaultKind = "drop"          // the connection is closed without an answer; nothing took effect
+	FaultLostResponse FaultKind = "lost_response" // the request takes effect, then the connection is closed without an answer
+	FaultCut          FaultKind = "cut"           // the request takes effect, then the connection is closed in the middle of the answer's body, or of its headers where it has no body
+	FaultSlow         FaultKind = "slow"          // the request takes effect, and the answer comes Delay later
 
 	// An answer in place of WeChat Pay's own, unsigned, as from a gateway.
 	// Nothing took effect, unless TakesEffect says otherwise.
@@ -79,7 +79,7 @@ type Fault struct {
 // gatewayFaults are the kinds that answer in place of WeChat Pay.
 var gatewayFaults = []FaultKind{FaultBusy429, FaultError500, FaultError502, FaultError503, FaultHTML502}
 
-var faultKinds = append([]FaultKind{FaultDrop, FaultLostAnswer, FaultCut, FaultSlow, FaultForged, FaultUnsigned, FaultProbe, FaultOld,
+var faultKinds = append([]FaultKind{FaultDrop, FaultLostResponse, FaultCut, FaultSlow, FaultForged, FaultUnsigned, FaultProbe, FaultOld,
 	FaultRefuse, FaultCloseIdle}, gatewayFaults...)
 
 // Check says what is wrong with a fault: an unknown kind, a number out of range,
@@ -115,7 +115,7 @@ type faultBoard struct {
 type faultKey struct{ endpoint, element string }
 
 // Fault adds a fault. It panics if [Fault.Check] finds something wrong.
-func (s *Server) Fault(f Fault) {
+func (s *Server) AddFault(f Fault) {
 	if err := f.Check(); err != nil {
 		panic(err.Error())
 	}

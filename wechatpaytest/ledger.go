@@ -276,7 +276,7 @@ func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
 }
 
 // History is the ledger of a complaint: what took effect, in order, and at
-// once, whatever [Behaviour.HistoryLag] keeps from the negotiation history. It
+// once, whatever [Behavior.HistoryLag] keeps from the negotiation history. It
 // begins with USER_CREATE_COMPLAINT, and is nil for an unknown id.
 func (s *Server) History(id string) []wechatpay.NegotiationRecord {
 	now := s.Now()

@@ -29,7 +29,7 @@ type Request struct {
 	// carried out, and that was no repetition and no self-test.
 	TookEffect bool
 	// Answer is the body of the answer before any fault, cut after 64 KiB.
-	Answer []byte
+	Response []byte
 }
 
 // SignatureProblem is a signature that does not fit its request. The messages
@@ -44,7 +44,7 @@ type SignatureProblem struct {
 // clone is what leaves the server: nobody outside holds what it keeps, or what
 // it is about to send.
 func (r Request) clone() Request {
-	r.Header, r.Body, r.Answer = r.Header.Clone(), bytes.Clone(r.Body), bytes.Clone(r.Answer)
+	r.Header, r.Body, r.Response = r.Header.Clone(), bytes.Clone(r.Body), bytes.Clone(r.Response)
 	if r.Signature != nil {
 		problem := *r.Signature
 		r.Signature = &problem
@@ -54,7 +54,7 @@ func (r Request) clone() Request {
 
 // size is about how much memory a request of the log takes.
 func (r Request) size() int {
-	n := 1000 + len(r.Path) + len(r.Problem) + len(r.Body) + len(r.Answer)
+	n := 1000 + len(r.Path) + len(r.Problem) + len(r.Body) + len(r.Response)
 	for name, values := range r.Header {
 		n += len(name)
 		for _, value := range values {
@@ -130,13 +130,13 @@ func (s *Server) record(c *call, a *answer) {
 		Fault:      c.fault.kind(),
 		Signature:  a.signature,
 		TookEffect: a.tookEffect,
-		Answer:     a.body[:min(len(a.body), loggedBody)],
+		Response:   a.body[:min(len(a.body), loggedBody)],
 	}
 	if len(c.body) > loggedBody {
 		r.Body = bytes.Clone(r.Body) // lets the rest go
 	}
 	if len(a.body) > loggedBody {
-		r.Answer = bytes.Clone(r.Answer)
+		r.Response = bytes.Clone(r.Response)
 	}
 	s.mu.Lock()
 	s.log.add(r)

@@ -81,7 +81,7 @@ type queuedNotification struct {
 // announce makes the notification of an event due. own says that the merchant
 // did it itself. The caller holds mu.
 func (s *Server) announce(d *dossier, now time.Time, eventType, actionType string, own bool) {
-	if s.notifyURL == "" || own && !s.behaviour.Load().NotifyOwnActions {
+	if s.notifyURL == "" || own && !s.behavior.Load().NotifyOwnActions {
 		return
 	}
 	s.post(now, s.notifyURL, Notification{
@@ -149,7 +149,7 @@ func (s *Server) NewNotification(ctx context.Context, url string, n Notification
 	if n.Fault == FaultUnsigned {
 		return req, nil
 	}
-	serial, key := s.signingKey(s.behaviour.Load().KeyMode, "")
+	serial, key := s.signingKey(s.behavior.Load().KeyMode, "")
 	if n.Serial != "" {
 		if serial, key = n.Serial, s.keyNamed(n.Serial); key == nil {
 			return nil, fmt.Errorf("wechatpaytest: the server has no key %q to sign a notification with", n.Serial)
@@ -222,7 +222,7 @@ func (s *Server) Notify(ctx context.Context, url string, n Notification) (*http.
 	if err != nil {
 		return nil, err
 	}
-	transport := s.behaviour.Load().NotifyTransport
+	transport := s.behavior.Load().NotifyTransport
 	if transport == nil {
 		transport = anyHost
 		if isLoopback(req.URL) {
@@ -321,8 +321,8 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 
 func (s *Server) deliver(ctx context.Context, to string, n Notification) (*http.Response, error) {
 	u, err := url.Parse(to)
-	if err == nil && s.behaviour.Load().NotifyTransport == nil && !isLoopback(u) {
-		err = fmt.Errorf("wechatpaytest: %s is not on loopback, and Behaviour.NotifyTransport is not set: nothing was sent", to)
+	if err == nil && s.behavior.Load().NotifyTransport == nil && !isLoopback(u) {
+		err = fmt.Errorf("wechatpaytest: %s is not on loopback, and Behavior.NotifyTransport is not set: nothing was sent", to)
 	}
 	if err != nil {
 		return nil, err
@@ -338,7 +338,7 @@ const pollInterval = 20 * time.Millisecond
 // tells it that something changed.
 func (s *Server) poke() {
 	m := &s.mail
-	if !s.behaviour.Load().AutoNotify {
+	if !s.behavior.Load().AutoNotify {
 		return
 	}
 	m.mu.Lock()
@@ -363,7 +363,7 @@ func (s *Server) deliverAlways(ctx context.Context) {
 	defer s.mail.loop.Done()
 	for ctx.Err() == nil {
 		var poll <-chan time.Time
-		if s.behaviour.Load().AutoNotify {
+		if s.behavior.Load().AutoNotify {
 			s.DeliverDue(ctx)
 			s.mu.Lock()
 			waiting := len(s.mail.queue) > 0

@@ -54,22 +54,22 @@ func TestRefuseEndsByItself(t *testing.T) {
 	}
 	accepts := func() bool { return !refused() }
 
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
 	require.True(t, refused())
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Millisecond})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Millisecond})
 	require.Eventually(t, accepts, 10*time.Second, time.Millisecond, "the later of two says when it ends")
 	resp, err := http.Get(s.URL + "/v3/certificates")
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, 503, resp.StatusCode, "the other fault is still there")
 
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
 	require.True(t, refused())
 	s.ClearFaults()
 	require.True(t, accepts())
 
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Hour})
 	s.Close()
 	require.True(t, refused())
 }

@@ -171,7 +171,7 @@ func (e *endpoint) elementName() string {
 // A call is one request on its way through the server.
 type call struct {
 	s      *Server
-	b      *Behaviour
+	b      *Behavior
 	r      *http.Request
 	now    time.Time
 	began  time.Time
@@ -214,7 +214,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.plain.ServeHTTP(w, r)
 		return
 	}
-	c := &call{s: s, b: s.behaviour.Load(), r: r, began: time.Now(), now: s.Now(), target: r.RequestURI}
+	c := &call{s: s, b: s.behavior.Load(), r: r, began: time.Now(), now: s.Now(), target: r.RequestURI}
 	if c.target == "" { // a request made with http.NewRequest
 		c.target = r.URL.RequestURI()
 	}
@@ -398,7 +398,7 @@ func (c *call) checkPath() *refusal {
 // send signs the answer and writes it, as far as the fault lets it.
 func (c *call) send(w http.ResponseWriter, a *answer) {
 	f := c.fault
-	if f.kind() == FaultDrop || f.kind() == FaultLostAnswer {
+	if f.kind() == FaultDrop || f.kind() == FaultLostResponse {
 		panic(http.ErrAbortHandler) // closes the connection without a word
 	}
 	if !a.unsigned && f.kind() != FaultUnsigned {

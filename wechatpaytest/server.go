@@ -29,17 +29,17 @@ type Server struct {
 	// URL is where the server listens, of the form http://127.0.0.1:port.
 	URL string
 
-	http      *httptest.Server
-	listener  *listener
-	handlers  *http.ServeMux // the user's own, by pattern
-	plain     *http.ServeMux // those that are no part of the API
-	behaviour atomic.Pointer[Behaviour]
-	advanced  atomic.Int64 // how far Advance moved the clock, in nanoseconds
-	mchid     string
-	nonces    nonces
-	ctx       context.Context // of all requests; ended by Close
-	end       context.CancelFunc
-	closing   sync.Once
+	http     *httptest.Server
+	listener *listener
+	handlers *http.ServeMux // the user's own, by pattern
+	plain    *http.ServeMux // those that are no part of the API
+	behavior atomic.Pointer[Behavior]
+	advanced atomic.Int64 // how far Advance moved the clock, in nanoseconds
+	mchid    string
+	nonces   nonces
+	ctx      context.Context // of all requests; ended by Close
+	end      context.CancelFunc
+	closing  sync.Once
 
 	mu          sync.Mutex // guards what follows
 	merchants   map[string]*merchant
@@ -125,9 +125,9 @@ func newServer(server *httptest.Server) *Server {
 		numbered:  map[string]int{},
 	}
 	s.forget()
-	b := &Behaviour{Seed: rand.Uint64()}
+	b := &Behavior{Seed: rand.Uint64()}
 	b.fillIn()
-	s.behaviour.Store(b)
+	s.behavior.Store(b)
 	s.mail.wake = make(chan struct{}, 1)
 	s.HandlePlain(storagePath, http.HandlerFunc(s.serveStorage))
 
@@ -144,7 +144,7 @@ func newServer(server *httptest.Server) *Server {
 }
 
 // Reset forgets complaints, refunds, images, notifications and their URL,
-// requests and faults, as between two tests that share a server. Behaviour,
+// requests and faults, as between two tests that share a server. Behavior,
 // clock, certificates and handlers stay, and no id of a record or of an event
 // comes again.
 func (s *Server) Reset() {
@@ -197,45 +197,45 @@ func (s *Server) configOf(m *merchant) wechatpay.Config {
 		BaseURL:     s.URL,
 		Time:        s.wireNow,
 	}
-	if s.behaviour.Load().KeyMode != KeyModeCertificate {
+	if s.behavior.Load().KeyMode != KeyModeCertificate {
 		cfg.PublicKeyID = publicKeyID()
 		cfg.PublicKey = &processKey(publicKeyRole).PublicKey
 	}
 	return cfg
 }
 
-// Set changes the behaviour: change gets a copy of what holds, and what it
+// Set changes the behavior: change gets a copy of what holds, and what it
 // leaves holds for the requests that come from then on. A field that it leaves
 // zero, and that cannot be, has its first value again. It panics for a KeyMode
 // that does not exist. change must not call the server's methods: it runs under
 // their lock.
-func (s *Server) Set(change func(*Behaviour)) {
+func (s *Server) Configure(change func(*Behavior)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := *s.behaviour.Load()
+	b := *s.behavior.Load()
 	b.SubMchIDs = slices.Clone(b.SubMchIDs) // requests under way read the old one
 	change(&b)
 	b.fillIn()
 	b.SubMchIDs = slices.Clone(b.SubMchIDs) // change may have kept it
-	s.behaviour.Store(&b)
+	s.behavior.Store(&b)
 	s.poke()
 }
 
 // Now is the server's clock.
 func (s *Server) Now() time.Time {
-	return s.behaviour.Load().Time().Add(time.Duration(s.advanced.Load()))
+	return s.behavior.Load().Time().Add(time.Duration(s.advanced.Load()))
 }
 
-// wireNow is the clock of [Behaviour.WireTime].
+// wireNow is the clock of [Behavior.WireTime].
 func (s *Server) wireNow() time.Time {
-	if at := s.behaviour.Load().WireTime; at != nil {
+	if at := s.behavior.Load().WireTime; at != nil {
 		return at()
 	}
 	return s.Now()
 }
 
 // Advance moves the server's clock on, and with it that of clients made from
-// Config, unless [Behaviour.WireTime] is another. What becomes due by it happens
+// Config, unless [Behavior.WireTime] is another. What becomes due by it happens
 // as if the time had passed.
 func (s *Server) Advance(d time.Duration) {
 	s.advanced.Add(int64(d))
@@ -284,7 +284,7 @@ func (s *Server) digits(n int, names ...any) string {
 
 func (s *Server) hash(names ...any) [sha256.Size]byte {
 	h := sha256.New()
-	h.Write(binary.BigEndian.AppendUint64(nil, s.behaviour.Load().Seed))
+	h.Write(binary.BigEndian.AppendUint64(nil, s.behavior.Load().Seed))
 	for _, name := range names {
 		fmt.Fprintf(h, "\x00%v", name)
 	}

@@ -115,19 +115,19 @@ func TestKeyModes(t *testing.T) {
 		require.True(t, ask(strings.ToLower(serial)).signedBy(keyOf(cert)))
 	}
 
-	s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 	require.Nil(t, s.Config().PublicKey)
 	require.Empty(t, s.Config().PublicKeyID)
 	require.True(t, ask(publicID).signedBy(keyOf(s.PlatformCertificate())), "the public key id is ignored")
 
-	s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	require.True(t, ask(fmt.Sprintf("%X", s.PlatformCertificate().SerialNumber)).signedBy(public))
 	require.Equal(t, "RESOURCE_NOT_EXISTS", call(t, s, 404, "GET", "/v3/certificates", "").json(t)["code"])
 }
 
 func TestCertificateRotation(t *testing.T) {
 	s := start(t)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 	first := s.PlatformCertificate()
 	s.Advance(time.Hour)
 	announced := s.AnnounceCertificate()
@@ -300,19 +300,19 @@ func TestFaults(t *testing.T) {
 		errIs  error
 	}
 	tests := map[wechatpaytest.FaultKind]outcome{
-		wechatpaytest.FaultDrop:       {errIs: io.EOF},
-		wechatpaytest.FaultLostAnswer: {effect: true, errIs: io.EOF},
-		wechatpaytest.FaultCut:        {effect: true, errIs: io.ErrUnexpectedEOF},
-		wechatpaytest.FaultSlow:       {status: 200, effect: true, signed: true},
-		wechatpaytest.FaultBusy429:    {status: 429, code: "FREQUENCY_LIMITED"},
-		wechatpaytest.FaultError500:   {status: 500, code: "SYSTEM_ERROR"},
-		wechatpaytest.FaultError502:   {status: 502, code: "SERVICE_UNAVAILABLE"},
-		wechatpaytest.FaultError503:   {status: 503, code: "SERVICE_UNAVAILABLE"},
-		wechatpaytest.FaultHTML502:    {status: 502},
-		wechatpaytest.FaultForged:     {status: 200, effect: true},
-		wechatpaytest.FaultUnsigned:   {status: 200, effect: true},
-		wechatpaytest.FaultProbe:      {status: 200, effect: true},
-		wechatpaytest.FaultOld:        {status: 200, effect: true, signed: true},
+		wechatpaytest.FaultDrop:         {errIs: io.EOF},
+		wechatpaytest.FaultLostResponse: {effect: true, errIs: io.EOF},
+		wechatpaytest.FaultCut:          {effect: true, errIs: io.ErrUnexpectedEOF},
+		wechatpaytest.FaultSlow:         {status: 200, effect: true, signed: true},
+		wechatpaytest.FaultBusy429:      {status: 429, code: "FREQUENCY_LIMITED"},
+		wechatpaytest.FaultError500:     {status: 500, code: "SYSTEM_ERROR"},
+		wechatpaytest.FaultError502:     {status: 502, code: "SERVICE_UNAVAILABLE"},
+		wechatpaytest.FaultError503:     {status: 503, code: "SERVICE_UNAVAILABLE"},
+		wechatpaytest.FaultHTML502:      {status: 502},
+		wechatpaytest.FaultForged:       {status: 200, effect: true},
+		wechatpaytest.FaultUnsigned:     {status: 200, effect: true},
+		wechatpaytest.FaultProbe:        {status: 200, effect: true},
+		wechatpaytest.FaultOld:          {status: 200, effect: true, signed: true},
 	}
 	const callback = "/v3/merchant-service/complaint-notifications"
 	for kind, want := range tests {
@@ -323,7 +323,7 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(kind, takesEffect), func(t *testing.T) {
 				s := start(t)
-				s.Fault(f)
+				s.AddFault(f)
 				r, err := newMessage(s, "POST", callback, `{"url":"https://example.com/n"}`).try(t, s)
 				log := s.Requests()
 				require.Len(t, log, 1)
@@ -369,7 +369,7 @@ func TestFaults(t *testing.T) {
 func TestCutOfAnEmptyAnswer(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultCut})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultCut})
 	_, err := newMessage(s, "POST", decide, approve).try(t, s)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Len(t, s.History(id), 2)
@@ -396,7 +396,7 @@ func TestFaultPathsAndTimes(t *testing.T) {
 	} {
 		s := start(t)
 		file(s)
-		s.Fault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError503, Probability: 1})
+		s.AddFault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError503, Probability: 1})
 		s.SetNotificationURL("https://example.com/")
 		for i, target := range []string{list, complaints + "/" + id, complaints + "/" + id + "/negotiation-historys", callback} {
 			require.Equal(t, hit[i], status(t, s, "GET", target) == 503, "%q %s", path, target)
@@ -405,9 +405,9 @@ func TestFaultPathsAndTimes(t *testing.T) {
 
 	s := start(t)
 	s.SetNotificationURL("https://example.com/")
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, Probability: 1})
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError502, Times: 2})
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError500, Probability: 1})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError502, Times: 2})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
 	var got []int
 	for range 5 {
 		got = append(got, status(t, s, "GET", callback))
@@ -426,8 +426,8 @@ func TestFaultsByProbability(t *testing.T) {
 		for i := range 20 {
 			s.AddComplaint(wechatpay.Complaint{ComplaintID: fmt.Sprint(i)})
 		}
-		s.Fault(wechatpaytest.Fault{Path: "complaints-v2", Kind: wechatpaytest.FaultError500, Probability: 0.2, Seed: 7})
-		s.Fault(wechatpaytest.Fault{Path: "complaints-v2", Kind: wechatpaytest.FaultError502, Probability: 0.2, Seed: 7})
+		s.AddFault(wechatpaytest.Fault{Path: "complaints-v2", Kind: wechatpaytest.FaultError500, Probability: 0.2, Seed: 7})
+		s.AddFault(wechatpaytest.Fault{Path: "complaints-v2", Kind: wechatpaytest.FaultError502, Probability: 0.2, Seed: 7})
 		for _, i := range order {
 			target := complaints + "/" + fmt.Sprint(i)
 			got[target] = append(got[target], newMessage(s, "GET", target, "").send(t, s).StatusCode)
@@ -459,9 +459,9 @@ func TestFaultsByProbability(t *testing.T) {
 func TestListOfFaults(t *testing.T) {
 	s := start(t)
 	require.Empty(t, s.Faults())
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError502, Times: 2})
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultSlow, Path: "other", Probability: 0.5})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError502, Times: 2})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultSlow, Path: "other", Probability: 0.5})
 	call(t, s, 503, "GET", path, "")
 	call(t, s, 502, "GET", path, "")
 	require.Equal(t, []wechatpaytest.Fault{
@@ -478,19 +478,19 @@ func TestBadFaults(t *testing.T) {
 		{Kind: "drop", Path: "/v3/merchant-service/complaints-v2/{id}/complete"},
 	} {
 		require.Error(t, f.Check())
-		require.Panics(t, func() { start(t).Fault(f) })
+		require.Panics(t, func() { start(t).AddFault(f) })
 	}
 }
 
 func TestRefuse(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
 	_, err := newMessage(s, "GET", path, "").try(t, s)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	s.ClearFaults()
 	call(t, s, 200, "GET", path, "")
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
 	s.Close()
 	s.Close()
 }
@@ -500,11 +500,11 @@ func TestRefuse(t *testing.T) {
 func TestRefuseWhilePortIsTaken(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
 	other, err := net.Listen("tcp", strings.TrimPrefix(s.URL, "http://"))
 	require.NoError(t, err)
 	require.Panics(t, s.ClearFaults, "the test is told where it can be")
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Nanosecond})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse, Delay: time.Nanosecond})
 	for range 100 { // time enough to try; the test is right without it
 		conn, err := net.Dial("tcp", other.Addr().String())
 		require.NoError(t, err)
@@ -536,7 +536,7 @@ func TestCloseIdle(t *testing.T) {
 	}
 	require.NoError(t, get())
 	require.NoError(t, get())
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultCloseIdle})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultCloseIdle})
 	require.Error(t, get())
 	call(t, s, 200, "GET", path, "")
 	call(t, s, 200, "GET", path, "")
@@ -561,16 +561,16 @@ func TestListen(t *testing.T) {
 
 func TestSetFillsIn(t *testing.T) {
 	s := start(t)
-	s.Set(func(b *wechatpaytest.Behaviour) { *b = wechatpaytest.Behaviour{} })
+	s.Configure(func(b *wechatpaytest.Behavior) { *b = wechatpaytest.Behavior{} })
 	require.Equal(t, "RESOURCE_NOT_EXISTS", call(t, s, 404, "GET", complaints+"/1", "").json(t)["code"])
-	require.Panics(t, func() { s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = "none" }) })
+	require.Panics(t, func() { s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = "none" }) })
 	require.NotPanics(t, func() { s.Now() })
 }
 
 // After Close there is no goroutine of the package.
 func TestNothingIsLeftAfterClose(t *testing.T) {
 	s := wechatpaytest.NewServer()
-	s.Set(func(b *wechatpaytest.Behaviour) { b.AutoNotify = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.AutoNotify = true })
 	s.SetNotificationURL("http://127.0.0.1:1/")
 	file(s)
 	url := s.URL
@@ -587,9 +587,9 @@ func TestNothingIsLeftAfterClose(t *testing.T) {
 func TestCloseCutsSlowAnswersShort(t *testing.T) {
 	s := start(t)
 	file(s)
-	s.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultSlow, Delay: time.Hour})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultSlow, Delay: time.Hour})
 	took := make(chan struct{})
-	s.Set(func(b *wechatpaytest.Behaviour) { b.Log = func(wechatpaytest.Request) { close(took) } })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = func(wechatpaytest.Request) { close(took) } })
 	finished := make(chan error, 1)
 	go func() {
 		_, err := newMessage(s, "POST", decide, approve).try(t, s)
@@ -708,7 +708,7 @@ func TestServerBehindTLS(t *testing.T) {
 	require.Equal(t, 204, resp.StatusCode)
 	require.Equal(t, 2, resp.ProtoMajor)
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultCut} {
-		s.Fault(wechatpaytest.Fault{Kind: kind})
+		s.AddFault(wechatpaytest.Fault{Kind: kind})
 		_, err = do(newMessage(s, "POST", path+"/response", reply4))
 		require.Error(t, err, kind)
 	}
@@ -788,7 +788,7 @@ func TestNotificationKeysAndFaults(t *testing.T) {
 	require.Equal(t, fmt.Sprint(noon.Add(-15*time.Minute).Unix()), h.Get("Wechatpay-Timestamp"))
 	h, _ = build(wechatpaytest.Notification{Fault: wechatpaytest.FaultUnsigned})
 	require.Empty(t, h.Get("Wechatpay-Signature"))
-	s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 	h, body = build(wechatpaytest.Notification{})
 	require.True(t, verify(keyOf(certificate), h, body))
 }
@@ -830,7 +830,7 @@ func TestNotificationsThatAreDue(t *testing.T) {
 	require.Equal(t, 2*time.Hour, times[len(times)-1])
 	require.Empty(t, s.PendingNotifications())
 
-	s.Set(func(b *wechatpaytest.Behaviour) { b.NotifyOwnActions = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
 	call(t, s, 204, "POST", path+"/response", reply4)
 	status = http.StatusNoContent
 	require.Equal(t, "MERCHANT_RESPONSE", deliver()[0].Notification.ActionType)
@@ -844,7 +844,7 @@ func TestNotificationsThatAreDue(t *testing.T) {
 func TestNotificationsOfEveryEvent(t *testing.T) {
 	s := start(t)
 	s.SetNotificationURL("http://127.0.0.1:1/n")
-	s.Set(func(b *wechatpaytest.Behaviour) { b.NotifyOwnActions = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
 	file(s)
 	call(t, s, 204, "POST", path+"/response", reply4)
 	call(t, s, 204, "POST", decide, reject)
@@ -894,7 +894,7 @@ func TestAutoNotify(t *testing.T) {
 	}))
 	defer receiver.Close()
 	s.SetNotificationURL(receiver.URL)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.AutoNotify = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.AutoNotify = true })
 	file(s)
 	first := <-got
 	require.Eventually(t, func() bool { return s.PendingNotifications()[0].Attempts == 1 }, 5*time.Second, time.Millisecond)
@@ -911,7 +911,7 @@ func TestCloseEndsADelivery(t *testing.T) {
 	defer receiver.Close()
 	defer close(release)
 	s.SetNotificationURL(receiver.URL)
-	s.Set(func(b *wechatpaytest.Behaviour) { b.AutoNotify = true })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.AutoNotify = true })
 	file(s)
 	<-arrived
 	require.Len(t, s.PendingNotifications(), 1, "who waits for the last one waits for its answer too")

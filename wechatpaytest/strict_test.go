@@ -418,7 +418,7 @@ func TestTimestampWindow(t *testing.T) {
 // another.
 func TestWireTime(t *testing.T) {
 	s := start(t)
-	s.Set(func(b *wechatpaytest.Behaviour) {
+	s.Configure(func(b *wechatpaytest.Behavior) {
 		b.WireTime = func() time.Time { return noon }
 		b.KeyMode = wechatpaytest.KeyModeCertificate
 	})
@@ -442,7 +442,7 @@ func TestWireTime(t *testing.T) {
 	m.at = s.Now()
 	require.Equal(t, 401, m.send(t, s).StatusCode)
 
-	s.Set(func(b *wechatpaytest.Behaviour) { b.WireTime = nil })
+	s.Configure(func(b *wechatpaytest.Behavior) { b.WireTime = nil })
 	require.Equal(t, "Tue, 02 Mar 2032 04:00:00 GMT", call(t, s, 200, "GET", path, "").Header.Get("Date"))
 }
 

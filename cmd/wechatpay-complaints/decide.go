@@ -160,7 +160,7 @@ func complete(a *app, flags *flag.FlagSet) func(context.Context) error {
 		if err := a.askAbout(ctx, asking(question)); err != nil {
 			return err
 		}
-		if err := a.client.ComplaintsV2.Complete(ctx, a.args[0], *mchID); err != nil {
+		if err := a.client.ComplaintsV2.Complete(ctx, a.args[0], &wechatpay.CompleteRequest{ComplaintedMchID: *mchID}); err != nil {
 			return err
 		}
 		fmt.Fprintln(a.stdout, a.of(words{"已反馈处理完成。", "Complete."}))
@@ -186,7 +186,7 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 		req.Amount, err = a.parseAmount(s)
 		return err
 	})
-	flags.BoolVar(&req.MoreThanApplied, "more-than-applied", false, a.of(words{"允许超过用户申请的金额", "allow more than the user asks for"}))
+	flags.BoolVar(&req.AllowMoreThanApplied, "more-than-applied", false, a.of(words{"允许超过用户申请的金额", "allow more than the user asks for"}))
 	flags.StringVar(&req.TransactionID, "order", "", a.of(words{
 		"微信支付`订单号`（默认：投诉单里唯一的订单）",
 		"WeChat Pay's `number` of the order (default: the only one of the complaint)"}))
@@ -212,7 +212,7 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 		if err := a.askAbout(ctx, func(c *wechatpay.Complaint) (string, error) { return a.refundQuestion(c, &req) }); err != nil {
 			return err
 		}
-		r, err := a.client.RefundComplaint(ctx, a.args[0], &req)
+		r, err := a.client.ComplaintsV2.Refund(ctx, a.args[0], &req)
 		if err != nil {
 			a.again = refundAgain(&req, err)
 			return err
@@ -262,7 +262,7 @@ func refundAgain(req *wechatpay.RefundComplaintRequest, err error) string {
 	var flags []string
 	round := req.Round
 	if parts := strings.Split(unknown.IdempotencyKey, "-"); round == 0 && req.OutRefundNo == "" && len(parts) == 3 {
-		round, _ = strconv.Atoi(parts[1]) // of a derived number: see RefundComplaint
+		round, _ = strconv.Atoi(parts[1]) // of a derived number: see ComplaintsV2.Refund
 	}
 	if round > 0 {
 		flags = append(flags, fmt.Sprintf("-round %d", round))

@@ -286,7 +286,7 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 		},
 		"clock 10 minutes ahead": {
 			func(t *testing.T, s setting) {
-				s.server.Set(func(b *wechatpaytest.Behaviour) {
+				s.server.Configure(func(b *wechatpaytest.Behavior) {
 					b.Time = func() time.Time { return time.Now().Add(-10*time.Minute - 30*time.Second) }
 				})
 				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
@@ -456,7 +456,7 @@ func TestDoctorTakesNeutralAnswersAsSuch(t *testing.T) {
 		"no self-test, 403": {func(s *wechatpaytest.Server) { s.Handle("POST /v3/security/echo", status(403, "NO_AUTH")) }, "self-test of signatures: this call may not be open"},
 		"no self-test, 404": {func(s *wechatpaytest.Server) { s.Handle("POST /v3/security/echo", status(404, "RESOURCE_NOT_EXISTS")) }, "self-test of signatures: this call may not be open"},
 		"no certificates": {func(s *wechatpaytest.Server) {
-			s.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModePublicKey })
+			s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 		}, "APIv3 key, tried: this merchant has no platform certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -473,7 +473,7 @@ func TestDoctorTakesNeutralAnswersAsSuch(t *testing.T) {
 	t.Run("platform certificates alone", func(t *testing.T) {
 		t.Parallel()
 		server := newServer(t)
-		server.Set(func(b *wechatpaytest.Behaviour) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+		server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
 		env := environ{}
 		cfg := server.Config()
 		cfg.PublicKey = cfg.PrivateKey.Public().(*rsa.PublicKey) // left out below

@@ -491,7 +491,7 @@ func TestImmediateReply(t *testing.T) {
 	require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.NeedImmediateService = true }))
 	require.Contains(t, run(t, env, "show", id).stdout, "reply -immediate")
 
-	server.Fault(wechatpaytest.Fault{Path: "/response-immediate-service", Kind: wechatpaytest.FaultLostAnswer, Times: 20})
+	server.AddFault(wechatpaytest.Fault{Path: "/response-immediate-service", Kind: wechatpaytest.FaultLostResponse, Times: 20})
 	got := run(t, env, "reply", id, "-immediate", "-content", "您好", "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
 	again := regexp.MustCompile(`repeat the same command with -idempotent-id (\S+): it is sent once`).FindStringSubmatch(got.stderr)
@@ -647,7 +647,7 @@ func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
-	server.Fault(wechatpaytest.Fault{Path: "/response", Kind: wechatpaytest.FaultLostAnswer, Times: 1})
+	server.AddFault(wechatpaytest.Fault{Path: "/response", Kind: wechatpaytest.FaultLostResponse, Times: 1})
 	got := run(t, env, "reply", id, "-content", "您好", "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
 	require.Empty(t, got.stdout)

@@ -98,7 +98,7 @@ func TestBadRequests(t *testing.T) {
 		{"fault: null within", "POST", "/_mock/faults", `{"kind":"drop","times":null}`, 400, "times is null: leave it out instead"},
 		{"fault: unknown member", "POST", "/_mock/faults", `{"kind":"drop","count":2}`, 400, `unknown member "count": it must be a JSON object with path`},
 		{"fault: a member in upper case", "POST", "/_mock/faults", `{"Kind":"drop"}`, 400, `unknown member "Kind"`},
-		{"fault: no kind", "POST", "/_mock/faults", `{"path":"complete"}`, 400, `no fault of the kind "": there are drop, lost_answer`},
+		{"fault: no kind", "POST", "/_mock/faults", `{"path":"complete"}`, 400, `no fault of the kind "": there are drop, lost_response`},
 		{"fault: unknown kind", "POST", "/_mock/faults", `{"kind":"lost"}`, 400, `no fault of the kind "lost"`},
 		{"fault: kind is a number", "POST", "/_mock/faults", `{"kind":500}`, 400, "kind must be a string, and is a number"},
 		{"fault: times a fraction", "POST", "/_mock/faults", `{"kind":"drop","times":1.5}`, 400, "times must be an integer, and is the number 1.5"},
@@ -139,20 +139,20 @@ func TestBadRequests(t *testing.T) {
 		{"certificate announced with a body", "POST", "/_mock/certificates/announce", `{"serial_no":"1"}`, 400, "this path takes none"},
 		{"certificate rotated with a body", "POST", "/_mock/certificates/rotate", `1`, 400, "the body is a number"},
 
-		{"behaviour: empty", "PATCH", "/_mock/behaviour", "", 400, "the body is empty: it must be a JSON object with seed, key_mode"},
-		{"behaviour: unknown member", "PATCH", "/_mock/behaviour", `{"trusted":true}`, 400, `unknown member "trusted"`},
-		{"behaviour: unknown member within", "PATCH", "/_mock/behaviour", `{"wrong_state":{"http":400}}`, 400, `unknown field "http"`},
-		{"behaviour: unknown mode", "PATCH", "/_mock/behaviour", `{"key_mode":"public"}`, 400, `key_mode is "public": there are switching, public_key and certificate`},
-		{"behaviour: no such status", "PATCH", "/_mock/behaviour", `{"trusted_only":true,"wrong_state":{"status":200}}`, 400, "wrong_state is the status 200"},
-		{"behaviour: a refusal without a code", "PATCH", "/_mock/behaviour", `{"refund_refusal":{"status":403}}`, 400, `refund_refusal is the status 403 with the code ""`},
-		{"behaviour: a refusal is a string", "PATCH", "/_mock/behaviour", `{"wrong_state":"PARAM_ERROR"}`, 400, "wrong_state must be an object, and is a string"},
-		{"behaviour: no reply fits", "PATCH", "/_mock/behaviour", `{"response_content_max":0}`, 400, "response_content_max is 0"},
-		{"behaviour: lag of years", "PATCH", "/_mock/behaviour", `{"history_lag_ms":9223372036854775807}`, 400, "history_lag_ms is"},
-		{"behaviour: negative page", "PATCH", "/_mock/behaviour", `{"max_page":-1}`, 400, "max_page is -1"},
+		{"behavior: empty", "PATCH", "/_mock/behavior", "", 400, "the body is empty: it must be a JSON object with seed, key_mode"},
+		{"behavior: unknown member", "PATCH", "/_mock/behavior", `{"trusted":true}`, 400, `unknown member "trusted"`},
+		{"behavior: unknown member within", "PATCH", "/_mock/behavior", `{"wrong_state":{"http":400}}`, 400, `unknown field "http"`},
+		{"behavior: unknown mode", "PATCH", "/_mock/behavior", `{"key_mode":"public"}`, 400, `key_mode is "public": there are switching, public_key and certificate`},
+		{"behavior: no such status", "PATCH", "/_mock/behavior", `{"trusted_only":true,"wrong_state":{"status":200}}`, 400, "wrong_state is the status 200"},
+		{"behavior: a refusal without a code", "PATCH", "/_mock/behavior", `{"refund_refusal":{"status":403}}`, 400, `refund_refusal is the status 403 with the code ""`},
+		{"behavior: a refusal is a string", "PATCH", "/_mock/behavior", `{"wrong_state":"PARAM_ERROR"}`, 400, "wrong_state must be an object, and is a string"},
+		{"behavior: no reply fits", "PATCH", "/_mock/behavior", `{"response_content_max":0}`, 400, "response_content_max is 0"},
+		{"behavior: lag of years", "PATCH", "/_mock/behavior", `{"history_lag_ms":9223372036854775807}`, 400, "history_lag_ms is"},
+		{"behavior: negative page", "PATCH", "/_mock/behavior", `{"max_page":-1}`, 400, "max_page is -1"},
 	}
 	state := func() string {
 		var b strings.Builder
-		for _, path := range []string{"/_mock/complaints/1", "/_mock/complaints/1/history", "/_mock/refunds", "/_mock/notifications", "/_mock/behaviour", "/_mock/requests"} {
+		for _, path := range []string{"/_mock/complaints/1", "/_mock/complaints/1/history", "/_mock/refunds", "/_mock/notifications", "/_mock/behavior", "/_mock/requests"} {
 			_, answer := m.do(t, "GET", path, "")
 			b.WriteString(answer)
 		}
@@ -187,7 +187,7 @@ func createRefund(t *testing.T, client *wechatpay.Client, transactionID, number 
 
 func TestAllow(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
-	req, err := http.NewRequest("POST", m.url+"/_mock/behaviour", nil)
+	req, err := http.NewRequest("POST", m.url+"/_mock/behavior", nil)
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
@@ -295,10 +295,10 @@ func TestReset(t *testing.T) {
 	require.NoError(t, os.WriteFile(seed, []byte(`[{"complaint_id":"1"}]`), 0o600))
 	dir := t.TempDir()
 	m := start(t, "-dir", dir, "-seed", seed)
-	_, before := m.do(t, "GET", "/_mock/behaviour", "")
+	_, before := m.do(t, "GET", "/_mock/behavior", "")
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"2"}`)
 	ok[any](t, m, 200, "POST", "/_mock/complaints/1/merchant-decision", `{"action":"REJECT"}`)
-	ok[any](t, m, 200, "PATCH", "/_mock/behaviour", `{"path_in_body":false,"max_page":1,"sub_mchids":["1900000109"]}`)
+	ok[any](t, m, 200, "PATCH", "/_mock/behavior", `{"path_in_body":false,"max_page":1,"sub_mchids":["1900000109"]}`)
 	ok[any](t, m, 201, "POST", "/_mock/faults", `{"kind":"drop","times":3}`)
 	require.Equal(t, []fault{{Kind: wechatpaytest.FaultDrop, Times: 3}}, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
 
@@ -308,7 +308,7 @@ func TestReset(t *testing.T) {
 	require.Len(t, complaints, 1)
 	require.Equal(t, wechatpay.ComplaintStatePending, complaints[0].ComplaintState)
 	require.Empty(t, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
-	_, after := m.do(t, "GET", "/_mock/behaviour", "")
+	_, after := m.do(t, "GET", "/_mock/behavior", "")
 	require.Equal(t, before, after)
 	_, err := newClient(t, dir).ComplaintsV2.Get(t.Context(), "1")
 	require.NoError(t, err, "keys stay")
@@ -343,8 +343,8 @@ func TestFaults(t *testing.T) {
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
 	client, ctx := newClient(t, dir), context.Background()
 
-	taken := ok[map[string]any](t, m, 201, "POST", "/_mock/faults", `{"path":"update-refund-progress","kind":"lost_answer","times":2,"seed":7}`)
-	require.Equal(t, map[string]any{"path": "update-refund-progress", "kind": "lost_answer", "times": 2.0, "probability": 0.0, "seed": 7.0, "delay_ms": 0.0, "takes_effect": false}, taken)
+	taken := ok[map[string]any](t, m, 201, "POST", "/_mock/faults", `{"path":"update-refund-progress","kind":"lost_response","times":2,"seed":7}`)
+	require.Equal(t, map[string]any{"path": "update-refund-progress", "kind": "lost_response", "times": 2.0, "probability": 0.0, "seed": 7.0, "delay_ms": 0.0, "takes_effect": false}, taken)
 	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, "1", wechatpay.ApproveRefund(0)), "the history tells")
 	records := ok[list[wechatpay.NegotiationRecord]](t, m, 200, "GET", "/_mock/complaints/1/history", "").Data
 	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, records[len(records)-1].OperateType)
@@ -487,9 +487,9 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, 200, status)
 	var requests list[struct {
 		summary
-		Header http.Header `json:"header"`
-		Body   string      `json:"body"`
-		Answer string      `json:"answer"`
+		Header   http.Header `json:"header"`
+		Body     string      `json:"body"`
+		Response string      `json:"response"`
 	}]
 	require.NoError(t, json.Unmarshal([]byte(answer), &requests))
 	last := requests.Data[len(requests.Data)-1]
@@ -504,7 +504,7 @@ func TestRequests(t *testing.T) {
 func TestBehaviour(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
-	before := ok[behaviour](t, m, 200, "GET", "/_mock/behaviour", "")
+	before := ok[behavior](t, m, 200, "GET", "/_mock/behavior", "")
 	require.Equal(t, "switching", string(before.KeyMode))
 	require.True(t, before.PathInBody)
 
@@ -520,19 +520,19 @@ func TestBehaviour(t *testing.T) {
 	want.KeyMode, want.PathInBody = "public_key", false
 	body, err := json.Marshal(want)
 	require.NoError(t, err)
-	require.Equal(t, want, ok[behaviour](t, m, 200, "PATCH", "/_mock/behaviour", string(body)), "every field goes in and comes out")
-	require.Equal(t, want, ok[behaviour](t, m, 200, "GET", "/_mock/behaviour", ""))
+	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", string(body)), "every field goes in and comes out")
+	require.Equal(t, want, ok[behavior](t, m, 200, "GET", "/_mock/behavior", ""))
 
 	// What is left out stays, within an object too.
 	want.TrustedOnly, want.SubMchIDs, want.WrongState.StatusCode = false, []string{}, 409
-	require.Equal(t, want, ok[behaviour](t, m, 200, "PATCH", "/_mock/behaviour", `{"trusted_only":false,"sub_mchids":[],"wrong_state":{"status":409}}`))
+	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", `{"trusted_only":false,"sub_mchids":[],"wrong_state":{"status":409}}`))
 
 	// It holds.
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
 	client, ctx := newClient(t, dir), context.Background()
-	require.NoError(t, client.ComplaintsV2.Complete(ctx, "1", ""))
+	require.NoError(t, client.ComplaintsV2.Complete(ctx, "1", nil))
 	var refused *wechatpay.APIError
-	require.ErrorAs(t, client.ComplaintsV2.Complete(ctx, "1", ""), &refused)
+	require.ErrorAs(t, client.ComplaintsV2.Complete(ctx, "1", nil), &refused)
 	require.Equal(t, 409, refused.StatusCode)
 	require.Equal(t, wechatpay.ErrorCodeParamError, refused.Code)
 }
@@ -592,14 +592,14 @@ func open(t *testing.T, name string) io.Reader {
 	return f
 }
 
-// A field that wechatpaytest.Behaviour gets is in the control plane too, or is
+// A field that wechatpaytest.Behavior gets is in the control plane too, or is
 // named here.
 func TestEveryBehaviour(t *testing.T) {
 	var names []string
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[behaviour]()) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[behavior]()) {
 		names = append(names, strings.TrimSuffix(field.Name, "MS"))
 	}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[wechatpaytest.Behaviour]()) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[wechatpaytest.Behavior]()) {
 		switch field.Name {
 		case "Time", "WireTime", "NotifyTransport", "Log": // no JSON
 		default:

@@ -86,8 +86,8 @@
 //	POST   /_mock/clock                            {"advance_ms"}: the server's clock moves on, that of signatures does not → {"now"}
 //	POST   /_mock/certificates/announce            a further platform certificate can be downloaded → {"serial_no"}
 //	POST   /_mock/certificates/rotate              the next platform certificate signs → {"serial_no"}
-//	GET    /_mock/behaviour                        → what the server does where the documents leave a choice
-//	PATCH  /_mock/behaviour                        some of these fields, changed → all of them
+//	GET    /_mock/behavior                        → what the server does where the documents leave a choice
+//	PATCH  /_mock/behavior                        some of these fields, changed → all of them
 //	POST   /_mock/reset                            all as at the start, with the complaints of -seed; clock, keys and certificates stay → 204
 //	GET    /_mock/page                             → what the page shows: the clock, the latest 100 complaints with their history, refunds
 //	                                               and requests, the 100 notifications that are due first
@@ -95,8 +95,8 @@
 //
 // Kinds of faults are those of wechatpaytest.FaultKind. The fault refuse needs
 // delay_ms, after which the server accepts connections again: while it lasts
-// nobody could come to end it. The fields of the behaviour are those of
-// wechatpaytest.Behaviour, in lower case with underscores. One begins otherwise
+// nobody could come to end it. The fields of the behavior are those of
+// wechatpaytest.Behavior, in lower case with underscores. One begins otherwise
 // than there: path_in_body is true, since the documents of some clients put
 // complaint_id into the body too; turn it off to see whether yours does.
 //
@@ -227,8 +227,8 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	defer closeWithin(server, stopWithin, stderr)
 	server.URL = reachable(server.URL)
 	begin := func() error {
-		server.Set(func(b *wechatpaytest.Behaviour) {
-			*b = wechatpaytest.Behaviour{
+		server.Configure(func(b *wechatpaytest.Behavior) {
+			*b = wechatpaytest.Behavior{
 				Seed:       b.Seed,
 				Log:        requestLog(o.log, stderr),
 				WireTime:   time.Now, // clients have no other clock

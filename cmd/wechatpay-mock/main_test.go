@@ -293,7 +293,7 @@ func TestFlags(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"help", []string{"-h"}, 0, "PATCH /_mock/behaviour"},
+		{"help", []string{"-h"}, 0, "PATCH /_mock/behavior"},
 		{"unknown flag", []string{"-port", "1"}, 2, "flag provided but not defined: -port"},
 		{"argument", []string{"dir"}, 2, `unexpected argument "dir"`},
 		{"log", []string{"-log", "xml"}, 2, `-log is "xml": it is text or json`},

@@ -54,8 +54,8 @@ var routes = []struct {
 	{"POST /_mock/clock", (*control).advance},
 	{"POST /_mock/certificates/announce", (*control).announceCertificate},
 	{"POST /_mock/certificates/rotate", (*control).rotateCertificate},
-	{"GET /_mock/behaviour", (*control).behaviour},
-	{"PATCH /_mock/behaviour", (*control).changeBehaviour},
+	{"GET /_mock/behavior", (*control).behavior},
+	{"PATCH /_mock/behavior", (*control).changeBehaviour},
 	{"POST /_mock/reset", (*control).reset},
 	{"GET /_mock/page", (*control).state},
 	{"GET /_mock/page/{file}", (*control).pagePart},
@@ -318,7 +318,7 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 	if f.Kind == wechatpaytest.FaultRefuse && f.Delay == 0 {
 		return 0, nil, fmt.Errorf("the fault %s needs delay_ms, how long it lasts: nobody could come to end it", f.Kind)
 	}
-	c.server.Fault(f)
+	c.server.AddFault(f)
 	return http.StatusCreated, body, nil
 }
 
@@ -539,8 +539,8 @@ func (c *control) rotateCertificate(r *http.Request) (int, any, error) {
 	return http.StatusOK, map[string]string{"serial_no": fmt.Sprintf("%X", c.server.RotateCertificate().SerialNumber)}, nil
 }
 
-// behaviour is wechatpaytest.Behaviour as far as JSON can hold it.
-type behaviour struct {
+// behavior is wechatpaytest.Behavior as far as JSON can hold it.
+type behavior struct {
 	Seed               uint64                `json:"seed"`
 	KeyMode            wechatpaytest.KeyMode `json:"key_mode"`
 	SubMchIDs          []string              `json:"sub_mchids"`
@@ -567,15 +567,15 @@ type refusal struct {
 	Code       string `json:"code"`
 }
 
-func behaviourOf(b *wechatpaytest.Behaviour) behaviour {
+func behaviorOf(b *wechatpaytest.Behavior) behavior {
 	subMchIDs := append([]string{}, b.SubMchIDs...) // its own: JSON is decoded into it
-	return behaviour{b.Seed, b.KeyMode, subMchIDs, refusal(b.WrongState), refusal(b.UnknownComplaint), b.TrustedOnly, b.ResponseContentMax,
+	return behavior{b.Seed, b.KeyMode, subMchIDs, refusal(b.WrongState), refusal(b.UnknownComplaint), b.TrustedOnly, b.ResponseContentMax,
 		b.JumpLinks, b.AnyMediaID, b.PathInBody, b.HistoryLag.Milliseconds(), b.MaxPage, refusal(b.ResultTooLarge), b.ListOldestFirst, b.HistoryOldestFirst,
 		b.RefundsArrive, refusal(b.RefundRefusal), b.AutoNotify, b.NotifyOwnActions}
 }
 
-// put gives the server's behaviour these values, and leaves what JSON cannot hold.
-func (b behaviour) put(into *wechatpaytest.Behaviour) {
+// put gives the server's behavior these values, and leaves what JSON cannot hold.
+func (b behavior) put(into *wechatpaytest.Behavior) {
 	into.Seed, into.KeyMode, into.SubMchIDs = b.Seed, b.KeyMode, b.SubMchIDs
 	into.WrongState, into.UnknownComplaint = wechatpaytest.Refusal(b.WrongState), wechatpaytest.Refusal(b.UnknownComplaint)
 	into.TrustedOnly, into.ResponseContentMax, into.JumpLinks = b.TrustedOnly, b.ResponseContentMax, b.JumpLinks
@@ -587,7 +587,7 @@ func (b behaviour) put(into *wechatpaytest.Behaviour) {
 	into.AutoNotify, into.NotifyOwnActions = b.AutoNotify, b.NotifyOwnActions
 }
 
-func (b behaviour) check() error {
+func (b behavior) check() error {
 	modes := []wechatpaytest.KeyMode{wechatpaytest.KeyModeSwitching, wechatpaytest.KeyModePublicKey, wechatpaytest.KeyModeCertificate}
 	switch {
 	case !slices.Contains(modes, b.KeyMode):
@@ -619,9 +619,9 @@ func (b behaviour) check() error {
 	return nil
 }
 
-func (c *control) behaviour(*http.Request) (int, any, error) {
-	var now behaviour
-	c.server.Set(func(b *wechatpaytest.Behaviour) { now = behaviourOf(b) })
+func (c *control) behavior(*http.Request) (int, any, error) {
+	var now behavior
+	c.server.Configure(func(b *wechatpaytest.Behavior) { now = behaviorOf(b) })
 	return http.StatusOK, now, nil
 }
 
@@ -630,9 +630,9 @@ func (c *control) changeBehaviour(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	var now behaviour
-	c.server.Set(func(b *wechatpaytest.Behaviour) {
-		now = behaviourOf(b)
+	var now behavior
+	c.server.Configure(func(b *wechatpaytest.Behavior) {
+		now = behaviorOf(b)
 		if err = decodeJSON(json.RawMessage(data), &now); err != nil {
 			return
 		}

@@ -95,7 +95,7 @@ func (c *control) state(*http.Request) (int, any, error) {
 		latestOf(c.server.Refunds(), func(r wechatpaytest.Refund) refund { return refund(r) }),
 		c.pendingList(pageLimit),
 		latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
-			r.Body, r.Answer = cutBody(r.Body), cutBody(r.Answer)
+			r.Body, r.Response = cutBody(r.Body), cutBody(r.Response)
 			return requestOf(r)
 		}),
 	}, nil
@@ -112,9 +112,9 @@ func cutBody(body []byte) []byte {
 // became of it.
 type request struct {
 	summary
-	Header http.Header `json:"header"`
-	Body   string      `json:"body"`
-	Answer string      `json:"answer"`
+	Header   http.Header `json:"header"`
+	Body     string      `json:"body"`
+	Response string      `json:"response"`
 	// Authorization has the attributes of that header but the signature.
 	Authorization map[string]string `json:"authorization,omitempty"`
 	// Verified is the message that the server verifies and Signed the one that
@@ -127,7 +127,7 @@ type request struct {
 func requestOf(r wechatpaytest.Request) request {
 	header := r.Header.Clone()
 	header.Del("Authorization")
-	out := request{summary: summaryOf(r), Header: header, Body: string(r.Body), Answer: string(r.Answer),
+	out := request{summary: summaryOf(r), Header: header, Body: string(r.Body), Response: string(r.Response),
 		Authorization: attributesOf(r.Header.Get("Authorization"))}
 	if p := r.Signature; p != nil && (p.Mistake != "" || p.SerialNo == "") { // by another key the right message was signed
 		out.Verified, out.Signed = p.Verified, p.Signed

@@ -229,8 +229,8 @@ func TestLiveUnknownOutcome(t *testing.T) {
 	server := live(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	server.Fault(wechatpaytest.Fault{Kind: wechatpaytest.FaultLostAnswer, Probability: 1})
-	server.Set(func(b *wechatpaytest.Behaviour) { b.Log = func(wechatpaytest.Request) { cancel() } })
+	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultLostResponse, Probability: 1})
+	server.Configure(func(b *wechatpaytest.Behavior) { b.Log = func(wechatpaytest.Request) { cancel() } })
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 1, run(ctx, []string{"-complaint-id", sampleID, "-action", "APPROVE"}, &stdout, &stderr))
 	require.NotContains(t, stdout.String(), "Accepted")
@@ -311,7 +311,7 @@ func TestImages(t *testing.T) {
 	}
 	for i := range uploaded {
 		require.Equal(t, "POST /v3/merchant-service/images/upload → 200", requests[i].String())
-		require.NoError(t, json.Unmarshal(requests[i].Answer, &uploaded[i]))
+		require.NoError(t, json.Unmarshal(requests[i].Response, &uploaded[i]))
 	}
 	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用","reject_media_list":["`+uploaded[0].MediaID+`","`+uploaded[1].MediaID+`"]}`, string(requests[2].Body))
 

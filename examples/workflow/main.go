@@ -111,10 +111,10 @@ func (d *desk) handle(ctx context.Context, id string) error {
 	return d.refund(ctx, complaint)
 }
 
-// refund pays, unless it was paid before: RefundComplaint finds out. It pays what
+// refund pays, unless it was paid before: ComplaintsV2.Refund finds out. It pays what
 // was decided on, though the user may ask for more, or file again, meanwhile.
 func (d *desk) refund(ctx context.Context, complaint *wechatpay.Complaint) error {
-	refund, err := d.client.RefundComplaint(ctx, complaint.ComplaintID, &wechatpay.RefundComplaintRequest{
+	refund, err := d.client.ComplaintsV2.Refund(ctx, complaint.ComplaintID, &wechatpay.RefundComplaintRequest{
 		Amount: complaint.ApplyRefundAmount,
 		Round:  complaint.UserComplaintTimes,
 	})

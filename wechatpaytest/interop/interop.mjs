@@ -374,7 +374,7 @@ await check('notification of a refund', async () => {
 
 // ---- Platform certificates -------------------------------------------------------------------------------------------------------------
 
-await mock('PATCH', 'behaviour', { key_mode: 'certificate' });
+await mock('PATCH', 'behavior', { key_mode: 'certificate' });
 const certificates = {};
 
 await check('certificate mode: certificates are downloaded, and verify their own answer', async () => {
@@ -418,7 +418,7 @@ await check('certificate mode: notification', async () => {
   assert.equal(resource.complaint_id, complaint_id);
 });
 
-await mock('PATCH', 'behaviour', { key_mode: 'switching' });
+await mock('PATCH', 'behavior', { key_mode: 'switching' });
 
 await check('while switching: answers are signed as the request\'s Wechatpay-Serial asks', async () => {
   const both = client({ ...certificates, [platformPublicKeyId]: platformPublicKey });
@@ -428,7 +428,7 @@ await check('while switching: answers are signed as the request\'s Wechatpay-Ser
   }
 });
 
-await mock('PATCH', 'behaviour', { key_mode: 'public_key' });
+await mock('PATCH', 'behavior', { key_mode: 'public_key' });
 
 await check('a merchant without platform certificates gets 404 for them', async () => {
   const error = await refused(client({ [platformPublicKeyId]: platformPublicKey }).v3.certificates.get());

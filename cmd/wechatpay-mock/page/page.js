@@ -292,7 +292,7 @@ function requestDetail(r) {
       el("div", {},
         part("sentAuthorization", text(Object.entries(r.authorization ?? {}).map(([name, value]) => `${name}="${value}"`).join("\n"))),
         part("sentHeaders", text(names.flatMap((name) => r.header[name].map((value) => `${name}: ${value}`)).join("\n")))),
-      el("div", {}, part("sentBody", text(r.body)), part("answerBody", text(r.answer), el("code", {}, "Request-ID: " + r.request_id)))),
+      el("div", {}, part("sentBody", text(r.body)), part("answerBody", text(r.response), el("code", {}, "Request-ID: " + r.request_id)))),
   ];
 }
 

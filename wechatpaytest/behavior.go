@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Behaviour is what a [Server] does where WeChat Pay's documents leave a choice
-// or are silent, and what a test wants to fix. [Server.Set] changes it.
+// Behavior is what a [Server] does where WeChat Pay's documents leave a choice
+// or are silent, and what a test wants to fix. [Server.Configure] changes it.
 // NewServer begins with the values in brackets.
-type Behaviour struct {
+type Behavior struct {
 	// Time is the server's clock, before [Server.Advance] moves it [time.Now].
 	// What happens to complaints and refunds, links, and the retries of
 	// notifications go by it.
@@ -93,7 +93,7 @@ type Behaviour struct {
 }
 
 // fillIn gives fields that cannot be zero their first value.
-func (b *Behaviour) fillIn() {
+func (b *Behavior) fillIn() {
 	if b.Time == nil {
 		b.Time = time.Now
 	}
