@@ -20,91 +20,125 @@ import (
 	"github.com/go-resty/resty/v2"
 )
 
-// discard is resty's logger: its messages may hold URLs and bodies.
+// sender sends requests through resty.
+type sender struct{ resty *resty.Client }
+
+// newSender returns a sender over an http.Client. It names serial in each
+// request, unless it is empty.
+func newSender(client http.Client, serial string) *sender {
+	// resty changes its http.Client, so it has a copy. Its own retry stays off:
+	// it repeats POSTs.
+	r := resty.NewWithClient(&client).SetLogger(discard{}).SetPreRequestHook(setBody).
+		SetHeader("Accept", "application/json").SetHeader("User-Agent", userAgent)
+	if serial != "" {
+		r.SetHeader(headerSerial, serial)
+	}
+	return &sender{r}
+}
+
+// discard is resty's logger. Its messages may contain URLs and bodies.
 type discard struct{}
 
 func (discard) Errorf(string, ...any) {}
-
-func (discard) Warnf(string, ...any) {}
-
+func (discard) Warnf(string, ...any)  {}
 func (discard) Debugf(string, ...any) {}
 
-// dropEmptyBody takes back what resty makes of a DELETE or POST without a body:
-// a body of unknown length, which is sent chunked, and a type for it. A body of
-// this package has a length.
-func dropEmptyBody(_ *resty.Client, req *http.Request) error {
-	if req.ContentLength <= 0 {
+// A payload is a request body. It is opened once per attempt, and again by
+// whoever needs another copy, such as the signer.
+type payload struct {
+	contentType string
+	size        int64
+	open        func() io.ReadCloser
+}
+
+func jsonPayload(text []byte) *payload {
+	open := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) }
+	return &payload{contentType: "application/json", size: int64(len(text)), open: open}
+}
+
+type payloadKey struct{}
+
+// setBody sets the body of a request from its payload. resty cannot: it reads a
+// reader that it does not know into memory, and sends a request without a body
+// chunked.
+func setBody(_ *resty.Client, req *http.Request) error {
+	body, ok := req.Context().Value(payloadKey{}).(*payload)
+	if !ok {
 		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 		req.Header.Del("Content-Type")
+		return nil
 	}
+	req.Body, req.ContentLength = body.open(), body.size
+	req.GetBody = func() (io.ReadCloser, error) { return body.open(), nil }
+	req.Header.Set("Content-Type", body.contentType)
 	return nil
 }
 
-// An encoded body is sent as it is, under its own Content-Type.
-type encoded struct {
-	contentType string
-	content     []byte
-}
-
-// A stream takes an answer that is not read, nor signed: an image.
+// A stream receives a response whose body is neither read nor signed: an image.
 type stream struct{ resp *http.Response }
 
-// attempt sends one request to one host and reads the answer.
-func (c *Client) attempt(ctx context.Context, cl *call, body *encoded, h *host, n int) *failure {
+// A responseReader reads a success that VerifyingTransport does not verify.
+type responseReader func(h http.Header, body []byte) *failure
+
+// timestamped is implemented by an out that wants to know when WeChat Pay
+// signed the response.
+type timestamped interface{ setSignedAt(t time.Time) }
+
+// attempt sends one request to one host and reads the response.
+func (c *Client) attempt(ctx context.Context, x *exchange) *failure {
 	if err := ctx.Err(); err != nil {
-		return &failure{class: definite, err: err}
+		return &failure{class: notSent, final: true, err: err}
 	}
-	if answer, ok := cl.out.(*stream); ok {
-		return c.attemptStream(ctx, cl, h, n, answer)
+	if out, ok := x.out.(*stream); ok {
+		return c.attemptStream(ctx, x, out)
 	}
 	began := time.Now()
 	within, cancel := context.WithTimeout(ctx, c.retry.AttemptTimeout)
 	defer cancel()
-	resp, failed := c.send(within, cl, body, h)
+	resp, failed := c.send(within, x)
 	if failed == nil {
-		failed = c.read(cl, resp)
+		failed = c.read(x, resp)
 	}
-	c.done(ctx, within, cl, h, n, resp, failed, time.Since(began))
+	c.finish(ctx, within, x, resp, failed, time.Since(began))
 	return failed
 }
 
-// attemptStream sends one request, and gives its answer unread if it is the
-// documented success. An image takes as long as it takes: the policy's timeout is
-// for the beginning of the answer, and then for each read.
-func (c *Client) attemptStream(ctx context.Context, cl *call, h *host, n int, answer *stream) *failure {
+// attemptStream sends one request, and returns a success with its body unread.
+// AttemptTimeout applies to the start of the response, then to each read.
+func (c *Client) attemptStream(ctx context.Context, x *exchange, out *stream) *failure {
 	began := time.Now()
 	within, cancel := context.WithCancelCause(context.WithValue(ctx, unsignedAnswerKey{}, true))
 	timer := time.AfterFunc(c.retry.AttemptTimeout, func() { cancel(context.DeadlineExceeded) })
-	resp, failed := c.send(within, cl, nil, h)
-	switch success := failed == nil && resp.StatusCode == cl.success; {
+	resp, failed := c.send(within, x)
+	switch success := failed == nil && resp.StatusCode == x.success; {
 	case success && timer.Stop():
-		answer.resp = resp
+		out.resp = resp
 		resp.Body = &streamedBody{resp.Body, cancel, timer, c.retry.AttemptTimeout}
 	case success: // too late
 		resp.Body.Close()
-		failed = &failure{class: unknown, err: context.Cause(within)}
+		failed = &failure{class: inDoubt, err: context.Cause(within)}
 	default:
 		defer cancel(nil)
-		defer timer.Stop() // it bounds the body of an error, too
+		defer timer.Stop() // it bounds the body of an error too
 		if failed == nil {
-			failed = c.read(cl, resp)
+			failed = c.read(x, resp)
 		}
 	}
-	c.done(ctx, within, cl, h, n, resp, failed, time.Since(began))
+	c.finish(ctx, within, x, resp, failed, time.Since(began))
 	return failed
 }
 
-// streamedBody ends the attempt's context with the body, or when nothing comes
-// for as long as an attempt may take.
+// streamedBody cancels the attempt when it is closed, or when a read takes
+// longer than AttemptTimeout.
 type streamedBody struct {
 	io.ReadCloser
-	cancel   context.CancelCauseFunc
-	timer    *time.Timer
-	patience time.Duration
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+	timeout time.Duration
 }
 
 func (b *streamedBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.patience)
+	b.timer.Reset(b.timeout)
 	defer b.timer.Stop()
 	return b.ReadCloser.Read(p)
 }
@@ -114,30 +148,45 @@ func (b *streamedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// send gives the answer with its body unread.
-func (c *Client) send(ctx context.Context, cl *call, body *encoded, h *host) (*http.Response, *failure) {
+// send returns the response with its body unread.
+func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failure) {
 	var conn connection
-	req := c.resty.R().SetContext(conn.trace(ctx)).SetDoNotParseResponse(true)
-	if cl.accept != "" {
-		req.SetHeader("Accept", cl.accept)
+	ctx = conn.trace(ctx)
+	if x.body != nil {
+		ctx = context.WithValue(ctx, payloadKey{}, x.body)
 	}
-	if cl.serial != "" {
-		req.SetHeader(headerSerial, cl.serial)
+	req := c.sender.resty.R().SetContext(ctx).SetDoNotParseResponse(true)
+	if _, ok := x.out.(*stream); ok {
+		req.SetHeader("Accept", "*/*")
 	}
-	if body != nil {
-		req.SetHeader("Content-Type", body.contentType).SetBody(bytes.NewReader(body.content))
+	if x.serial != "" {
+		req.SetHeader(headerSerial, x.serial)
 	}
-	resp, err := req.Execute(cl.method, h.url+cl.path)
+	resp, err := req.Execute(x.method, x.host.url+x.path)
 	if err == nil {
 		return resp.RawResponse, nil
 	}
-	// The URL and the method, which url.Error repeats, are the caller's.
+	// url.Error repeats the URL and the method.
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	err = fmt.Errorf("%s %s: %w", cl.method, h.url, &foreignError{err})
-	return nil, &failure{class: classify(err, &conn), err: err}
+	err = fmt.Errorf("%s: %w", target(x.method, x.host.url, x.path), &foreignError{err})
+	failed := classify(err, &conn)
+	failed.err = err
+	return nil, failed
+}
+
+// target names what a request was sent to, for errors: the complaint, or else
+// method and path, and the host.
+func target(method, hostURL, path string) string {
+	_, hostname, _ := strings.Cut(hostURL, "://")
+	path, _, _ = strings.Cut(path, "?")
+	if rest, ok := strings.CutPrefix(path, complaintsPath+"/"); ok {
+		id, _, _ := strings.Cut(rest, "/")
+		return "complaint " + id + " at " + hostname
+	}
+	return method + " " + path + " at " + hostname
 }
 
 // foreignError bounds the text of an error that may quote what came from the
@@ -154,69 +203,104 @@ func (e *foreignError) Error() string {
 
 func (e *foreignError) Unwrap() error { return e.error }
 
-// maxErrorBody bounds what is read of an answer that is an error anyway.
+// maxErrorBody bounds what is read of an error response.
 const maxErrorBody = 64 << 10
 
-// read decodes the documented success, and makes any other answer a failure.
-func (c *Client) read(cl *call, resp *http.Response) *failure {
+// read decodes the documented success. Any other response is a failure.
+func (c *Client) read(x *exchange, resp *http.Response) *failure {
 	defer resp.Body.Close()
-	status, requestID := resp.StatusCode, resp.Header.Get(headerRequestID)
-	if status < 200 || status > 299 {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		// The status decides, however much of the body can be read.
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		err := newAPIError(status, requestID, cl.method, cl.path, body)
-		return &failure{class: classify(err, nil), err: err, retryAfter: c.retryAfter(resp.Header)}
+		failed := x.apiFailure(resp, body)
+		failed.retryAfter = c.retryAfter(resp.Header)
+		return failed
 	}
 	body, err := readBody(resp, maxBody)
 	if err != nil {
-		return &failure{class: unknown, err: err}
+		return &failure{class: inDoubt, err: err}
 	}
-	if status != cl.success && (cl.success != 0 || status != http.StatusOK && status != http.StatusNoContent) {
-		err := newAPIError(status, requestID, cl.method, cl.path, body)
+	if !x.isSuccess(resp.StatusCode) {
+		return x.apiFailure(resp, body)
+	}
+	if reader, ok := x.out.(responseReader); ok {
+		return reader(resp.Header, body)
+	}
+	if out, ok := x.out.(timestamped); ok {
+		out.setSignedAt(c.signedAt(resp.Header))
+	}
+	return x.decode(resp, body)
+}
+
+// isSuccess reports whether a 2xx status is the documented one.
+func (cl *call) isSuccess(status int) bool {
+	if cl.success == 0 {
+		return status == http.StatusOK || status == http.StatusNoContent
+	}
+	return status == cl.success
+}
+
+// apiFailure returns the failure of a response that is not the documented
+// success.
+func (x *exchange) apiFailure(resp *http.Response, body []byte) *failure {
+	err := newAPIError(resp, x.method, x.host.url, x.path, body)
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		err.Message = strings.TrimSuffix("not the documented success: "+err.Message, ": ")
-		return &failure{class: classify(err, nil), err: err}
 	}
-	if cl.prove != nil {
-		if failed := cl.prove(resp.Header, body); failed != nil {
-			return failed
-		}
+	failed := classify(err, nil)
+	failed.err = err
+	return failed
+}
+
+// signedAt returns the time at which WeChat Pay signed a response.
+func (c *Client) signedAt(h http.Header) time.Time {
+	if seconds, err := strconv.ParseInt(h.Get(headerTimestamp), 10, 64); err == nil {
+		return time.Unix(seconds, 0)
 	}
-	cl.signedAt = now(c.time)
-	if seconds, err := strconv.ParseInt(resp.Header.Get(headerTimestamp), 10, 64); err == nil {
-		cl.signedAt = time.Unix(seconds, 0)
-	}
-	if cl.out == nil || len(body) == 0 && cl.success == 0 {
+	return now(c.time)
+}
+
+// decode decodes the body of a success.
+func (x *exchange) decode(resp *http.Response, body []byte) *failure {
+	if x.out == nil || len(body) == 0 && x.success == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(body, cl.out); err != nil {
-		failed := &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer cannot be decoded [request id %s]: %w", cl.method, cl.path, status, oneLine(requestID), err)}
-		if cl.method == http.MethodGet {
-			failed.class = definite // it would come again, and out holds a part of it
-		}
-		return failed
+	problem := func(text string, err error) *failure {
+		err = fmt.Errorf("%s: the %d response %s%s: %w", target(x.method, x.host.url, x.path),
+			resp.StatusCode, text, requestIDSuffix(resp.Header.Get(headerRequestID)), err)
+		// A read would get the same response again, and out holds a part of it.
+		return &failure{class: inDoubt, final: x.method == http.MethodGet, err: err}
 	}
-	if cl.complete != nil && !cl.complete() {
-		return &failure{class: unknown, err: fmt.Errorf("%s %s: the %d answer lacks what a success has [request id %s]", cl.method, cl.path, status, oneLine(requestID))}
+	if err := json.Unmarshal(body, x.out); err != nil {
+		return problem("cannot be decoded", err)
+	}
+	if x.complete != nil && !x.complete() {
+		return problem("is incomplete", errIncomplete)
 	}
 	return nil
 }
 
-// done tells a failure that its time had run out, and logs the attempt: neither
-// headers nor bodies, so that nothing secret can be in it.
-func (c *Client) done(ctx, within context.Context, cl *call, h *host, attempt int, resp *http.Response, failed *failure, took time.Duration) {
+var errIncomplete = errors.New("a field that every success has is missing")
+
+// finish adds to a failure that its time ran out, and logs the attempt without
+// headers and bodies, so that the log has no secrets.
+func (c *Client) finish(
+	ctx, within context.Context, x *exchange, resp *http.Response, failed *failure, took time.Duration,
+) {
 	if failed != nil && within.Err() != nil && ctx.Err() == nil {
-		failed.err = fmt.Errorf("no answer within %v: %w", c.retry.AttemptTimeout, failed.err)
+		failed.err = fmt.Errorf("no response within %v: %w", c.retry.AttemptTimeout, failed.err)
 	}
 	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	path, _, _ := strings.Cut(cl.path, "?")
+	path, _, _ := strings.Cut(x.path, "?")
 	attrs := []slog.Attr{
-		slog.String("op", cl.op), slog.String("method", cl.method), slog.String("path", path), slog.String("host", h.url),
-		slog.Int("attempt", attempt), slog.Duration("duration", took),
+		slog.String("op", x.call.op), slog.String("method", x.method), slog.String("path", path),
+		slog.String("host", x.host.url), slog.Int("attempt", x.n), slog.Duration("duration", took),
 	}
 	if resp != nil {
-		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", resp.Header.Get(headerRequestID)))
+		id := resp.Header.Get(headerRequestID)
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", id))
 	}
 	if failed != nil {
 		var api *APIError
@@ -228,10 +312,11 @@ func (c *Client) done(ctx, within context.Context, cl *call, h *host, attempt in
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "wechatpay: attempt", attrs...)
 }
 
-// warn logs what the Client does about a failure.
-func (c *Client) warn(ctx context.Context, cl *call, what string, attempt int, err error) {
+// warn logs what the call loop does about a failure.
+func (c *Client) warn(ctx context.Context, x *exchange, what string) {
 	if c.logger != nil {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "wechatpay: "+what, slog.String("op", cl.op), slog.Int("attempt", attempt), slog.String("error", err.Error()))
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "wechatpay: "+what,
+			slog.String("op", x.call.op), slog.Int("attempt", x.n), slog.String("error", x.failed.err.Error()))
 	}
 }
 

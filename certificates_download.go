@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 )
 
 // A downloadError is why certificates could not be downloaded. A 404 in it would
@@ -15,7 +14,7 @@ import (
 type downloadError struct{ *otherError }
 
 func (e *downloadError) Error() string {
-	text := strings.TrimPrefix(e.err.Error(), "wechatpay: "+downloadOp+": ")
+	text := e.err.Error()
 	var refusal *APIError
 	if errors.As(e.err, &refusal) && refusal.StatusCode == http.StatusNotFound {
 		text += " (a merchant that has only the WeChat Pay public key has no platform certificates: set PublicKey and PublicKeyID, which are in the merchant platform under API安全 → 微信支付公钥)"
@@ -34,8 +33,14 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 	}
 	var listed []*platformCertificate
 	// The first request names no key: none is known yet.
-	request := &call{op: downloadOp, method: http.MethodGet, path: certificatesPath, success: http.StatusOK, serial: serialNo}
-	request.prove = func(h http.Header, body []byte) *failure {
+	request := &call{
+		op:      downloadOp,
+		method:  http.MethodGet,
+		path:    certificatesPath,
+		success: http.StatusOK,
+		serial:  serialNo,
+	}
+	request.out = responseReader(func(h http.Header, body []byte) *failure {
 		opened, openErr := openCertificates(*c.apiv3Key, body)
 		verifier := Verifier{Keys: c.verifier.Keys, Time: c.verifier.Time, certificates: &certificates{byHand: opened, listed: known}}
 		unproved := verifier.check(h, body)
@@ -48,16 +53,16 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 			}
 			// Without the certificates their signature cannot be judged.
 			if openErr == nil || unproved.Reason != VerificationReasonUnknownSerial && unproved.Reason != VerificationReasonSignatureMismatch {
-				return &failure{class: unknown, err: unproved}
+				return &failure{class: inDoubt, err: unproved}
 			}
 		}
 		if openErr != nil {
-			return &failure{class: definite, err: openErr}
+			return &failure{class: inDoubt, final: true, err: openErr}
 		}
 		listed = opened
 		return nil
-	}
-	err := c.call(context.WithValue(ctx, unsignedAnswerKey{}, true), request)
+	})
+	err := c.exchange(context.WithValue(ctx, unsignedAnswerKey{}, true), request)
 	return listed, err
 }
 

@@ -89,7 +89,7 @@ func TestDoRefusesArguments(t *testing.T) {
 	}
 	require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", func() {}, nil), "encoding the body")
 	for _, out := range []any{struct{}{}, (*struct{})(nil), map[string]any{}} {
-		require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", nil, out), "a pointer that is not nil is required", "found out after the write")
+		require.ErrorContains(t, client.Do(context.Background(), "POST", "/v3/x", nil, out), "must be a pointer that is not nil", "found out after the write")
 	}
 }
 

@@ -38,34 +38,37 @@ func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintI
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	page, _, err := readHistory[NegotiationRecord](ctx, s.client, complaintID, limit, req.Offset)
+	page, err := readHistory[NegotiationRecord](ctx, s.client, op, complaintID, limit, req.Offset)
 	if err != nil {
-		return nil, err
+		return nil, opError(op, err)
 	}
-	history := NegotiationHistory(page)
-	return &history, nil
+	return &NegotiationHistory{Data: page.Data, Limit: page.Limit, Offset: page.Offset, TotalCount: page.TotalCount}, nil
 }
 
-// historyPage is a page of which as much is read of each record as R has.
+// historyPage is a page of the history with as much of each record as R has.
 type historyPage[R any] struct {
 	Data       []R `json:"data"`
 	Limit      int `json:"limit"`
 	Offset     int `json:"offset"`
 	TotalCount int `json:"total_count"`
+
+	signedAt time.Time // by WeChat Pay's clock
 }
 
-// readHistory reads one page, and tells when the service signed it.
-func readHistory[R any](ctx context.Context, c *Client, complaintID string, limit, offset int) (historyPage[R], time.Time, error) {
-	var page historyPage[R]
-	cl := call{
-		op:      "ComplaintsV2.NegotiationHistory",
+func (p *historyPage[R]) setSignedAt(t time.Time) { p.signedAt = t }
+
+// readHistory reads one page.
+func readHistory[R any](ctx context.Context, c *Client, op, complaintID string, limit, offset int) (*historyPage[R], error) {
+	page := new(historyPage[R])
+	path := complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys"
+	err := c.exchange(ctx, &call{
+		op:      op,
 		method:  http.MethodGet,
-		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(offset),
+		path:    path + "?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(offset),
 		success: http.StatusOK,
-		out:     &page,
-	}
-	err := c.call(ctx, &cl)
-	return page, cl.signedAt, err
+		out:     page,
+	})
+	return page, err
 }
 
 // AllNegotiationHistory gives the whole negotiation history, page by page, as
@@ -73,27 +76,41 @@ func readHistory[R any](ctx context.Context, c *Client, complaintID string, limi
 // once, even if others are added meanwhile; those may be missing. An error comes
 // last. It remembers the ids of the records of this one complaint.
 func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complaintID string) iter.Seq2[*NegotiationRecord, error] {
+	const op = "ComplaintsV2.AllNegotiationHistory"
 	return func(yield func(*NegotiationRecord, error) bool) {
-		if err := checkComplaintID(complaintID).err("ComplaintsV2.AllNegotiationHistory"); err != nil {
+		if err := checkComplaintID(complaintID).err(op); err != nil {
 			yield(nil, err)
 			return
 		}
-		p := historyPager(func(r *NegotiationRecord) string { return r.LogID }, func(limit, offset int) (historyPage[NegotiationRecord], error) {
-			page, _, err := readHistory[NegotiationRecord](ctx, s.client, complaintID, limit, offset)
-			return page, err
-		})
-		p.walk(ctx, yield)
+		for record, err := range historyRecords(ctx, s.client, op, complaintID) {
+			if !yield(record, opError(op, err)) {
+				return
+			}
+		}
+	}
+}
+
+// historyRecords reads the whole history. Its errors do not name the operation.
+func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter.Seq2[*NegotiationRecord, error] {
+	read := func(limit, offset int) (*historyPage[NegotiationRecord], error) {
+		return readHistory[NegotiationRecord](ctx, c, op, complaintID, limit, offset)
+	}
+	return func(yield func(*NegotiationRecord, error) bool) {
+		historyPager(func(r *NegotiationRecord) string { return r.LogID }, read).walk(ctx, yield)
 	}
 }
 
 // historyPager reads a negotiation history. Records may be added meanwhile, and
-// a history is short: its ids are remembered.
-func historyPager[R any](id func(*R) string, read func(limit, offset int) (historyPage[R], error)) *pager[R] {
+// a history is short, so it remembers the ids of the records.
+func historyPager[R any](id func(*R) string, read func(limit, offset int) (*historyPage[R], error)) *pager[R] {
 	return &pager[R]{
 		limit: 100,
 		fetch: func(limit, offset int) ([]R, int, int, error) {
 			page, err := read(limit, offset)
-			return page.Data, page.Limit, page.TotalCount, err
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			return page.Data, page.Limit, page.TotalCount, nil
 		},
 		id:   id,
 		seen: make(map[string]struct{}),

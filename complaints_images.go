@@ -97,10 +97,10 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		op:      op,
 		method:  http.MethodPost,
 		path:    imagesPath + "upload",
-		body:    &encoded{"multipart/form-data; boundary=" + boundary, body},
+		body:    &payload{"multipart/form-data; boundary=" + boundary, int64(len(body)), func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }},
 		success: http.StatusOK,
 		out:     &answer,
-		repeat:  always,
+		retry:   retryAlways,
 		remedy:  "upload the image again: one that is not used does no harm",
 	})
 	if err != nil {
@@ -234,7 +234,7 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 		return nil, err
 	}
 	var answer stream
-	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, accept: "*/*", success: http.StatusOK, out: &answer}); err != nil {
+	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, success: http.StatusOK, out: &answer}); err != nil {
 		return nil, err
 	}
 	resp := answer.resp
@@ -253,7 +253,7 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 		}, nil
 	}
 	resp.Body.Close()
-	e := newAPIError(resp.StatusCode, resp.Header.Get(headerRequestID), http.MethodGet, imagePath, nil)
+	e := newAPIError(resp, http.MethodGet, "://"+resp.Request.URL.Host, imagePath, nil)
 	e.Message = problem
 	return nil, fmt.Errorf("wechatpay: %s: %w", op, e)
 }
@@ -286,7 +286,7 @@ func (c *Client) imagePath(f *faults, media string) string {
 		f.add("media", "%.100q is not a URL", media)
 		return ""
 	}
-	guard := SigningTransport{Hosts: slices.Concat(c.signsFor, weChatPayHosts)}
+	guard := SigningTransport{Hosts: slices.Concat(c.signedHosts, weChatPayHosts)}
 	if u.Scheme != "https" && u.Scheme != "http" || !guard.allowed(u.Host, u.Scheme) || u.User != nil {
 		f.add("media", "%.100q is not on a host of WeChat Pay's API: an image_list link is fetched with an ordinary http.Client, and without Authorization", media)
 		return ""

@@ -237,6 +237,8 @@ func TestDownloadImageErrors(t *testing.T) {
 			var refusal *wechatpay.APIError
 			require.ErrorAs(t, err, &refusal)
 			tt.want.Method, tt.want.Path = "GET", "/v3/merchant-service/images/a"
+			require.True(t, strings.HasPrefix(refusal.Host, "127.0.0.1:"), refusal.Host)
+			tt.want.Host = refusal.Host
 			require.Equal(t, tt.want, *refusal)
 			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		})

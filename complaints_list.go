@@ -148,12 +148,23 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 // https://pay.weixin.qq.com/doc/v3/partner/4012691648)
 func (s *ComplaintsV2Service) Get(ctx context.Context, complaintID string) (*Complaint, error) {
 	const op = "ComplaintsV2.Get"
-	f := checkComplaintID(complaintID)
-	if err := f.err(op); err != nil {
+	if err := checkComplaintID(complaintID).err(op); err != nil {
 		return nil, err
 	}
+	complaint, err := s.get(ctx, op, complaintID)
+	return complaint, opError(op, err)
+}
+
+// get reads a complaint as a part of any operation. Its error does not name one.
+func (s *ComplaintsV2Service) get(ctx context.Context, op, complaintID string) (*Complaint, error) {
 	complaint := new(Complaint)
-	err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: complaintsPath + "/" + url.PathEscape(complaintID), success: http.StatusOK, out: complaint})
+	err := s.client.exchange(ctx, &call{
+		op:      op,
+		method:  http.MethodGet,
+		path:    complaintsPath + "/" + url.PathEscape(complaintID),
+		success: http.StatusOK,
+		out:     complaint,
+	})
 	if err != nil {
 		return nil, err
 	}

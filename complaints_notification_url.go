@@ -2,9 +2,7 @@ package wechatpay
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"time"
 )
 
 const notificationURLPath = "/v3/merchant-service/complaint-notifications"
@@ -52,13 +50,13 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 		return nil, err
 	}
 	set := new(NotificationURL)
-	repeat := unlessProcessed
+	retry := retryIfRejectedBusy
 	if method == http.MethodPut {
-		repeat = always
+		retry = retryAlways
 	}
 	err := s.client.call(ctx, &call{
 		op: op, method: method, path: notificationURLPath, body: &notificationURLRequest{URL: url}, success: http.StatusOK, out: set,
-		repeat: repeat, remedy: "read it with NotificationURL",
+		retry: retry, remedy: "read it with NotificationURL",
 	})
 	if err != nil {
 		return nil, err
@@ -72,8 +70,22 @@ func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method
 // https://pay.weixin.qq.com/doc/v3/merchant/4012459014 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012459065)
 func (s *ComplaintsV2Service) NotificationURL(ctx context.Context) (*NotificationURL, error) {
+	const op = "ComplaintsV2.NotificationURL"
+	current, err := s.notificationURL(ctx, op)
+	return current, opError(op, err)
+}
+
+// notificationURL reads the URL as a part of any operation. Its error does not
+// name one.
+func (s *ComplaintsV2Service) notificationURL(ctx context.Context, op string) (*NotificationURL, error) {
 	current := new(NotificationURL)
-	err := s.client.call(ctx, &call{op: "ComplaintsV2.NotificationURL", method: http.MethodGet, path: notificationURLPath, success: http.StatusOK, out: current})
+	err := s.client.exchange(ctx, &call{
+		op:      op,
+		method:  http.MethodGet,
+		path:    notificationURLPath,
+		success: http.StatusOK,
+		out:     current,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -86,17 +98,21 @@ func (s *ComplaintsV2Service) NotificationURL(ctx context.Context) (*Notificatio
 // https://pay.weixin.qq.com/doc/v3/merchant/4012460452 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012460474)
 func (s *ComplaintsV2Service) DeleteNotificationURL(ctx context.Context) error {
+	const op = "ComplaintsV2.DeleteNotificationURL"
 	return s.client.call(ctx, &call{
-		op: "ComplaintsV2.DeleteNotificationURL", method: http.MethodDelete, path: notificationURLPath, success: http.StatusNoContent,
-		repeat: always, remedy: "read it with NotificationURL",
-		// A second DELETE may be refused because the first took effect.
-		lookUp: func(ctx context.Context, _, _ time.Time) (verdict, error) {
-			_, err := s.NotificationURL(ctx)
-			var refusal *APIError
-			if errors.As(err, &refusal) && refusal.Code == ErrorCodeResourceNotExists {
-				return stands, nil
+		op:      op,
+		method:  http.MethodDelete,
+		path:    notificationURLPath,
+		success: http.StatusNoContent,
+		retry:   retryAlways,
+		remedy:  "read it with NotificationURL",
+		// A second DELETE may be rejected because the first was applied.
+		lookUp: func(ctx context.Context, _ *attempts) (lookupResult, error) {
+			_, err := s.notificationURL(ctx, op)
+			if isNotFound(err) {
+				return applied, nil
 			}
-			return unproved, err
+			return undetermined, err
 		},
 	})
 }

@@ -3,130 +3,134 @@ package wechatpay
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// This file finds out what became of a write whose outcome is unknown, by
-// reading. The proof is a record in the complaint's negotiation history.
+// Lookups of decisions and completions whose outcome is unknown. The evidence
+// is a record in the negotiation history. The results:
+//
+//	applied       the history shows this write since the call began
+//	notApplied    it shows neither this write nor the opposite, twice
+//	superseded    it shows the opposite decision since the call began
+//	undetermined  anything else: the outcome stays unknown
 
-// A verdict is what looking for a write of unknown outcome found.
-type verdict int
-
-const (
-	unproved  verdict = iota // it may stand or not
-	stands                   // it stands
-	absent                   // it does not stand, and may be sent again
-	overruled                // it does not stand, and cannot any more
-)
-
-// lookUpDecision finds out whether a decision stands.
-func (s *ComplaintsV2Service) lookUpDecision(ctx context.Context, complaintID string, action RefundAction, started, ended time.Time) (verdict, error) {
+// lookUpDecision finds out whether a decision was applied.
+func (s *ComplaintsV2Service) lookUpDecision(
+	ctx context.Context, complaintID string, action RefundAction, sent *attempts,
+) (lookupResult, error) {
 	own, opposite := OperateTypeMerchantApproveRefund, OperateTypeMerchantRefuseRefund
 	if action == RefundReject {
 		own, opposite = opposite, own
 	}
-	return s.lookUp(ctx, complaintID, started, ended, func(since, before recorded) (verdict, error) {
+	return s.lookUp(ctx, complaintID, sent, func(since, before operations) (lookupResult, error) {
 		refiled := since[OperateTypeUserContinueComplaint]
 		switch {
-		case !since[own].IsZero() && !since[own].Before(refiled): // some times are whole seconds
-			return stands, nil
-		// A new round: what was decided before it may be this decision, or that
-		// of a round before; and nothing is sent into it.
+		case !since[own].IsZero() && !since[own].Before(refiled): // equal times: some are whole seconds
+			return applied, nil
+		// A new round. A decision before it may be this one or an older one.
 		case !refiled.IsZero():
-			return unproved, fmt.Errorf("the user has filed the complaint again since the call began, or shortly before")
+			return undetermined, errors.New("the user filed the complaint again during the call, or shortly before")
 		case !since[opposite].IsZero():
-			return overruled, fmt.Errorf("the opposite decision stands: %s is in the negotiation history since the call began", opposite)
-		// It is this one if records are stamped by a clock that is behind, and a
-		// colleague's if not. Either way the service takes no other.
+			return superseded, fmt.Errorf("the opposite decision was applied: the history shows %s", opposite)
+		// This decision, if the clock of the records is behind; else a colleague's.
 		case before[own].After(before[OperateTypeUserContinueComplaint]):
-			return unproved, fmt.Errorf("an equal decision is in the negotiation history, from shortly before the call began")
+			return undetermined, errors.New("the history shows the same decision shortly before the call")
 		}
-		return absent, nil
+		return notApplied, nil
 	})
 }
 
-// lookUpCompletion finds out whether a complaint was completed. It never proves
+// lookUpCompletion finds out whether a complaint was completed. It cannot show
 // that it was not.
-func (s *ComplaintsV2Service) lookUpCompletion(ctx context.Context, complaintID string, started, ended time.Time) (verdict, error) {
-	found, err := s.lookUp(ctx, complaintID, started, ended, func(since, _ recorded) (verdict, error) {
+func (s *ComplaintsV2Service) lookUpCompletion(
+	ctx context.Context, complaintID string, sent *attempts,
+) (lookupResult, error) {
+	result, err := s.lookUp(ctx, complaintID, sent, func(since, _ operations) (lookupResult, error) {
 		if since[OperateTypeMerchantConfirmComplete].IsZero() {
-			return absent, nil
+			return notApplied, nil
 		}
-		complaint, err := s.Get(ctx, complaintID)
+		complaint, err := s.get(ctx, sent.op, complaintID)
 		if err != nil || complaint.ComplaintState != ComplaintStateProcessed {
-			return unproved, err
+			return undetermined, err
 		}
-		return stands, nil
+		return applied, nil
 	})
-	if found == absent {
-		return unproved, nil
+	if result == notApplied {
+		return undetermined, nil
 	}
-	return found, err
+	return result, err
 }
 
-// recorded are operations, each with its latest time.
-type recorded map[OperateType]time.Time
+// operations maps each operation to the latest time it was recorded.
+type operations map[OperateType]time.Time
 
-func (r recorded) add(record *lookedUp) {
-	if at := time.Time(record.OperateTime); at.After(r[record.OperateType]) {
-		r[record.OperateType] = at
+func (o operations) add(record *operationRecord) {
+	if at := time.Time(record.OperateTime); at.After(o[record.OperateType]) {
+		o[record.OperateType] = at
 	}
 }
 
-// lookedUp is what a look reads of a record, and no more: whatever else is in a
-// record must not keep a decision from being found.
-type lookedUp struct {
+// operationRecord is the part of a NegotiationRecord that lookups use. An odd
+// field elsewhere in a record must not hide a decision.
+type operationRecord struct {
 	LogID       string      `json:"log_id"`
 	OperateType OperateType `json:"operate_type"`
 	OperateTime emptyOrTime `json:"operate_time"`
 }
 
-// lookUp reads the history until judge finds something in it, or finds nothing
-// twice: the second time not before the history has had RetryPolicy.HistoryLag to
-// show what the last attempt did.
-func (s *ComplaintsV2Service) lookUp(ctx context.Context, complaintID string, started, ended time.Time, judge func(since, before recorded) (verdict, error)) (verdict, error) {
+// lookUp reads the history until judge finds something, or finds nothing twice:
+// the second time after RetryPolicy.HistoryLag.
+func (s *ComplaintsV2Service) lookUp(
+	ctx context.Context, complaintID string, sent *attempts, judge func(since, before operations) (lookupResult, error),
+) (lookupResult, error) {
 	retry := &s.client.retry
 	ctx, cancel := context.WithTimeout(ctx, retry.HistoryLag+retry.AttemptTimeout)
 	defer cancel()
 	for again := false; ; again = true {
-		since, before, err := s.look(ctx, complaintID, started)
+		since, before, err := s.operations(ctx, complaintID, sent)
 		if err != nil {
-			return unproved, fmt.Errorf("looking whether it stands: %w", err)
+			return undetermined, fmt.Errorf("lookup: %w", err)
 		}
-		if found, err := judge(since, before); found != absent || again {
-			return found, err
+		if result, err := judge(since, before); result != notApplied || again {
+			return result, err
 		}
-		if err := s.client.settle(ctx, ended); err != nil {
-			return unproved, err
+		if err := s.client.waitHistoryLag(ctx, sent.ended); err != nil {
+			return undetermined, err
 		}
 	}
 }
 
-// settle waits until what the last attempt did must show.
-func (c *Client) settle(ctx context.Context, ended time.Time) error {
+// waitHistoryLag waits until RetryPolicy.HistoryLag has passed since the last
+// attempt ended.
+func (c *Client) waitHistoryLag(ctx context.Context, ended time.Time) error {
 	if sleep(ctx, time.Until(ended.Add(c.retry.HistoryLag))) {
 		return nil
 	}
-	return fmt.Errorf("it does not show yet, and there is no time to look again: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))
+	err := cmp.Or(ctx.Err(), context.DeadlineExceeded)
+	return fmt.Errorf("not visible yet, and no time to look it up again: %w", err)
 }
 
-// look reads the whole negotiation history for what was done since a call began,
-// and in the minutes before. Records bear the service's time, and this machine's
-// clock may be off: so the beginning is told by the time at which the service
-// signed the first page, less what has passed here since. 2 s are added, because
-// records may hold whole seconds.
-func (s *ComplaintsV2Service) look(ctx context.Context, complaintID string, started time.Time) (since, before recorded, err error) {
+// operations reads the negotiation history for what was done since a call began
+// and in the 5 minutes before. Records carry WeChat Pay's time, and this
+// machine's clock may be wrong, so the start of the call is computed from the
+// time at which WeChat Pay signed the first page. 2 s are subtracted because
+// records may have whole seconds.
+func (s *ComplaintsV2Service) operations(
+	ctx context.Context, complaintID string, sent *attempts,
+) (since, before operations, err error) {
 	var begin time.Time
-	since, before = make(recorded), make(recorded)
-	p := historyPager(func(r *lookedUp) string { return r.LogID }, func(limit, offset int) (historyPage[lookedUp], error) {
-		page, signedAt, err := readHistory[lookedUp](ctx, s.client, complaintID, limit, offset)
+	since, before = make(operations), make(operations)
+	read := func(limit, offset int) (*historyPage[operationRecord], error) {
+		page, err := readHistory[operationRecord](ctx, s.client, sent.op, complaintID, limit, offset)
 		if err == nil && begin.IsZero() {
-			begin = signedAt.Add(-elapsed(started) - 2*time.Second)
+			begin = page.signedAt.Add(-elapsed(sent.started) - 2*time.Second)
 		}
 		return page, err
-	})
-	p.walk(ctx, func(record *lookedUp, failed error) bool {
+	}
+	p := historyPager(func(r *operationRecord) string { return r.LogID }, read)
+	p.walk(ctx, func(record *operationRecord, failed error) bool {
 		if failed != nil {
 			err = failed
 			return false
@@ -142,8 +146,9 @@ func (s *ComplaintsV2Service) look(ctx context.Context, complaintID string, star
 	return since, before, err
 }
 
-// elapsed is the time since then by the clock that runs on while the machine
-// sleeps, or by the one that nobody sets, whichever is more.
+// elapsed returns the time since then by the wall clock or the monotonic clock,
+// whichever is more: the monotonic clock stops while the machine sleeps, and
+// the wall clock may be set.
 func elapsed(then time.Time) time.Duration {
 	return max(time.Since(then), time.Now().Round(0).Sub(then.Round(0)))
 }

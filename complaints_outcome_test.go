@@ -149,7 +149,7 @@ func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 	}))
 	err := approve(context.Background(), client)
-	require.ErrorContains(t, err, "the opposite decision stands: MERCHANT_REFUSE_RERUND")
+	require.ErrorContains(t, err, "the opposite decision was applied: the history shows MERCHANT_REFUSE_RERUND")
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.Equal(t, 2, count(server, decision))
 }
@@ -165,7 +165,7 @@ func TestNothingIsSentIntoANewRound(t *testing.T) {
 	}))
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	require.ErrorContains(t, err, "the user has filed the complaint again since the call began")
+	require.ErrorContains(t, err, "the user filed the complaint again during the call")
 	require.Equal(t, 1, count(server, decision))
 }
 
@@ -232,16 +232,16 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 	}{
 		{"the looks fail", func(s *wechatpaytest.Server) {
 			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4})
-		}, wechatpay.RetryPolicy{}, 1, 4, "looking whether it stands"},
+		}, wechatpay.RetryPolicy{}, 1, 4, "lookup: "},
 		{"one look fails", func(s *wechatpaytest.Server) {
 			s.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }))
-		}, wechatpay.RetryPolicy{}, 1, 1, "looking whether it stands"},
+		}, wechatpay.RetryPolicy{}, 1, 1, "lookup: "},
 		{"the attempts are used up", func(s *wechatpaytest.Server) {
 			s.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3})
 		}, wechatpay.RetryPolicy{MaxAttempts: 2}, 2, 4, "2 attempts"},
 		{"looking takes too long", func(s *wechatpaytest.Server) {
 			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9})
-		}, wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond}, 1, -1, "looking whether it stands"},
+		}, wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond}, 1, -1, "lookup: "},
 		{"nothing is to be repeated or looked up", func(*wechatpaytest.Server) {}, wechatpay.RetryPolicy{MaxAttempts: 1}, 1, 0, "outcome unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -270,7 +270,7 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 		defer cancel()
 		err := approve(ctx, client)
 		requireOutcome(t, err, true)
-		require.ErrorContains(t, err, "no time to look again")
+		require.ErrorContains(t, err, "no time to look it up again")
 		require.NoError(t, ctx.Err(), "it waits for nothing")
 		require.Equal(t, 1, count(server, decision))
 	})
@@ -376,7 +376,7 @@ func TestADecisionFromShortlyBefore(t *testing.T) {
 		require.Equal(t, 1, count(server, decision))
 		if unknown {
 			requireOutcome(t, err, true)
-			require.ErrorContains(t, err, "an equal decision is in the negotiation history")
+			require.ErrorContains(t, err, "the history shows the same decision shortly before the call")
 		} else {
 			require.NoError(t, err)
 		}

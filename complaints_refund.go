@@ -11,235 +11,260 @@ import (
 	"time"
 )
 
-// RefundComplaintRequest says what of a complaint is refunded. Every field is
-// optional where the complaint says it.
+// RefundComplaintRequest selects what Refund pays. Every field is optional if
+// the complaint has the value.
 type RefundComplaintRequest struct {
-	// TransactionID names the order; "": the only one of the complaint.
+	// TransactionID names the order. Empty means the only order of the complaint.
 	TransactionID string
-	// Amount is in fen; 0: what the user applied for.
+	// Amount is in fen. 0 means the amount that the user applied for.
 	Amount int64
-	// AllowMoreThanApplied must be set for an Amount over what the user applied for.
-	// More than the order is refused in any case.
+	// AllowMoreThanApplied permits an Amount above what the user applied for. An
+	// Amount above the order is refused in any case.
 	AllowMoreThanApplied bool
-	Reason               string // at most 80 bytes, shown to the user
-	NotifyURL            string // for the refund's notifications, in place of the configured one
-	// SubMchID is the merchant whose order it is; "": the merchant complained
-	// of, if that is another than Config.MchID.
+	Reason               string // shown to the user; at most 80 bytes
+	NotifyURL            string // receives the notifications of this refund instead of the configured URL
+	// SubMchID is the merchant of the order. Empty means the merchant of the
+	// complaint, if that is not Config.MchID.
 	SubMchID string
-	// OutRefundNo is a refund number of the merchant's own; "": derived, see
-	// ComplaintsV2.Refund. Numbers of one's own are not known to later calls: once
-	// the history shows such a refund, ComplaintsV2.Refund makes no other.
+	// OutRefundNo is the merchant's own refund number. Empty means a derived
+	// number, see Refund. Later calls do not know the merchant's own numbers: if
+	// the history shows such a refund, they refuse to pay another.
 	OutRefundNo string
-	// Attempt is 2 for a further attempt after the first refund was CLOSED, 3
-	// after the second, and so on; 0 and 1 are the first.
+	// Attempt is 2 after the first refund was CLOSED, 3 after the second, and so
+	// on. 0 means 1.
 	Attempt int
-	// Round is the Complaint.UserComplaintTimes that the merchant decided on; 0:
-	// the present one. Set it wherever the call may be repeated later, such as
-	// by a queue: if the user has filed again meanwhile, the refund of that round
-	// is still the answer, and none is made for the new one.
+	// Round is the Complaint.UserComplaintTimes that the merchant decided on. 0
+	// means the current round. Set it if the call may run later, for example
+	// from a queue: a round that the user filed meanwhile is then not paid.
 	Round int
 }
 
-// RefundRefusedReason says why a complaint is not refunded.
+// RefundRefusedReason says why Refund did not pay.
 type RefundRefusedReason string
 
-// Reasons of a RefundRefusedError.
+// Values of RefundRefusedReason.
 const (
-	RefundRefusedReasonFullyRefunded   RefundRefusedReason = "FULLY_REFUNDED"    // all orders of the complaint are refunded
-	RefundRefusedReasonElsewhere       RefundRefusedReason = "ELSEWHERE"         // a refund of this round that is not this one: by WeChat Pay, in the merchant platform, or under another number
-	RefundRefusedReasonOtherRefund     RefundRefusedReason = "OTHER_REFUND"      // the refund under this number is of another order or amount
-	RefundRefusedReasonWithdrawn       RefundRefusedReason = "WITHDRAWN"         // the user withdrew the complaint in this round
-	RefundRefusedReasonEarlierRound    RefundRefusedReason = "EARLIER_ROUND"     // the refund of an earlier round is, or may be, still on its way; or Round is not the present one
-	RefundRefusedReasonEarlierAttempt  RefundRefusedReason = "EARLIER_ATTEMPT"   // a further attempt is asked for, and the one before it is not CLOSED
-	RefundRefusedReasonNoSuchOrder     RefundRefusedReason = "NO_SUCH_ORDER"     // the order is not named, or not one of the complaint's
-	RefundRefusedReasonNoAmount        RefundRefusedReason = "NO_AMOUNT"         // neither the request nor the complaint says how much
-	RefundRefusedReasonMoreThanOrder   RefundRefusedReason = "MORE_THAN_ORDER"   // the amount is more than the order's
-	RefundRefusedReasonMoreThanApplied RefundRefusedReason = "MORE_THAN_APPLIED" // the amount is more than the user applied for, and AllowMoreThanApplied is not set
+	// All orders of the complaint are refunded.
+	RefundRefusedReasonFullyRefunded RefundRefusedReason = "FULLY_REFUNDED"
+	// Another refund of this round exists: by WeChat Pay, in the merchant
+	// platform, or under another number.
+	RefundRefusedReasonElsewhere RefundRefusedReason = "ELSEWHERE"
+	// The refund with this number is of another order or amount.
+	RefundRefusedReasonOtherRefund RefundRefusedReason = "OTHER_REFUND"
+	// The user withdrew the complaint in this round.
+	RefundRefusedReasonWithdrawn RefundRefusedReason = "WITHDRAWN"
+	// A refund of an earlier round is or may be on its way, or Round is not the
+	// current round.
+	RefundRefusedReasonEarlierRound RefundRefusedReason = "EARLIER_ROUND"
+	// Attempt is above 1, and the refund of the attempt before is not CLOSED.
+	RefundRefusedReasonEarlierAttempt RefundRefusedReason = "EARLIER_ATTEMPT"
+	// The request names no order, or one that the complaint does not have.
+	RefundRefusedReasonNoSuchOrder RefundRefusedReason = "NO_SUCH_ORDER"
+	// Neither the request nor the complaint has an amount.
+	RefundRefusedReasonNoAmount RefundRefusedReason = "NO_AMOUNT"
+	// The amount is above the order's.
+	RefundRefusedReasonMoreThanOrder RefundRefusedReason = "MORE_THAN_ORDER"
+	// The amount is above what the user applied for, and AllowMoreThanApplied is
+	// not set.
+	RefundRefusedReasonMoreThanApplied RefundRefusedReason = "MORE_THAN_APPLIED"
 )
 
-// RefundRefusedError is what ComplaintsV2.Refund gives where a refund would, or
-// might, pay the wrong amount or pay twice. Nothing was sent that moves money,
-// unless the error wraps ErrOutcomeUnknown too: then an attempt had been made
-// that may stand, and it is not made again.
+// RefundRefusedError reports that Refund did not pay because it would, or might,
+// pay twice or a wrong amount. If it also wraps ErrOutcomeUnknown, an earlier
+// attempt of the same call may have been applied.
 type RefundRefusedError struct {
 	ComplaintID string
 	Reason      RefundRefusedReason
-	Detail      string // what was found, and the remedy
+	Detail      string // what was found
 }
 
-// Error tells what was found, and the remedy, in one line.
+// Error returns one line with the complaint, the reason and what was found.
 func (e *RefundRefusedError) Error() string {
-	return fmt.Sprintf("wechatpay: ComplaintsV2.Refund: complaint %s is not refunded by this: %s", oneLine(e.ComplaintID), e.Detail)
+	return fmt.Sprintf("wechatpay: %s: complaint %s: refund refused: %s", refundOp, oneLine(e.ComplaintID), e.Detail)
 }
 
-// ComplaintsV2.Refund pays the refund that a complaint asks for, once: however often
-// it is called, from as many machines as one likes, before and after a crash. An
-// approval (UpdateRefundProgress) moves no money; this does. nil means that
-// WeChat Pay accepted the refund, now or before. See Refund.Status for how far
-// it is; a CLOSED refund is returned as what it is.
+// Refund pays the refund of a complaint once, however often and from however
+// many machines it is called. nil means that WeChat Pay accepted the refund, now
+// or before: see Refund.Status for its progress. An approval
+// (UpdateRefundProgress) moves no money; this call does.
 //
-// What makes it one refund is its number, under which WeChat Pay pays once. It
-// is derived from the complaint, the order, the round (how often the user has
-// filed: UserComplaintTimes) and the attempt:
+// WeChat Pay pays a refund number once. The number is derived from the
+// complaint, the order, the round (UserComplaintTimes) and the attempt:
 //
-//	"cr" + the first 40 hex digits of SHA-256(complaint_id "\n" transaction_id "\n" round "\n" attempt) + "-" + round + "-" + attempt
+//	"cr" + HEX + "-" + round + "-" + attempt, where HEX is the first 40 hex digits of
+//	SHA-256(complaint_id "\n" transaction_id "\n" round "\n" attempt)
 //
-// A refund that is there under that number is the answer, whatever else holds,
-// unless it is of another order, or of another amount than the request says.
-// Otherwise the complaint and its whole negotiation history are read, and read
-// again before an attempt is repeated. The refund is refused with a
-// *RefundRefusedError if the complaint is refunded in full or withdrawn; if, in
-// this round, a refund was launched that is none of ours, be it by WeChat Pay,
-// which refunds overdue complaints at the merchant's cost, or from the merchant
-// platform; if a refund of an earlier round is, or may be, still on its way; if
-// the order or the amount is not clear; or if it is more than the order, or,
-// with what was refunded in this round before, more than was applied for.
-// Between the last reading and the refund lie at least some milliseconds, and as
-// long as the history lags behind, in which no SDK can keep WeChat Pay, a refund
-// of another order of the complaint, or the user who files again, from being
-// first.
+// Before each attempt the complaint and its whole history are read. Where they
+// show that the user was paid, or may be paid, some other way, the call pays
+// nothing and returns a *RefundRefusedError. A refund that WeChat Pay launches
+// in the moment between this and the payment cannot be seen.
 //
-// An error that wraps ErrOutcomeUnknown carries the number as IdempotencyKey:
-// call again with the same request, and the Round that was decided on. After
-// ErrorCodeNotEnough top up, and call again. After a CLOSED refund set Attempt
-// to 2. A second refund of the same order in the same round is not made here:
-// use Refunds.Create.
+// An error that wraps ErrOutcomeUnknown has the number as its IdempotencyKey:
+// call again with the same request and Round. After ErrorCodeNotEnough, top up
+// and call again. For a second refund of the same order use Refunds.Create.
 //
-// https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice.
-func (s *ComplaintsV2Service) Refund(ctx context.Context, complaintID string, req *RefundComplaintRequest) (*Refund, error) {
-	const op = "ComplaintsV2.Refund"
+// https://pay.weixin.qq.com/doc/v3/merchant/4014959631 (best practice)
+func (s *ComplaintsV2Service) Refund(
+	ctx context.Context, complaintID string, req *RefundComplaintRequest,
+) (*Refund, error) {
 	if req == nil {
 		req = &RefundComplaintRequest{}
 	}
 	f := checkComplaintID(complaintID)
 	req.check(&f)
-	if err := f.err(op); err != nil {
+	if err := f.err(refundOp); err != nil {
 		return nil, err
 	}
-	p := &complaintRefund{client: s.client, req: req, attempt: max(1, req.Attempt)}
-	return p.pay(ctx, complaintID)
+	p := &complaintRefund{client: s.client, complaintID: complaintID, req: req, attempt: max(1, req.Attempt)}
+	refund, err := p.pay(ctx)
+	return refund, opError(refundOp, err)
 }
 
-// maxAttempts is how many refunds of one order WeChat Pay takes.
+const refundOp = "ComplaintsV2.Refund"
+
+// maxAttempts is how many refunds of one order WeChat Pay accepts.
 const maxAttempts = 50
 
-// complaintRefund is one call of ComplaintsV2.Refund.
+// complaintRefund is one call of Refund.
 type complaintRefund struct {
-	client    *Client
-	req       *RefundComplaintRequest
-	complaint *Complaint
-	order     *ComplaintOrderInfo
-	round     int // that is refunded
-	attempt   int
-	subMchID  string
-
+	client      *Client
+	complaintID string
+	req         *RefundComplaintRequest
+	complaint   *Complaint
+	order       *ComplaintOrderInfo
+	round       int // to be refunded
+	attempt     int
+	subMchID    string
 	outRefundNo string
 }
 
-func (p *complaintRefund) pay(ctx context.Context, complaintID string) (*Refund, error) {
-	if err := p.read(ctx, complaintID); err != nil {
+// pay returns the refund if it exists, and else creates it if the rules allow.
+func (p *complaintRefund) pay(ctx context.Context) (*Refund, error) {
+	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
-	p.round = cmp.Or(p.req.Round, filings(p.complaint))
-	if n := filings(p.complaint); p.round > n {
-		return nil, p.refuse(RefundRefusedReasonEarlierRound, "round %d was to be refunded, and the user has filed it %d times", p.round, n)
+	if refund, err := p.find(ctx, p.outRefundNo); refund != nil || err != nil {
+		return p.checkFound(refund, err)
+	}
+	amount, found, err := p.mayPay(ctx)
+	if found != nil || err != nil {
+		return p.checkFound(found, err)
+	}
+	refund, err := p.create(ctx, amount)
+	return p.concurrent(ctx, refund, err)
+}
+
+// prepare reads the complaint and selects round, order and number.
+func (p *complaintRefund) prepare(ctx context.Context) error {
+	if err := p.read(ctx); err != nil {
+		return err
+	}
+	p.round = cmp.Or(p.req.Round, currentRound(p.complaint))
+	if n := currentRound(p.complaint); p.round > n {
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"round %d does not exist yet, the current round is %d", p.round, n)
 	}
 	if p.subMchID = p.req.SubMchID; p.subMchID == "" && p.complaint.ComplaintedMchID != p.client.signer.mchID {
 		p.subMchID = p.complaint.ComplaintedMchID
 	}
 	if err := p.findOrder(); err != nil {
-		return nil, err
+		return err
 	}
 	if p.outRefundNo = p.req.OutRefundNo; p.outRefundNo == "" {
 		p.outRefundNo = p.number(p.order.TransactionID, p.round, p.attempt)
 	}
-	if refund, err := p.find(ctx, p.outRefundNo); refund != nil || err != nil {
-		return p.ours(refund, err)
-	}
-	amount, there, err := p.mayPay(ctx)
-	if there != nil || err != nil {
-		return p.ours(there, err)
-	}
-	req := &CreateRefundRequest{
-		SubMchID:      p.subMchID,
-		TransactionID: p.order.TransactionID,
-		OutRefundNo:   p.outRefundNo,
-		Reason:        p.req.Reason,
-		NotifyURL:     p.req.NotifyURL,
-		Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
-	}
-	refund, err := p.client.Refunds.create(ctx, "ComplaintsV2.Refund", refundRemedy, req, func(ctx context.Context) (*Refund, error) {
-		again, there, err := p.mayPay(ctx)
-		var refused *RefundRefusedError
-		switch {
-		case there != nil:
-			return p.ours(there, nil)
-		case err == nil && again != amount:
-			return nil, p.refuse(RefundRefusedReasonOtherRefund, "%d fen were to be refunded, and meanwhile it is %d: call again", amount, again)
-		case errors.As(err, &refused):
-			return nil, err
-		}
-		return nil, asOther(err)
+	return nil
+}
+
+// create creates the refund. Before a retry the rules are checked again.
+func (p *complaintRefund) create(ctx context.Context, amount int64) (*Refund, error) {
+	return p.client.Refunds.create(ctx, &refundCreation{
+		op: refundOp,
+		req: CreateRefundRequest{
+			SubMchID:      p.subMchID,
+			TransactionID: p.order.TransactionID,
+			OutRefundNo:   p.outRefundNo,
+			Reason:        p.req.Reason,
+			NotifyURL:     p.req.NotifyURL,
+			Amount:        CreateRefundAmount{Refund: amount, Total: p.order.Amount},
+		},
+		remedy: "call Refund again with the same request and Round",
+		beforeRetry: func(ctx context.Context) (*Refund, error) {
+			now, found, err := p.mayPay(ctx)
+			var refused *RefundRefusedError
+			switch {
+			case found != nil:
+				return p.checkFound(found, nil)
+			case err == nil && now != amount:
+				return nil, p.refuse(RefundRefusedReasonOtherRefund,
+					"the amount changed from %d to %d fen during the call; call again", amount, now)
+			case errors.As(err, &refused):
+				return nil, err
+			}
+			return nil, asOther(err)
+		},
 	})
-	// Another caller may have been first, with another Reason or amount: that
-	// refund stands, though this request was refused.
-	var used *usedNumberError
-	var refusal *APIError
+}
+
+// concurrent handles a number that another caller used first, with another
+// Reason or amount: that refund counts, although this request was rejected.
+func (p *complaintRefund) concurrent(ctx context.Context, refund *Refund, err error) (*Refund, error) {
+	var (
+		used     *usedNumberError
+		rejected *APIError
+	)
 	switch {
 	case errors.As(err, &used):
-		return p.ours(used.refund, nil)
-	case errors.As(err, &refusal) && refusal.Code == ErrorCodeInvalidRequest && !errors.Is(err, ErrOutcomeUnknown):
-		there, findErr := p.find(ctx, p.outRefundNo)
-		if there == nil && findErr == nil && p.client.settle(ctx, time.Now()) == nil {
-			there, findErr = p.find(ctx, p.outRefundNo)
-		}
-		if there != nil {
-			return p.ours(there, findErr)
+		return p.checkFound(used.refund, nil)
+	case errors.As(err, &rejected) && rejected.Code == ErrorCodeInvalidRequest && !errors.Is(err, ErrOutcomeUnknown):
+		found, findErr := p.client.Refunds.findTwice(ctx, refundOp, p.outRefundNo, p.subMchID, time.Now())
+		if found != nil {
+			return p.checkFound(found, findErr)
 		}
 	}
 	return refund, err
 }
 
-const refundRemedy = "call ComplaintsV2.Refund again with the same request, and the Round that was decided on; " +
-	"not Refunds.Create, which does not look whether the user has been paid meanwhile"
-
 // read reads the complaint.
-func (p *complaintRefund) read(ctx context.Context, complaintID string) error {
-	complaint, err := p.client.ComplaintsV2.Get(ctx, complaintID)
+func (p *complaintRefund) read(ctx context.Context) error {
+	complaint, err := p.client.ComplaintsV2.get(ctx, refundOp, p.complaintID)
 	if err != nil {
 		return err
 	}
-	complaint.ComplaintID = complaintID
 	p.complaint = complaint
 	return nil
 }
 
-// filings counts how often the user has filed the complaint, from 1.
-func filings(c *Complaint) int { return max(1, c.UserComplaintTimes) }
+// currentRound is how often the user has filed the complaint, from 1.
+func currentRound(c *Complaint) int { return max(1, c.UserComplaintTimes) }
 
 func (p *complaintRefund) find(ctx context.Context, number string) (*Refund, error) {
-	return p.client.Refunds.find(ctx, number, p.subMchID)
+	return p.client.Refunds.find(ctx, refundOp, number, p.subMchID)
 }
 
-// ours refuses a refund that bears the number and is not the one asked for.
-func (p *complaintRefund) ours(refund *Refund, err error) (*Refund, error) {
+// checkFound refuses a refund that has the number and is not the requested one.
+func (p *complaintRefund) checkFound(refund *Refund, err error) (*Refund, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := &CreateRefundRequest{TransactionID: p.order.TransactionID, Amount: CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)}}
-	if !wanted.asksFor(refund) {
-		return nil, p.refuse(RefundRefusedReasonOtherRefund, "the refund under its number, %s, is of %d fen of order %s", oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
+	wanted := &CreateRefundRequest{
+		TransactionID: p.order.TransactionID,
+		Amount:        CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)},
+	}
+	if !wanted.matches(refund) {
+		return nil, p.refuse(RefundRefusedReasonOtherRefund, "refund %s is of %d fen of order %s",
+			oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
 	}
 	return refund, nil
 }
 
-// number is the refund number that ComplaintsV2.Refund documents.
+// number returns the refund number that Refund documents.
 func (p *complaintRefund) number(transactionID string, round, attempt int) string {
 	tail := strconv.Itoa(round) + "\n" + strconv.Itoa(attempt)
-	digest := sha256.Sum256([]byte(p.complaint.ComplaintID + "\n" + transactionID + "\n" + tail))
+	digest := sha256.Sum256([]byte(p.complaintID + "\n" + transactionID + "\n" + tail))
 	return fmt.Sprintf("cr%s-%d-%d", hex.EncodeToString(digest[:20]), round, attempt)
 }
 
 func (p *complaintRefund) refuse(reason RefundRefusedReason, format string, args ...any) error {
-	return &RefundRefusedError{ComplaintID: p.complaint.ComplaintID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+	return &RefundRefusedError{ComplaintID: p.complaintID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }

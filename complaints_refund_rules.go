@@ -7,60 +7,64 @@ import (
 	"time"
 )
 
-// findOrder finds the order that is refunded.
+// findOrder selects the order to refund.
 func (p *complaintRefund) findOrder() error {
 	orders := p.complaint.ComplaintOrderInfo
 	i := 0
 	switch {
 	case len(orders) == 0:
-		return p.refuse(RefundRefusedReasonNoSuchOrder, "it names no order that was paid: refund it by the order's number, with Refunds.Create")
+		return p.refuse(RefundRefusedReasonNoSuchOrder,
+			"the complaint has no order; refund by the order's number with Refunds.Create")
 	case p.req.TransactionID != "":
 		i = slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool { return o.TransactionID == p.req.TransactionID })
 		if i < 0 {
-			return p.refuse(RefundRefusedReasonNoSuchOrder, "order %s is none of its %d orders", oneLine(p.req.TransactionID), len(orders))
+			return p.refuse(RefundRefusedReasonNoSuchOrder,
+				"order %s is not among its %d orders", oneLine(p.req.TransactionID), len(orders))
 		}
 	case len(orders) > 1 || orders[0].TransactionID == "":
-		return p.refuse(RefundRefusedReasonNoSuchOrder, "it has %d orders: name one in TransactionID", len(orders))
+		return p.refuse(RefundRefusedReasonNoSuchOrder, "it has %d orders; set TransactionID", len(orders))
 	}
 	p.order = &orders[i]
 	return nil
 }
 
-// mayPay refuses where the user has been paid, or may have been, and else gives
-// the amount, or the refund if it is there by now. It reads all of it anew, and
-// is asked before each attempt. The history is read first: what it does not show
-// yet, the complaint may.
-func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, there *Refund, err error) {
-	seen, err := p.readHistory(ctx)
+// mayPay returns the amount to pay, or the refund if it exists by now, or an
+// error if the user was or may be paid some other way. It runs before each
+// attempt and reads everything again. The history comes first: the complaint
+// may show what the history does not show yet.
+func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, found *Refund, err error) {
+	history, err := p.readHistory(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := p.read(ctx, p.complaint.ComplaintID); err != nil {
+	if err := p.read(ctx); err != nil {
 		return 0, nil, err
 	}
-	if amount, err = p.judge(ctx, seen); err == nil {
+	if amount, err = p.checkRules(ctx, history); err == nil {
 		return amount, nil, nil
 	}
-	// What was found may be this very refund, made by another caller since.
+	// Another caller may have created this very refund meanwhile.
 	var refused *RefundRefusedError
 	if errors.As(err, &refused) {
-		if there, findErr := p.find(ctx, p.outRefundNo); there != nil || findErr != nil {
-			return 0, there, findErr
+		if found, findErr := p.find(ctx, p.outRefundNo); found != nil || findErr != nil {
+			return 0, found, findErr
 		}
 	}
 	return 0, nil, err
 }
 
-// judge refuses for what was read, and else gives the amount.
-func (p *complaintRefund) judge(ctx context.Context, seen *seenRefunds) (int64, error) {
-	if n := filings(p.complaint); n != p.round {
-		return 0, p.refuse(RefundRefusedReasonEarlierRound, "round %d was to be refunded, and the user has filed it %d times: decide on that", p.round, n)
+// checkRules returns the amount to pay, or the first reason not to.
+func (p *complaintRefund) checkRules(ctx context.Context, history *refundHistory) (int64, error) {
+	if n := currentRound(p.complaint); n != p.round {
+		return 0, p.refuse(RefundRefusedReasonEarlierRound,
+			"the request is for round %d, the current round is %d", p.round, n)
 	}
 	if p.complaint.ComplaintFullRefunded {
-		return 0, p.refuse(RefundRefusedReasonFullyRefunded, "all its orders are refunded in full: nothing is left to pay")
+		return 0, p.refuse(RefundRefusedReasonFullyRefunded, "all its orders are refunded in full")
 	}
-	if seen.withdrawn {
-		return 0, p.refuse(RefundRefusedReasonWithdrawn, "the user withdrew it: if the money is owed all the same, use Refunds.Create")
+	if history.withdrawn {
+		return 0, p.refuse(RefundRefusedReasonWithdrawn,
+			"the user withdrew the complaint; to pay anyway use Refunds.Create")
 	}
 	own, err := p.ownRefunds(ctx)
 	if err != nil {
@@ -69,69 +73,71 @@ func (p *complaintRefund) judge(ctx context.Context, seen *seenRefunds) (int64, 
 	if err := p.checkEarlierAttempt(own); err != nil {
 		return 0, err
 	}
-	if err := p.checkElsewhere(seen, own); err != nil {
+	if err := p.checkForeign(history, own); err != nil {
 		return 0, err
 	}
 	return p.amount(own)
 }
 
-// seenRefunds is what a negotiation history shows.
-type seenRefunds struct {
-	now, before launched // in this round, and before it
-	arrived     int      // ever
-	withdrawn   bool     // in this round
+// refundHistory is what the negotiation history shows about refunds.
+type refundHistory struct {
+	now, before launchRecords // in this round, and in earlier ones
+	arrived     int           // in all rounds
+	withdrawn   bool          // in this round
 }
 
-// launched counts the records of refunds that were launched.
-type launched struct {
-	byPlatform int // WeChat Pay's, in the merchant's stead
-	any        int // all that were launched, those perhaps among them
+// launchRecords counts the records of launched refunds.
+type launchRecords struct {
+	byPlatform int // by WeChat Pay on the merchant's behalf
+	any        int // all; may include those
 }
 
-// readHistory reads the whole history. Its order is not documented, and some of
-// its times may be whole seconds or missing: what may be of this round, counts
-// as such.
-func (p *complaintRefund) readHistory(ctx context.Context) (*seenRefunds, error) {
-	var filed time.Time // for the last time
+// readHistory reads the whole history. Its order is not documented, and times
+// may be whole seconds or missing. A record that may belong to this round counts
+// as if it did.
+func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, error) {
+	var filed time.Time // the last time
 	var records []*NegotiationRecord
-	for record, err := range p.client.ComplaintsV2.AllNegotiationHistory(ctx, p.complaint.ComplaintID) {
+	for record, err := range historyRecords(ctx, p.client, refundOp, p.complaintID) {
 		if err != nil {
 			return nil, err
 		}
 		records = append(records, record)
-		if at := record.OperateTime.Truncate(time.Second); record.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
+		at := record.OperateTime.Truncate(time.Second)
+		if record.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
 			filed = at
 		}
 	}
-	seen := new(seenRefunds)
+	history := new(refundHistory)
 	for _, record := range records {
-		round := &seen.now
+		round := &history.now
 		if !record.OperateTime.IsZero() && record.OperateTime.Before(filed) {
-			round = &seen.before
+			round = &history.before
 		}
 		switch record.OperateType {
 		case OperateTypeComplaintEntrustedRefundSystemMessage:
 			round.byPlatform++
-		case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage, OperateTypeComplaintFullRefunded:
+		case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage,
+			OperateTypeComplaintFullRefunded:
 			round.any++
 		case OperateTypeComplaintRefundReceivedSystemMessage:
-			seen.arrived++
+			history.arrived++
 		case OperateTypeUserRevokeComplaint:
-			seen.withdrawn = seen.withdrawn || round == &seen.now
+			history.withdrawn = history.withdrawn || round == &history.now
 		}
 	}
-	return seen, nil
+	return history, nil
 }
 
-// ownRefund is one that bears a number of this package.
+// ownRefund is a refund with a derived number.
 type ownRefund struct {
 	*Refund
-	number string // that was asked for
+	number string
 	round  int
 }
 
-// ownRefunds reads the refunds of all orders and rounds that bear numbers of this
-// package. Of each order and round, attempts follow one another.
+// ownRefunds reads the refunds with derived numbers of all orders and rounds.
+// The attempts of an order and round are consecutive.
 func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err error) {
 	read := make(map[string]bool) // orders
 	for _, order := range p.complaint.ComplaintOrderInfo {
@@ -156,8 +162,7 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 	return own, nil
 }
 
-// checkEarlierAttempt makes sure that a further attempt follows a refund that
-// failed for good.
+// checkEarlierAttempt checks that the refund of the attempt before is CLOSED.
 func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
 	if p.attempt == 1 {
 		return nil
@@ -166,62 +171,79 @@ func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
 	i := slices.IndexFunc(own, func(r ownRefund) bool { return r.number == number })
 	switch {
 	case i < 0:
-		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d is asked for, and there is no refund %s of attempt %d", p.attempt, number, p.attempt-1)
+		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d: refund %s of attempt %d does not exist",
+			p.attempt, number, p.attempt-1)
 	case own[i].Status != RefundStatusClosed:
-		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d is asked for, and refund %s of attempt %d is %s, not CLOSED", p.attempt, number, p.attempt-1, own[i].Status)
+		return p.refuse(RefundRefusedReasonEarlierAttempt, "attempt %d: refund %s of attempt %d is %s, not CLOSED",
+			p.attempt, number, p.attempt-1, own[i].Status)
 	}
 	return nil
 }
 
-// checkElsewhere refuses where the history shows a refund of this round that is
-// none of ours, or where a refund of an earlier round may be on its way: its
-// money is not counted yet, and a caller who repeats a call after the user filed
-// again would pay it twice.
+// checkForeign refuses if the history shows a refund of this round without a
+// derived number, or if a refund of an earlier round may be on its way: its
+// money is not visible yet, and would be paid twice.
 //
 // Records name neither order nor number, so they are counted.
-func (p *complaintRefund) checkElsewhere(seen *seenRefunds, own []ownRefund) error {
+func (p *complaintRefund) checkForeign(history *refundHistory, own []ownRefund) error {
 	var ownNow, ownBefore, ownArrived int
 	for _, refund := range own {
-		switch {
-		case refund.round == p.round:
+		if refund.round == p.round {
 			ownNow++
-		case refund.Status == RefundStatusAbnormal:
-			return p.refuse(RefundRefusedReasonEarlierRound, "refund %s of round %d is ABNORMAL, and the user has filed again since: act on it in the merchant platform", refund.number, refund.round)
-		case refund.Status != RefundStatusSuccess && refund.Status != RefundStatusClosed:
-			return p.refuse(RefundRefusedReasonEarlierRound, "refund %s of round %d is %s, and the user has filed again since: wait until it has arrived", refund.number, refund.round, refund.Status)
-		default:
+		} else if err := p.checkArrived(refund); err != nil {
+			return err
+		} else {
 			ownBefore++
 		}
 		if refund.Status == RefundStatusSuccess {
 			ownArrived++
 		}
 	}
-	const remedy = "look in the merchant platform, and refund what is still due with Refunds.Create"
-	if seen.now.byPlatform > 0 {
-		return p.refuse(RefundRefusedReasonElsewhere, "WeChat Pay refunds it in the merchant's stead: "+remedy)
+	if history.now.byPlatform > 0 {
+		return p.refuse(RefundRefusedReasonElsewhere,
+			"WeChat Pay refunds it on the merchant's behalf; "+foreignRemedy)
 	}
-	// Of an earlier round, one refund by WeChat Pay may stand in both counts.
-	foreignBefore := max(seen.before.any-ownBefore, seen.before.byPlatform)
-	foreignArrived := max(0, seen.arrived-ownArrived)
-	if seen.now.any > ownNow || foreignArrived > foreignBefore {
-		return p.refuse(RefundRefusedReasonElsewhere, "its negotiation history shows %d refunds launched in this round and %d arrived at all, and of these %d and %d are known by their numbers here: "+remedy,
-			seen.now.any, seen.arrived, ownNow, ownArrived)
+	// A refund by WeChat Pay in an earlier round may be in both counts.
+	foreignBefore := max(history.before.any-ownBefore, history.before.byPlatform)
+	foreignArrived := max(0, history.arrived-ownArrived)
+	if history.now.any > ownNow || foreignArrived > foreignBefore {
+		return p.refuse(RefundRefusedReasonElsewhere,
+			"the history shows %d launched in this round and %d arrived, of which %d and %d are known; "+
+				foreignRemedy, history.now.any, history.arrived, ownNow, ownArrived)
 	}
 	if foreignBefore > foreignArrived {
-		return p.refuse(RefundRefusedReasonEarlierRound, "its negotiation history shows %d refunds of earlier rounds that were not made here, of which %d arrived: "+remedy, foreignBefore, foreignArrived)
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"the history shows %d unknown refunds of earlier rounds, of which %d arrived; "+
+				foreignRemedy, foreignBefore, foreignArrived)
 	}
 	return nil
 }
 
-// amount is what is paid. What the user applied for is for all orders of the
-// complaint together, and means something only where a refund is asked for.
+const foreignRemedy = "check the merchant platform"
+
+// checkArrived refuses while a refund of an earlier round is on its way.
+func (p *complaintRefund) checkArrived(refund ownRefund) error {
+	switch refund.Status {
+	case RefundStatusSuccess, RefundStatusClosed:
+		return nil
+	case RefundStatusAbnormal:
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"refund %s of round %d is ABNORMAL; resolve it in the merchant platform",
+			refund.number, refund.round)
+	}
+	return p.refuse(RefundRefusedReasonEarlierRound, "refund %s of round %d is %s; wait until it has arrived",
+		refund.number, refund.round, refund.Status)
+}
+
+// amount returns what to pay. The amount applied for is for all orders of the
+// complaint together, and is valid only if the complaint asks for a refund.
 func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
-	amount, applied := p.req.Amount, int64(0)
+	amount, appliedFor := p.req.Amount, int64(0)
 	if kind := p.complaint.ProblemType; kind == ProblemTypeRefund || kind == "" {
-		applied = p.complaint.ApplyRefundAmount
+		appliedFor = p.complaint.ApplyRefundAmount
 	}
 	if amount == 0 {
-		amount = applied
+		amount = appliedFor
 	}
 	paid := int64(0)
 	for _, refund := range own {
@@ -231,11 +253,15 @@ func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
 	}
 	switch {
 	case amount <= 0:
-		return 0, p.refuse(RefundRefusedReasonNoAmount, "it does not say how much the user applied for: say it in Amount")
+		return 0, p.refuse(RefundRefusedReasonNoAmount,
+			"the complaint does not say how much the user applied for; set Amount")
 	case amount > p.order.Amount:
-		return 0, p.refuse(RefundRefusedReasonMoreThanOrder, "%d fen are more than the order's %d", amount, p.order.Amount)
-	case applied > 0 && paid > applied-amount && !p.req.AllowMoreThanApplied:
-		return 0, p.refuse(RefundRefusedReasonMoreThanApplied, "%d fen, with %d that are refunded in this round, are more than the %d that the user applied for: set AllowMoreThanApplied if that is meant", amount, paid, applied)
+		return 0, p.refuse(RefundRefusedReasonMoreThanOrder,
+			"%d fen exceeds the order amount (%d fen)", amount, p.order.Amount)
+	case appliedFor > 0 && paid > appliedFor-amount && !p.req.AllowMoreThanApplied:
+		return 0, p.refuse(RefundRefusedReasonMoreThanApplied,
+			"%d fen, with %d fen refunded in this round, exceeds the %d fen applied for",
+			amount, paid, appliedFor)
 	}
 	return amount, nil
 }

@@ -88,23 +88,23 @@ func TestRefundComplaintRefuses(t *testing.T) {
 		}, nil, "", ""},
 		{"the platform is refunding it", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage, OperateTime: s.Now()}))
-		}, nil, wechatpay.RefundRefusedReasonElsewhere, "in the merchant's stead"},
+		}, nil, wechatpay.RefundRefusedReasonElsewhere, "on the merchant's behalf"},
 		{"refunded in full", func(c *wechatpay.Complaint) { c.ComplaintFullRefunded = true }, nil, nil, wechatpay.RefundRefusedReasonFullyRefunded, "refunded in full"},
 		{"a refund under another number", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			_, err := c.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}})
 			require.NoError(t, err)
-		}, nil, wechatpay.RefundRefusedReasonElsewhere, "1 refunds launched in this round and 0 arrived"},
+		}, nil, wechatpay.RefundRefusedReasonElsewhere, "1 launched in this round and 0 arrived"},
 		{"withdrawn", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeUserRevokeComplaint, OperateTime: s.Now()}))
 		}, nil, wechatpay.RefundRefusedReasonWithdrawn, "withdrew"},
 		{"several orders and none is named", two, nil, nil, wechatpay.RefundRefusedReasonNoSuchOrder, "it has 2 orders"},
-		{"another order is named", two, nil, &wechatpay.RefundComplaintRequest{TransactionID: "1"}, wechatpay.RefundRefusedReasonNoSuchOrder, "order 1 is none of its 2"},
+		{"another order is named", two, nil, &wechatpay.RefundComplaintRequest{TransactionID: "1"}, wechatpay.RefundRefusedReasonNoSuchOrder, "order 1 is not among its 2"},
 		{"no amount", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			require.NoError(t, s.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 }))
-		}, nil, wechatpay.RefundRefusedReasonNoAmount, "say it in Amount"},
-		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, AllowMoreThanApplied: true}, wechatpay.RefundRefusedReasonMoreThanOrder, "1001 fen are more than the order's 1000"},
-		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedReasonMoreThanApplied, "set AllowMoreThanApplied"},
-		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "there is no refund " + refundNo(1, 1)},
+		}, nil, wechatpay.RefundRefusedReasonNoAmount, "set Amount"},
+		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, AllowMoreThanApplied: true}, wechatpay.RefundRefusedReasonMoreThanOrder, "1001 fen exceeds the order amount (1000 fen)"},
+		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedReasonMoreThanApplied, "exceeds the 600 fen applied for"},
+		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "refund " + refundNo(1, 1) + " of attempt 1 does not exist"},
 		{"an attempt after one that is under way", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
 			_, err := c.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 			require.NoError(t, err)
@@ -420,8 +420,7 @@ func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
 			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may stand")
-			require.ErrorContains(t, err, "call ComplaintsV2.Refund again with the same request")
-			require.ErrorContains(t, err, "not Refunds.Create")
+			require.ErrorContains(t, err, "call Refund again with the same request")
 			require.Empty(t, server.Refunds())
 			require.Equal(t, 1, count(server, "POST /v3/refund"))
 		})
@@ -451,7 +450,7 @@ func TestRefundComplaintOfAnotherAmountMeanwhile(t *testing.T) {
 		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 700 }))
 	})
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-	require.ErrorContains(t, err, "600 fen were to be refunded, and meanwhile it is 700")
+	require.ErrorContains(t, err, "the amount changed from 600 to 700 fen during the call")
 	require.Empty(t, server.Refunds())
 }
 
@@ -492,7 +491,7 @@ func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
 	require.NoError(t, err)
 	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second})
-	require.ErrorContains(t, err, "600 fen, with 600 that are refunded in this round, are more than the 600")
+	require.ErrorContains(t, err, "600 fen, with 600 fen refunded in this round, exceeds the 600")
 	require.Len(t, server.Refunds(), 1)
 	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, AllowMoreThanApplied: true})
 	require.NoError(t, err)
@@ -528,7 +527,7 @@ func TestRefundComplaintOfARound(t *testing.T) {
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, wechatpay.RefundRefusedReasonEarlierRound, refused.Reason)
-	require.ErrorContains(t, err, "round 1 was to be refunded, and the user has filed it 2 times")
+	require.ErrorContains(t, err, "the request is for round 1, the current round is 2")
 	require.Len(t, server.Refunds(), 1)
 
 	second, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 2})
@@ -726,7 +725,7 @@ func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
 func TestRefundComplaintIsBounded(t *testing.T) {
 	server, client := newClaim(t)
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
-	require.ErrorContains(t, err, "round 1700000000 was to be refunded, and the user has filed it 1 times")
+	require.ErrorContains(t, err, "round 1700000000 does not exist yet, the current round is 1")
 	require.Len(t, server.Requests(), 1)
 
 	server, client = newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"time"
 )
 
 // RespondRequest is a reply to the user.
@@ -125,7 +124,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, compl
 		body:    &body,
 		success: http.StatusOK,
 		out:     resp,
-		repeat:  always,
+		retry:   retryAlways,
 		remedy:  "repeat the call with the same IdempotentID",
 		key:     body.IdempotentID,
 	})
@@ -170,8 +169,8 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 		body:    &body,
 		success: http.StatusNoContent,
 		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the complaint's negotiation history before completing it again",
-		lookUp: func(ctx context.Context, started, ended time.Time) (verdict, error) {
-			return s.lookUpCompletion(ctx, complaintID, started, ended)
+		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
+			return s.lookUpCompletion(ctx, complaintID, sent)
 		},
 	})
 }

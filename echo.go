@@ -73,7 +73,7 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 		return nil, err
 	}
 	var answer echoWire
-	err := c.call(ctx, &call{op: op, method: http.MethodPost, path: "/v3/security/echo", body: &body, success: http.StatusOK, out: &answer, serial: serial, repeat: always, remedy: "repeat it: it touches nothing"})
+	err := c.call(ctx, &call{op: op, method: http.MethodPost, path: "/v3/security/echo", body: &body, success: http.StatusOK, out: &answer, serial: serial, retry: retryAlways, remedy: "repeat it: it touches nothing"})
 	var refusal *APIError
 	if errors.As(err, &refusal) && (refusal.StatusCode == http.StatusForbidden || refusal.StatusCode == http.StatusNotFound) {
 		return nil, fmt.Errorf("%w (this call may not be open to this merchant, which says nothing about the keys: the request's signature was accepted, or was not looked at)", err)

@@ -5,54 +5,53 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
-// ErrOutcomeUnknown is wrapped by every error after which a write may have
-// taken effect: the connection broke once the request had been handed to it,
-// time ran out, the service answered 5xx, or its answer does not prove to be
-// WeChat Pay's success. The error also wraps the cause. Look at what happened
+// ErrOutcomeUnknown is wrapped by every error after which a write may or may not
+// have been applied: a connection broke, time ran out, a 5xx came, or a response
+// could not be verified. The error also wraps the cause. Check what happened
 // before you repeat the call.
 //
 //	if errors.Is(err, wechatpay.ErrOutcomeUnknown) { … }
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
 // OutcomeUnknownError is the error that wraps ErrOutcomeUnknown, with what is
-// needed to find out. Find it with errors.As; to ask whether an outcome is
-// unknown, errors.Is with ErrOutcomeUnknown is enough.
+// needed to find out. To ask only whether the outcome is unknown, use errors.Is
+// with ErrOutcomeUnknown.
 type OutcomeUnknownError struct {
-	Op string // the call
-	// IdempotencyKey is what WeChat Pay knows the call by, where there is such
-	// a thing: the out_refund_no of a refund, the idempotent id of an
-	// immediate-service reply. Repeat the call with the same one, and it is done
-	// once.
+	Op string // the method that was called
+	// IdempotencyKey identifies the call at WeChat Pay, if the endpoint has such
+	// a key: the out_refund_no of a refund, the idempotent_id of an
+	// immediate-service reply. Repeating the call with it has no second effect.
 	IdempotencyKey string
-	Remedy         string // what to look at
+	Remedy         string // how to find out
 	Err            error  // the cause
 }
 
-// Error tells the call, what to look at, the key and the cause, in one line.
+// Error returns one line with the operation, the cause, the key and the remedy.
 func (e *OutcomeUnknownError) Error() string {
 	key := ""
 	if e.IdempotencyKey != "" {
 		key = fmt.Sprintf(" [idempotency key %s]", e.IdempotencyKey)
 	}
-	return fmt.Sprintf("wechatpay: %s: %v, %s%s: %v", e.Op, ErrOutcomeUnknown, e.Remedy, key, e.Err)
+	cause := strings.ReplaceAll(fmt.Sprint(e.Err), "wechatpay: "+e.Op+": ", "") // named once
+	return fmt.Sprintf("wechatpay: %s: %v: %s%s; %s", e.Op, ErrOutcomeUnknown, cause, key, e.Remedy)
 }
 
-// Unwrap gives ErrOutcomeUnknown and the cause.
+// Unwrap returns ErrOutcomeUnknown and the cause.
 func (e *OutcomeUnknownError) Unwrap() []error { return []error{ErrOutcomeUnknown, e.Err} }
 
-// An otherError is that of another request than the call's own: of a look, or of
-// the download of certificates. errors.Is looks into it, errors.As does not: an
-// *APIError in it would pass for the answer to the call.
+// An otherError is the error of another request than the call's own: a lookup,
+// or the download of certificates. errors.Is sees through it, errors.As does
+// not: an *APIError inside must not pass for the response to the call.
 type otherError struct{ err error }
 
-func (e *otherError) Error() string { return e.err.Error() }
-
+func (e *otherError) Error() string        { return e.err.Error() }
 func (e *otherError) Is(target error) bool { return errors.Is(e.err, target) }
 
 func asOther(err error) error {
@@ -62,20 +61,20 @@ func asOther(err error) error {
 	return &otherError{err}
 }
 
-// ErrorCode is the code of an error answer. Codes that are not listed here
-// pass through as they came.
+// ErrorCode is the code of an error response. Codes without a constant pass
+// through unchanged.
 type ErrorCode string
 
 // Codes of the complaint endpoints, of refunds, and of the v3 API in general.
 const (
-	ErrorCodeParamError          ErrorCode = "PARAM_ERROR"           // 400: a parameter is missing, malformed or out of range
-	ErrorCodeInvalidRequest      ErrorCode = "INVALID_REQUEST"       // 400: against the protocol, or against a business rule
-	ErrorCodeSignError           ErrorCode = "SIGN_ERROR"            // 401: Authorization missing, or the signature does not hold
-	ErrorCodeNoAuth              ErrorCode = "NO_AUTH"               // 403: no permission, or not this merchant's complaint
-	ErrorCodeNotEnough           ErrorCode = "NOT_ENOUGH"            // 403: the merchant's balance is too low for the refund
-	ErrorCodeUserAccountAbnormal ErrorCode = "USER_ACCOUNT_ABNORMAL" // 403: the user's account cannot be refunded to
+	ErrorCodeParamError          ErrorCode = "PARAM_ERROR"           // 400: a parameter is missing or invalid
+	ErrorCodeInvalidRequest      ErrorCode = "INVALID_REQUEST"       // 400: violates the protocol or a business rule
+	ErrorCodeSignError           ErrorCode = "SIGN_ERROR"            // 401: Authorization is missing or wrong
+	ErrorCodeNoAuth              ErrorCode = "NO_AUTH"               // 403: no permission, or not this merchant's
+	ErrorCodeNotEnough           ErrorCode = "NOT_ENOUGH"            // 403: the merchant's balance is too low
+	ErrorCodeUserAccountAbnormal ErrorCode = "USER_ACCOUNT_ABNORMAL" // 403: the user's account is unusable
 	ErrorCodeMchNotExists        ErrorCode = "MCH_NOT_EXISTS"        // 404: unknown merchant
-	ErrorCodeResourceNotExists   ErrorCode = "RESOURCE_NOT_EXISTS"   // 404, or 400 for a notification URL that is not configured
+	ErrorCodeResourceNotExists   ErrorCode = "RESOURCE_NOT_EXISTS"   // 404; 400 for a notification URL that is not set
 	ErrorCodeOrderNotExist       ErrorCode = "ORDER_NOT_EXIST"       // 404: unknown order
 	ErrorCodeFrequencyLimited    ErrorCode = "FREQUENCY_LIMITED"     // 429: called too often
 	ErrorCodeRateLimitExceeded   ErrorCode = "RATELIMIT_EXCEEDED"    // 429: called too often
@@ -83,29 +82,28 @@ const (
 	ErrorCodeServiceUnavailable  ErrorCode = "SERVICE_UNAVAILABLE"   // 503: the service is overloaded or down
 )
 
-// APIError is any answer but the documented success: an error status, a
-// redirect, or a success status that the endpoint does not have. Find it with
-// errors.As.
+// APIError is any response other than the documented success: an error status,
+// a redirect, or a success status that the endpoint does not have.
 //
 // Branch on Code, never on Message: messages are Chinese prose and change.
 type APIError struct {
 	StatusCode int
-	Code       ErrorCode // empty where the body has none, such as a gateway's page
+	Code       ErrorCode // empty if the body has none, as in a gateway's page
 	Message    string
-	// Detail is the free-form detail as it came, or nil. For SIGN_ERROR it
-	// echoes the message that the service checked, with the first characters
-	// of the body: think before you log it.
+	// Detail is the free-form detail as it was received, or nil. In a SIGN_ERROR
+	// it quotes the string that WeChat Pay checked, with the start of the body.
 	Detail    json.RawMessage
-	RequestID string // WeChat Pay's trace id: quote it to their support
+	RequestID string // WeChat Pay's trace id; quote it to their support
 	Method    string
+	Host      string // host[:port]
 	Path      string // escaped, without the query
 }
 
-// Error tells status, code, message, the field that Detail names, and the
-// request id, in one line.
+// Error returns one line with the complaint or path, the host, the status, the
+// code, the message, the field that Detail names, and the request id.
 func (e *APIError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.StatusCode)
+	fmt.Fprintf(&b, "%s: %d", target(e.Method, "://"+e.Host, e.Path), e.StatusCode)
 	if e.Code != "" {
 		fmt.Fprintf(&b, " %s", oneLine(string(e.Code)))
 	}
@@ -115,19 +113,23 @@ func (e *APIError) Error() string {
 	if field, issue := e.fieldAndIssue(); field != "" || issue != "" {
 		fmt.Fprintf(&b, " (%s)", oneLine(strings.Trim(field+": "+issue, ": ")))
 	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " [request id %s]", oneLine(e.RequestID))
-	}
-	return b.String()
+	return b.String() + requestIDSuffix(e.RequestID)
 }
 
-// fieldAndIssue reads what is readable of Detail, which has several shapes.
+func requestIDSuffix(id string) string {
+	if id == "" {
+		return ""
+	}
+	return fmt.Sprintf(" [request id %s]", oneLine(id))
+}
+
+// fieldAndIssue reads what it can of Detail, which has several shapes.
 func (e *APIError) fieldAndIssue() (field, issue string) {
 	var detail struct {
 		Field, Issue any
 		Detail       struct{ Issue any }
 	}
-	// A field of another type leaves the rest readable.
+	// A field of another type leaves the others readable.
 	_ = json.Unmarshal(e.Detail, &detail)
 	field, _ = detail.Field.(string)
 	if issue, _ = detail.Issue.(string); issue == "" {
@@ -136,13 +138,17 @@ func (e *APIError) fieldAndIssue() (field, issue string) {
 	return field, issue
 }
 
-// newAPIError reads an error body as far as it can be read.
-func newAPIError(statusCode int, requestID, method, path string, body []byte) *APIError {
+// newAPIError reads as much of an error body as it can.
+func newAPIError(resp *http.Response, method, hostURL, path string, body []byte) *APIError {
 	path, _, _ = strings.Cut(path, "?")
-	e := &APIError{StatusCode: statusCode, RequestID: requestID, Method: method, Path: path}
+	_, hostname, _ := strings.Cut(hostURL, "://")
+	e := &APIError{
+		StatusCode: resp.StatusCode, RequestID: resp.Header.Get(headerRequestID),
+		Method: method, Host: hostname, Path: path,
+	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) == nil {
-		// One by one, so that one field of another type spoils no other.
+		// One by one: a field of another type leaves the others readable.
 		_ = json.Unmarshal(fields["code"], &e.Code)
 		_ = json.Unmarshal(fields["message"], &e.Message)
 		if detail := fields["detail"]; string(detail) != "null" {
@@ -152,7 +158,7 @@ func newAPIError(statusCode int, requestID, method, path string, body []byte) *A
 	if e.Code != "" || e.Message != "" {
 		return e
 	}
-	if statusCode >= 300 && statusCode < 400 {
+	if e.StatusCode >= 300 && e.StatusCode < 400 {
 		e.Message = "a redirect, which was not followed"
 	} else if text := oneLine(string(body)); text != "" {
 		e.Message = "not WeChat Pay's error format: " + text
@@ -161,7 +167,7 @@ func newAPIError(statusCode int, requestID, method, path string, body []byte) *A
 }
 
 // oneLine makes foreign text fit for an error message: valid UTF-8, no line
-// ends or other control characters, 200 characters at most.
+// breaks or other control characters, at most 200 characters.
 func oneLine(s string) string {
 	if len(s) > 4*300 {
 		s = s[:4*300]

@@ -55,7 +55,7 @@ func TestAPIErrorReadsWhatIsReadable(t *testing.T) {
 			require.Equal(t, tt.message, got.Message)
 			require.Equal(t, tt.detail, string(got.Detail))
 			require.Equal(t, "08F7-268447840", got.RequestID)
-			require.Equal(t, "GET /v3/x: 403"+tt.text+" [request id 08F7-268447840]", got.Error())
+			require.Equal(t, "GET /v3/x at "+got.Host+": 403"+tt.text+" [request id 08F7-268447840]", got.Error())
 			require.Equal(t, "wechatpay: Do: "+got.Error(), err.Error())
 		})
 	}

@@ -9,22 +9,22 @@ import (
 
 // A host is a base URL that requests are sent to.
 type host struct {
-	url   string
-	rests atomic.Int64 // until when it is avoided, in Unix nanoseconds
+	url          string
+	skippedUntil atomic.Int64 // Unix nanoseconds
 }
 
-// hostRest is how long a host is avoided after it failed.
-const hostRest = 30 * time.Second
+// skipTime is how long a host is skipped after it failed.
+const skipTime = 30 * time.Second
 
-// resting tells whether the host is avoided at a time. A clock that was put back
-// does not prolong its rest.
-func (h *host) resting(at time.Time) bool {
-	left := time.Duration(h.rests.Load() - at.UnixNano())
-	return left > 0 && left <= hostRest
+// skipped reports whether the host is skipped at a time. Setting the clock back
+// does not prolong it.
+func (h *host) skipped(at time.Time) bool {
+	left := time.Duration(h.skippedUntil.Load() - at.UnixNano())
+	return left > 0 && left <= skipTime
 }
 
-// pickHost gives the first host that is not resting, or else the one whose rest
-// ends first.
+// pickHost returns the first host that is not skipped, or else the one that is
+// skipped for the shortest time.
 func (c *Client) pickHost() *host {
 	if len(c.hosts) == 1 {
 		return c.hosts[0]
@@ -32,19 +32,19 @@ func (c *Client) pickHost() *host {
 	at := now(c.time)
 	best := c.hosts[0]
 	for _, h := range c.hosts {
-		if !h.resting(at) {
+		if !h.skipped(at) {
 			return h
 		}
-		if h.rests.Load() < best.rests.Load() {
+		if h.skippedUntil.Load() < best.skippedUntil.Load() {
 			best = h
 		}
 	}
 	return best
 }
 
-// failedOver lets a host rest if the failure was its own: no connection, or a
-// gateway's 502 or 503. It reports whether the next attempt goes to a host that
-// has not failed.
+// failedOver skips a host for a while if the failure was its own: no connection,
+// or a 502 or 503. It reports whether the next attempt goes to a host that has
+// not failed.
 func (c *Client) failedOver(h *host, failed *failure) bool {
 	if len(c.hosts) == 1 {
 		return false
@@ -54,12 +54,16 @@ func (c *Client) failedOver(h *host, failed *failure) bool {
 	switch {
 	case errors.As(failed.err, &unsigned):
 		return false
-	case failed.class == notSent:
-	case errors.As(failed.err, &api) && (api.StatusCode == http.StatusBadGateway || api.StatusCode == http.StatusServiceUnavailable):
+	case failed.class == notSent && !failed.final:
+	case errors.As(failed.err, &api) && isGatewayStatus(api.StatusCode):
 	default:
 		return false
 	}
 	at := now(c.time)
-	h.rests.Store(at.Add(hostRest).UnixNano())
-	return !c.pickHost().resting(at)
+	h.skippedUntil.Store(at.Add(skipTime).UnixNano())
+	return !c.pickHost().skipped(at)
+}
+
+func isGatewayStatus(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable
 }

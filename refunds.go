@@ -10,85 +10,89 @@ import (
 	"time"
 )
 
-// RefundsService creates and reads refunds. Get it from a Client; it is safe for
-// concurrent use.
+// RefundsService creates and reads refunds. It is a field of Client, and safe
+// for concurrent use.
 type RefundsService struct {
 	client *Client
 }
 
 const refundsPath = "/v3/refund/domestic/refunds"
 
-// CreateRefundRequest is a refund of an order, or of a part of it.
+// CreateRefundRequest refunds an order, or a part of it.
 type CreateRefundRequest struct {
-	// SubMchID is the merchant whose order it is, at most 32 characters: only
-	// for service providers, and required of them.
+	// SubMchID is the merchant of the order, at most 32 characters. Service
+	// providers must set it, others must not.
 	SubMchID string `json:"sub_mchid,omitempty"`
 	// TransactionID (WeChat Pay's order number, at most 32 characters) or
-	// OutTradeNo (the merchant's, 6 to 32) names the order: one of the two.
-	// Prefer TransactionID.
+	// OutTradeNo (the merchant's, 6 to 32) names the order. Set one of them,
+	// preferably TransactionID.
 	TransactionID string `json:"transaction_id,omitempty"`
 	OutTradeNo    string `json:"out_trade_no,omitempty"`
 	// OutRefundNo is the merchant's number of the refund: 1 to 64 of the
-	// characters 0-9 A-Z a-z _ - | * @, unique for the merchant. Whatever is
-	// sent under one number is one refund.
+	// characters 0-9 A-Z a-z _ - | * @, unique per merchant. WeChat Pay refunds
+	// a number once.
 	OutRefundNo string `json:"out_refund_no"`
-	// Reason, at most 80 bytes, is shown to the user (not for a part of 1 yuan
-	// or less).
+	// Reason, at most 80 bytes, is shown to the user, except for a partial
+	// refund of 1 yuan or less.
 	Reason string `json:"reason,omitempty"`
-	// NotifyURL, 8 to 256 characters without a query, receives the refund's
-	// notifications in place of the configured one.
+	// NotifyURL receives the notifications of this refund instead of the
+	// configured URL: 8 to 256 characters, no query.
 	NotifyURL string `json:"notify_url,omitempty"`
-	// FundsAccount is FundsAccountAvailable or FundsAccountUnsettled, for the
-	// merchants who need to say it.
+	// FundsAccount is FundsAccountAvailable or FundsAccountUnsettled, for
+	// merchants who need it.
 	FundsAccount FundsAccount        `json:"funds_account,omitempty"`
 	Amount       CreateRefundAmount  `json:"amount"`
 	GoodsDetail  []RefundGoodsDetail `json:"goods_detail,omitempty"`
 }
 
-// CreateRefundAmount is how much is refunded.
+// CreateRefundAmount is the amount of a refund.
 type CreateRefundAmount struct {
-	Refund   int64        `json:"refund"`         // fen, 1 to Total
-	Total    int64        `json:"total"`          // fen, of the whole order
-	Currency string       `json:"currency"`       // "": CNY
-	From     []RefundFrom `json:"from,omitempty"` // the accounts that pay, each once, in sum Refund; WeChat Pay refuses it for an order under complaint
+	Refund   int64  `json:"refund"`   // fen, 1 to Total
+	Total    int64  `json:"total"`    // fen, of the whole order
+	Currency string `json:"currency"` // empty: CNY
+	// From lists the accounts that pay, each once. Their sum is Refund. WeChat
+	// Pay refuses it for an order under complaint.
+	From []RefundFrom `json:"from,omitempty"`
 }
 
-// RefundFrom is what one of the merchant's accounts pays.
+// RefundFrom is the part that one of the merchant's accounts pays.
 type RefundFrom struct {
 	Account FundsAccount `json:"account,omitempty"` // FundsAccountAvailable or FundsAccountUnavailable
 	Amount  int64        `json:"amount"`            // fen
 }
 
-// RefundGoodsDetail is what of the goods is refunded.
+// RefundGoodsDetail is an item of the order that is refunded.
 type RefundGoodsDetail struct {
-	MerchantGoodsID  string `json:"merchant_goods_id,omitempty"`  // the merchant's number of the goods; required
-	WechatpayGoodsID string `json:"wechatpay_goods_id,omitempty"` // WeChat Pay's
+	MerchantGoodsID  string `json:"merchant_goods_id,omitempty"`  // the merchant's item number; required
+	WechatpayGoodsID string `json:"wechatpay_goods_id,omitempty"` // WeChat Pay's item number
 	GoodsName        string `json:"goods_name,omitempty"`
 	UnitPrice        int64  `json:"unit_price"`      // fen
 	RefundAmount     int64  `json:"refund_amount"`   // fen
 	RefundQuantity   int64  `json:"refund_quantity"` // pieces
 }
 
-// Refund is a refund as WeChat Pay tells it. That it was accepted moves no money
-// yet: Status says how far it is.
+// Refund is the state of a refund. An accepted refund has not reached the user
+// yet: see Status.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012556587
 type Refund struct {
-	RefundID            string                  `json:"refund_id,omitempty"`             // WeChat Pay's number of the refund
-	OutRefundNo         string                  `json:"out_refund_no,omitempty"`         // the merchant's number of the refund
-	TransactionID       string                  `json:"transaction_id,omitempty"`        // WeChat Pay's number of the order
-	OutTradeNo          string                  `json:"out_trade_no,omitempty"`          // the merchant's number of the order
-	Channel             RefundChannel           `json:"channel,omitempty"`               // the way it takes
-	UserReceivedAccount string                  `json:"user_received_account,omitempty"` // Chinese text, such as a bank and last digits
-	SuccessTime         time.Time               `json:"success_time,omitzero"`           // only with RefundStatusSuccess
-	CreateTime          time.Time               `json:"create_time,omitzero"`            // when it was accepted
-	Status              RefundStatus            `json:"status,omitempty"`
-	FundsAccount        FundsAccount            `json:"funds_account,omitempty"` // what paid
-	Amount              RefundAmount            `json:"amount"`
-	PromotionDetail     []RefundPromotionDetail `json:"promotion_detail,omitempty"`
+	RefundID      string        `json:"refund_id,omitempty"`      // WeChat Pay's refund number
+	OutRefundNo   string        `json:"out_refund_no,omitempty"`  // the merchant's refund number
+	TransactionID string        `json:"transaction_id,omitempty"` // WeChat Pay's order number
+	OutTradeNo    string        `json:"out_trade_no,omitempty"`   // the merchant's order number
+	Channel       RefundChannel `json:"channel,omitempty"`        // how the money goes back
+
+	UserReceivedAccount string `json:"user_received_account,omitempty"` // Chinese text, such as a bank's name
+
+	SuccessTime     time.Time               `json:"success_time,omitzero"` // only with RefundStatusSuccess
+	CreateTime      time.Time               `json:"create_time,omitzero"`  // when it was accepted
+	Status          RefundStatus            `json:"status,omitempty"`
+	FundsAccount    FundsAccount            `json:"funds_account,omitempty"` // which account paid
+	Amount          RefundAmount            `json:"amount"`
+	PromotionDetail []RefundPromotionDetail `json:"promotion_detail,omitempty"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON decodes the wire format.
 func (r *Refund) UnmarshalJSON(data []byte) error {
 	type plain Refund
 	return json.Unmarshal(data, &struct {
@@ -98,23 +102,22 @@ func (r *Refund) UnmarshalJSON(data []byte) error {
 	}{(*plain)(r), (*emptyOrTime)(&r.SuccessTime), (*emptyOrTime)(&r.CreateTime)})
 }
 
-// RefundAmount is what a refund comes to, in fen.
+// RefundAmount is the amount of a refund, in fen.
 type RefundAmount struct {
 	Total            int64        `json:"total"`              // of the order
 	Refund           int64        `json:"refund"`             // refunded
 	From             []RefundFrom `json:"from,omitempty"`     // the accounts that pay
 	PayerTotal       int64        `json:"payer_total"`        // what the user paid of Total
-	PayerRefund      int64        `json:"payer_refund"`       // what the user gets of Refund
-	SettlementRefund int64        `json:"settlement_refund"`  // Refund less coupons that are not settled
-	SettlementTotal  int64        `json:"settlement_total"`   // Total less coupons that are not settled
+	PayerRefund      int64        `json:"payer_refund"`       // what the user receives of Refund
+	SettlementRefund int64        `json:"settlement_refund"`  // Refund without coupons that are not settled
+	SettlementTotal  int64        `json:"settlement_total"`   // Total without coupons that are not settled
 	DiscountRefund   int64        `json:"discount_refund"`    // coupons refunded
 	Currency         string       `json:"currency,omitempty"` // CNY
 	RefundFee        int64        `json:"refund_fee"`         // fee refunded
 }
 
-// UnmarshalJSON decodes the wire form. The page calls refund_fee a number, where
-// its neighbours are integers: so 10.0 is taken, and what is no whole number of
-// fen does not keep the rest from being read.
+// UnmarshalJSON decodes the wire format. The documentation calls refund_fee a
+// number and its neighbors integers, so a fraction is accepted there.
 func (a *RefundAmount) UnmarshalJSON(data []byte) error {
 	type plain RefundAmount
 	var fee float64
@@ -126,42 +129,42 @@ func (a *RefundAmount) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// RefundPromotionDetail is a coupon that goes back with a refund.
+// RefundPromotionDetail is a coupon that is returned with a refund.
 type RefundPromotionDetail struct {
 	PromotionID  string              `json:"promotion_id,omitempty"`
 	Scope        string              `json:"scope,omitempty"` // GLOBAL (the order) or SINGLE (some goods)
 	Type         string              `json:"type,omitempty"`  // CASH or NOCASH; older: COUPON or DISCOUNT
 	Amount       int64               `json:"amount"`          // fen, of the coupon
-	RefundAmount int64               `json:"refund_amount"`   // fen, of it refunded
+	RefundAmount int64               `json:"refund_amount"`   // fen, refunded of it
 	GoodsDetail  []RefundGoodsDetail `json:"goods_detail,omitempty"`
 }
 
-// RefundStatus says how far a refund is.
+// RefundStatus is the progress of a refund.
 type RefundStatus string
 
-// The four states of a refund.
+// Values of RefundStatus.
 const (
 	RefundStatusSuccess    RefundStatus = "SUCCESS"    // it reached the user
-	RefundStatusProcessing RefundStatus = "PROCESSING" // accepted, and on its way: a wallet takes minutes, a card 1 to 3 working days
-	RefundStatusClosed     RefundStatus = "CLOSED"     // failed for good; a new attempt needs a new number
-	RefundStatusAbnormal   RefundStatus = "ABNORMAL"   // the bank refused it; not final, the merchant must act in the merchant platform
+	RefundStatusProcessing RefundStatus = "PROCESSING" // accepted; a wallet takes minutes, a card 1 to 3 working days
+	RefundStatusClosed     RefundStatus = "CLOSED"     // failed permanently; a new attempt needs a new number
+	RefundStatusAbnormal   RefundStatus = "ABNORMAL"   // the bank refused it: act in the merchant platform
 )
 
-// RefundChannel is the way that a refund takes.
+// RefundChannel is how the money of a refund goes back.
 type RefundChannel string
 
-// The ways that a refund takes.
+// Values of RefundChannel.
 const (
-	RefundChannelOriginal      RefundChannel = "ORIGINAL"       // back the way it came
+	RefundChannelOriginal      RefundChannel = "ORIGINAL"       // the way it was paid
 	RefundChannelBalance       RefundChannel = "BALANCE"        // to the user's balance
-	RefundChannelOtherBalance  RefundChannel = "OTHER_BALANCE"  // to another balance, as the way back failed
-	RefundChannelOtherBankcard RefundChannel = "OTHER_BANKCARD" // to another card, as the way back failed
+	RefundChannelOtherBalance  RefundChannel = "OTHER_BALANCE"  // to another balance, because the original way failed
+	RefundChannelOtherBankcard RefundChannel = "OTHER_BANKCARD" // to another card, because the original way failed
 )
 
 // FundsAccount is an account of the merchant.
 type FundsAccount string
 
-// The accounts that answers name; a request takes few of them.
+// Values of FundsAccount in responses. A request accepts some of them.
 const (
 	FundsAccountUnsettled   FundsAccount = "UNSETTLED"
 	FundsAccountAvailable   FundsAccount = "AVAILABLE"
@@ -171,84 +174,76 @@ const (
 	FundsAccountECNYBasic   FundsAccount = "ECNY_BASIC"
 )
 
-// Create asks for a refund. nil means that WeChat Pay accepted it under its
-// number, not that the money has moved: see Refund.Status, or wait for the
-// notification.
+// Create creates a refund. nil means that WeChat Pay accepted it, not that the
+// money arrived: see Refund.Status, or wait for the notification.
 //
-// A number is refunded once, however often it is sent. So after a failure that
-// leaves it open, the number is looked up; it is sent again, with the same
-// content, if WeChat Pay does not know it. That holds for a 429 too, which may
-// mean that the refund is being accepted. An error of unknown outcome carries
-// the number as its IdempotencyKey: call Create or Get with the same one. After
-// ErrorCodeNotEnough top up and send the same number. After RefundStatusClosed a
-// further attempt needs a new one.
+// WeChat Pay refunds a number once, however often it is sent. After a failure in
+// doubt, a 429 included, the number is looked up, and sent again if WeChat Pay
+// does not know it. An error that wraps ErrOutcomeUnknown has the number as its
+// IdempotencyKey: call Create or Get with it. After ErrorCodeNotEnough, top up
+// and send the same number. After RefundStatusClosed, use a new number.
 //
-// For the refund that follows a complaint use ComplaintsV2.Refund, which
-// makes sure that it is paid once.
+// For the refund of a complaint use ComplaintsV2.Refund, which pays once.
 //
-// Limits of WeChat Pay: within 365 days of the payment; at most 50 refunds of
-// an order, at least a minute apart; 150 a second.
+// Limits of WeChat Pay: within 365 days of the payment; at most 50 refunds of an
+// order, at least a minute apart; 150 per second.
 //
-// https://pay.weixin.qq.com/doc/v3/merchant/4012556524
-// (https://pay.weixin.qq.com/doc/v3/merchant/4014959631 is WeChat Pay's advice)
+// https://pay.weixin.qq.com/doc/v3/merchant/4012556524 (best practice:
+// https://pay.weixin.qq.com/doc/v3/merchant/4014959631)
 func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (*Refund, error) {
-	const remedy = "read the refund by this number with Refunds.Get, or create it again with the same number"
-	return s.create(ctx, "Refunds.Create", remedy, req, nil)
+	if req == nil {
+		req = &CreateRefundRequest{}
+	}
+	return s.create(ctx, &refundCreation{
+		op:     "Refunds.Create",
+		req:    *req,
+		remedy: "read it by this number with Refunds.Get, or create it again with the same number",
+	})
 }
 
-// create asks mayRepeat, if there is one, before it sends the refund again. What
-// that gives is there already.
-func (s *RefundsService) create(ctx context.Context, op, remedy string, req *CreateRefundRequest, mayRepeat func(context.Context) (*Refund, error)) (*Refund, error) {
+// refundCreation is one creation of a refund.
+type refundCreation struct {
+	op     string
+	req    CreateRefundRequest
+	remedy string
+	// beforeRetry returns the refund if it exists by now, and an error if it
+	// must not be sent again; nil: it may be.
+	beforeRetry func(context.Context) (*Refund, error)
+}
+
+func (s *RefundsService) create(ctx context.Context, r *refundCreation) (*Refund, error) {
+	if r.req.Amount.Currency == "" {
+		r.req.Amount.Currency = "CNY"
+	}
 	var f faults
-	if req == nil {
-		f.add("req", "nil")
-		return nil, f.err(op)
-	}
-	body := *req
-	if body.Amount.Currency == "" {
-		body.Amount.Currency = "CNY"
-	}
-	body.check(&f)
-	if err := f.err(op); err != nil {
+	r.req.check(&f)
+	if err := f.err(r.op); err != nil {
 		return nil, err
 	}
 	refund := new(Refund)
 	request := &call{
-		op: op, method: http.MethodPost, path: refundsPath, body: &body, success: http.StatusOK, out: refund,
-		repeat:   onlyUnsent, // anything else is looked up first
-		key:      body.OutRefundNo,
-		remedy:   remedy,
-		complete: func() bool { return refund.Status != "" && body.asksFor(refund) },
-		lookUp: func(ctx context.Context, _, ended time.Time) (verdict, error) {
-			found, err := s.find(ctx, body.OutRefundNo, body.SubMchID)
-			if found == nil && err == nil { // yet
-				if err = s.client.settle(ctx, ended); err == nil {
-					found, err = s.find(ctx, body.OutRefundNo, body.SubMchID)
-				}
+		op:       r.op,
+		method:   http.MethodPost,
+		path:     refundsPath,
+		body:     &r.req,
+		success:  http.StatusOK,
+		out:      refund,
+		complete: func() bool { return refund.Status != "" && r.req.matches(refund) },
+		retry:    retryIfUnsent, // anything else is looked up first
+		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
+			found, err := s.findTwice(ctx, r.op, r.req.OutRefundNo, r.req.SubMchID, sent.ended)
+			if found != nil && !r.req.matches(found) {
+				return superseded, &usedNumberError{found}
 			}
-			switch {
-			case err != nil:
-				return unproved, err
-			case found == nil:
-				return absent, nil
-			case !body.asksFor(found):
-				return overruled, &usedNumberError{found}
-			}
-			*refund = *found
-			return stands, nil
+			return keepRefund(refund, found, err)
 		},
+		key:    r.req.OutRefundNo,
+		remedy: r.remedy,
 	}
-	if mayRepeat != nil {
-		request.mayRepeat = func(ctx context.Context) (verdict, error) {
-			found, err := mayRepeat(ctx)
-			switch {
-			case err != nil:
-				return unproved, err
-			case found == nil:
-				return absent, nil
-			}
-			*refund = *found
-			return stands, nil
+	if r.beforeRetry != nil {
+		request.beforeRetry = func(ctx context.Context) (lookupResult, error) {
+			found, err := r.beforeRetry(ctx)
+			return keepRefund(refund, found, err)
 		}
 	}
 	if err := s.client.call(ctx, request); err != nil {
@@ -257,61 +252,108 @@ func (s *RefundsService) create(ctx context.Context, op, remedy string, req *Cre
 	return refund, nil
 }
 
-// usedNumberError is that another refund bears the number.
+// keepRefund copies a refund that was found to the one that is returned.
+func keepRefund(refund, found *Refund, err error) (lookupResult, error) {
+	switch {
+	case err != nil:
+		return undetermined, err
+	case found == nil:
+		return notApplied, nil
+	}
+	*refund = *found
+	return applied, nil
+}
+
+// usedNumberError reports that the refund number belongs to another refund.
 type usedNumberError struct{ refund *Refund }
 
 func (e *usedNumberError) Error() string {
-	return fmt.Sprintf("the number was used before, for %d fen of order %s: take another", e.refund.Amount.Refund, oneLine(e.refund.TransactionID))
+	return fmt.Sprintf("the number was used before, for %d fen of order %s: use another",
+		e.refund.Amount.Refund, oneLine(e.refund.TransactionID))
 }
 
-// asksFor tells whether a refund under the same number may be the one asked for:
-// whether nothing that both say differs.
-func (req *CreateRefundRequest) asksFor(r *Refund) bool {
+// matches reports whether a refund with the same number may be the requested
+// one: whether nothing that both name differs.
+func (req *CreateRefundRequest) matches(r *Refund) bool {
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
-	return !differ(req.TransactionID, r.TransactionID) && !differ(req.OutTradeNo, r.OutTradeNo) && (r.Amount.Refund == 0 || r.Amount.Refund == req.Amount.Refund)
+	return !differ(req.TransactionID, r.TransactionID) && !differ(req.OutTradeNo, r.OutTradeNo) &&
+		(r.Amount.Refund == 0 || r.Amount.Refund == req.Amount.Refund)
 }
 
-// find reads a refund by its number, and gives nil if WeChat Pay does not know
-// the number.
-func (s *RefundsService) find(ctx context.Context, outRefundNo, subMchID string) (*Refund, error) {
-	refund, err := s.Get(ctx, &GetRefundRequest{OutRefundNo: outRefundNo, SubMchID: subMchID})
-	var refusal *APIError
-	if errors.As(err, &refusal) && refusal.Code == ErrorCodeResourceNotExists {
+// find reads a refund by its number. It returns nil if WeChat Pay does not know
+// the number. Its error does not name the operation.
+func (s *RefundsService) find(ctx context.Context, op, outRefundNo, subMchID string) (*Refund, error) {
+	refund, err := s.get(ctx, op, outRefundNo, subMchID)
+	if isNotFound(err) {
 		return nil, nil
 	}
 	return refund, err
 }
 
+// findTwice is find, repeated after RetryPolicy.HistoryLag if the number is
+// unknown: an accepted refund may not be visible at once.
+func (s *RefundsService) findTwice(
+	ctx context.Context, op, outRefundNo, subMchID string, ended time.Time,
+) (*Refund, error) {
+	refund, err := s.find(ctx, op, outRefundNo, subMchID)
+	if refund != nil || err != nil {
+		return refund, err
+	}
+	if err := s.client.waitHistoryLag(ctx, ended); err != nil {
+		return nil, err
+	}
+	return s.find(ctx, op, outRefundNo, subMchID)
+}
+
+// isNotFound reports whether WeChat Pay says that it does not know what was
+// asked for.
+func isNotFound(err error) bool {
+	var api *APIError
+	return errors.As(err, &api) && api.Code == ErrorCodeResourceNotExists
+}
+
 // GetRefundRequest names a refund.
 type GetRefundRequest struct {
 	OutRefundNo string // the merchant's number of the refund
-	SubMchID    string // the merchant whose order it is: only for service providers, and required of them
+	SubMchID    string // the merchant of the order; required for service providers only
 }
 
-// Get reads a refund by the merchant's number. WeChat Pay asks to begin a minute
-// after creation, to poll once a minute, and less after 5 minutes. A number that
-// it does not know is an *APIError with ErrorCodeResourceNotExists.
+// Get reads a refund by the merchant's number. WeChat Pay recommends to start a
+// minute after the creation, to poll once a minute, and less often after 5
+// minutes. An unknown number is an *APIError with ErrorCodeResourceNotExists.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012556587
 func (s *RefundsService) Get(ctx context.Context, req *GetRefundRequest) (*Refund, error) {
 	const op = "Refunds.Get"
-	var f faults
 	if req == nil {
-		f.add("req", "nil")
-		return nil, f.err(op)
+		req = &GetRefundRequest{}
 	}
+	var f faults
 	f.refundNo("OutRefundNo", req.OutRefundNo)
 	f.text("SubMchID", req.SubMchID, 32)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	// QueryEscape, because @ is to be escaped in this path too.
-	path := refundsPath + "/" + url.QueryEscape(req.OutRefundNo)
-	if req.SubMchID != "" {
-		path += "?sub_mchid=" + url.QueryEscape(req.SubMchID)
+	refund, err := s.get(ctx, op, req.OutRefundNo, req.SubMchID)
+	return refund, opError(op, err)
+}
+
+// get reads a refund as a part of any operation. Its error does not name one.
+func (s *RefundsService) get(ctx context.Context, op, outRefundNo, subMchID string) (*Refund, error) {
+	// QueryEscape escapes @ too, which this path requires.
+	path := refundsPath + "/" + url.QueryEscape(outRefundNo)
+	if subMchID != "" {
+		path += "?sub_mchid=" + url.QueryEscape(subMchID)
 	}
 	refund := new(Refund)
-	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: path, success: http.StatusOK, out: refund}); err != nil {
+	err := s.client.exchange(ctx, &call{
+		op:      op,
+		method:  http.MethodGet,
+		path:    path,
+		success: http.StatusOK,
+		out:     refund,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return refund, nil

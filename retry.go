@@ -11,72 +11,40 @@ import (
 	"time"
 )
 
-// A repetition says which class of failure lets a call be sent again.
-type repetition int
-
-const (
-	unlessProcessed repetition = iota // notSent; busy too, as the service says that it did nothing
-	onlyUnsent                        // notSent
-	always                            // all but definite: it does no harm twice
-)
-
-// again decides whether a request is sent again after a failure of the class.
-func (cl *call) again(failed class) bool {
-	switch failed {
-	case notSent:
-		return true
-	case busy:
-		return cl.repeat != onlyUnsent || cl.method == http.MethodGet
-	case unknown:
-		return cl.repeat == always || cl.method == http.MethodGet
-	}
-	return false
-}
-
-// mayStand decides whether a request may have taken effect in spite of a failure
-// of the class. Of an API that this package does not know, even a 429 may mean
-// that the request is being accepted: so it is with refunds.
-func (cl *call) mayStand(failed class) bool {
-	return cl.method != http.MethodGet && (failed == unknown || failed == busy && cl.repeat == onlyUnsent)
-}
-
-// RetryPolicy says how often and how patiently a call is repeated. A zero field
-// has its default. All of it stays within the deadline of the call's context.
+// RetryPolicy sets how often and how long a call is retried. A zero field has
+// its default. Retries stay within the deadline of the call's context.
 //
-// Without one, a decision takes at most MaxAttempts × (2 × AttemptTimeout +
-// Settle) for sending and looking, and 30 s or MaxDelay, whichever is more,
-// between two attempts: 254 s with the defaults. A decision that waited for longer
-// than MaxDelay is looked for once more, and the first call that is to be verified
-// by platform certificates downloads them before, with the same patience. Give a
-// context of half a minute or more where you can: one that runs out early leaves
-// no time to look whether the decision stands.
+// Without a deadline, a decision takes at most MaxAttempts × (2 × AttemptTimeout
+// + HistoryLag), plus 30 s or MaxDelay, whichever is more, between two attempts:
+// 254 s with the defaults. The first call that needs a platform certificate
+// downloads it first, under the same policy. Give a call at least 30 s where you
+// can: a context that ends early leaves no time to look up a lost response.
 type RetryPolicy struct {
-	// MaxAttempts is how often a request is sent, the first time included; 0
-	// means 4. With 1 nothing is repeated, and nothing is looked up.
+	// MaxAttempts is how often a request is sent, the first time included. 0
+	// means 4. With 1 nothing is retried, and nothing is looked up.
 	MaxAttempts int
-	// MinDelay and MaxDelay bound the pause before a repetition; 0 means 100 ms
-	// and 5 s. The pause is random, from nothing up to MinDelay, which doubles
-	// each time until it is MaxDelay ("full jitter"). Where the service asks for
-	// more with Retry-After, that is waited for: as long as the context allows,
-	// or 30 s if it has no deadline; if it is more, the call ends at once.
+	// MinDelay and MaxDelay bound the pause before a retry. 0 means 100 ms and
+	// 5 s. The pause is random, from zero to MinDelay, which doubles each time
+	// up to MaxDelay ("full jitter"). A longer Retry-After is honored as long as
+	// the context allows, or 30 s if it has no deadline. If the service asks for
+	// more, the call fails at once.
 	MinDelay, MaxDelay time.Duration
-	// AttemptTimeout bounds one attempt, its answer's body included, but not an
-	// image that is streamed; 0 means 20 s.
+	// AttemptTimeout bounds one attempt, including the response body but not an
+	// image that is streamed. 0 means 20 s.
 	AttemptTimeout time.Duration
-	// Settle is how long the negotiation history may lag behind a decision; 0
-	// means 1 s. A decision that is not found in it this long after an attempt
-	// is sent again.
+	// HistoryLag is how long after a decision the negotiation history may not
+	// show it yet. 0 means 1 s. A decision that the history does not show this
+	// long after an attempt is sent again.
 	HistoryLag time.Duration
 }
 
-// maxPatience bounds every time of a policy, so that sums do not overflow.
-const maxPatience = 24 * time.Hour
+// maxPolicyTime bounds each duration of a policy, so that sums do not overflow.
+const maxPolicyTime = 24 * time.Hour
 
-// maxRetryAfter is the longest Retry-After that is waited for without a
-// deadline.
+// maxRetryAfter is the longest Retry-After that is honored without a deadline.
 const maxRetryAfter = 30 * time.Second
 
-// complete fills in the defaults and finds the faults.
+// complete sets the defaults and adds what is wrong to f.
 func (p *RetryPolicy) complete(f *faults) {
 	f.atLeast("Retry.MaxAttempts", p.MaxAttempts, 0)
 	if p.MaxAttempts == 0 {
@@ -92,8 +60,8 @@ func (p *RetryPolicy) complete(f *faults) {
 		{"AttemptTimeout", &p.AttemptTimeout, 20 * time.Second},
 		{"HistoryLag", &p.HistoryLag, time.Second},
 	} {
-		if *field.value < 0 || *field.value > maxPatience {
-			f.add("Retry."+field.name, "%v, and 0 to %v are allowed", *field.value, maxPatience)
+		if *field.value < 0 || *field.value > maxPolicyTime {
+			f.add("Retry."+field.name, "must be 0 to %v, got %v", maxPolicyTime, *field.value)
 		}
 		if *field.value == 0 {
 			*field.value = field.standard
@@ -101,7 +69,7 @@ func (p *RetryPolicy) complete(f *faults) {
 	}
 }
 
-// delay is the pause after so many attempts.
+// delay returns the jittered pause before the next attempt.
 func (p *RetryPolicy) delay(attempts int) time.Duration {
 	most := p.MinDelay
 	for range attempts - 1 {
@@ -114,49 +82,41 @@ func (p *RetryPolicy) delay(attempts int) time.Duration {
 
 // A failure is an attempt that did not succeed.
 type failure struct {
-	class      class
+	class      failureClass
+	final      bool // a retry would fail the same way
 	err        error
-	retryAfter time.Duration // of a busy service; 0: not said
+	retryAfter time.Duration // how long the service asked to wait; 0: not said
 }
 
-// A class says what a failure means for the request, and so whether it may be
-// sent again.
-type class int
+// A failureClass is what a failure means for the request. The terms are
+// explained in call.go.
+type failureClass int
 
 const (
-	// definite: the request has no effect, and sending it again would not help.
-	definite class = iota
-	// notSent: the request certainly did not reach the service. Any request may
-	// be sent again, to the other host too.
+	inDoubt failureClass = iota
 	notSent
-	// busy: the service refused the request before it processed it. It may be
-	// sent again, later; but of an API that this package does not know, it is
-	// not known that a 429 means that.
 	busy
-	// unknown: the request may have taken effect. It may be sent again if it
-	// does no harm twice, or once it is proved that it had none.
-	unknown
+	rejected
 )
 
-// classify names the class of a failure. This is the only place that does:
+// classify returns the class of a failure. No other function does:
 //
-//	failure                                                  class
-//	refused by this package, or could not be signed          definite
-//	not signed before the attempt's time had run out         notSent
-//	no connection was got: resolve, dial, TLS                notSent
-//	the server's certificate does not verify                 definite
-//	429                                                      busy
-//	other 4xx, 3xx                                           definite
-//	5xx, 3xx whose Location is no URL                        unknown
-//	2xx that is not the documented one, or not proved        unknown
-//	a proved read that cannot be decoded                     definite
-//	connection lost once got, timeout, cancellation          unknown
+//	failure                                               class
+//	refused by this package, or could not be signed       notSent, final
+//	not signed before the attempt timed out               notSent
+//	no connection: DNS, dial, TLS                         notSent
+//	TLS certificate of the server does not verify         notSent, final
+//	429                                                   busy
+//	other 4xx, 3xx                                        rejected
+//	5xx, 3xx whose Location is not a URL                  inDoubt
+//	2xx that is not the documented one, or not verified   inDoubt
+//	connection lost after it was established, timeout     inDoubt
 //
-// conn is nil where there was an answer.
-func classify(err error, conn *connection) class {
+// conn is nil if there was a response.
+func classify(err error, conn *connection) *failure {
 	var (
 		api         *APIError
-		refused     *ArgumentError
+		invalid     *ArgumentError
 		unsigned    *signingError
 		certificate *tls.CertificateVerificationError
 		unresolved  *net.DNSError
@@ -164,28 +124,69 @@ func classify(err error, conn *connection) class {
 	)
 	switch {
 	case errors.As(err, &api):
-		switch {
-		case api.StatusCode == http.StatusTooManyRequests:
-			return busy
-		case api.StatusCode >= 300 && api.StatusCode < 500:
-			return definite
-		}
-		return unknown
+		return &failure{class: classifyStatus(api.StatusCode)}
 	case conn == nil || conn.got.Load():
-		return unknown
+		return &failure{class: inDoubt}
 	case errors.As(err, &unsigned) && errors.Is(err, context.DeadlineExceeded):
-		return notSent // if it was the caller's time too, the pause ends the call
-	case errors.As(err, &refused), errors.As(err, &unsigned), errors.As(err, &certificate):
-		return definite
-	// A RoundTripper that does not report to httptrace leaves it open whether
-	// it sent the request, unless its error says that it could not connect.
+		return &failure{class: notSent} // if the caller's time is up too, the pause ends the call
+	case errors.As(err, &invalid), errors.As(err, &unsigned), errors.As(err, &certificate):
+		return &failure{class: notSent, final: true}
+	// A RoundTripper that does not report to httptrace may have sent the
+	// request, unless its error says that it could not connect.
 	case conn.asked.Load(), errors.As(err, &unresolved), errors.As(err, &network) && network.Op == "dial":
-		return notSent
+		return &failure{class: notSent}
 	}
-	return unknown
+	return &failure{class: inDoubt}
 }
 
-// retryAfter reads the header of an answer that is an error: seconds, or a date.
+func classifyStatus(status int) failureClass {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return busy
+	case status >= 300 && status < 500:
+		return rejected
+	}
+	return inDoubt
+}
+
+// mayRetry says after which failures a request may be sent again.
+type mayRetry int
+
+const (
+	retryIfRejectedBusy mayRetry = iota // after notSent and busy
+	retryIfUnsent                       // after notSent
+	retryAlways                         // after notSent, busy and inDoubt: a second time does no harm
+)
+
+// mayRetry reports whether the request may be sent again after a failure. A
+// read always may.
+func (cl *call) mayRetry(failed *failure) bool {
+	if failed.final {
+		return false
+	}
+	read := cl.method == http.MethodGet
+	switch failed.class {
+	case notSent:
+		return true
+	case busy:
+		return read || cl.retry != retryIfUnsent
+	case inDoubt:
+		return read || cl.retry == retryAlways
+	}
+	return false
+}
+
+// mayBeApplied reports whether a request may have taken effect despite the
+// failure. A 429 may mean that it did, unless the endpoint is known to refuse
+// before processing.
+func (cl *call) mayBeApplied(failed failureClass) bool {
+	if cl.method == http.MethodGet {
+		return false
+	}
+	return failed == inDoubt || failed == busy && cl.retry == retryIfUnsent
+}
+
+// retryAfter returns the Retry-After of an error response: seconds, or a date.
 func (c *Client) retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
@@ -197,11 +198,11 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// pause waits before the next attempt. It gives false at once if the context
-// would end first, or the service asks for more patience than there is.
-func (c *Client) pause(ctx context.Context, attempts int, failed *failure, elsewhere bool) bool {
+// pause waits before the next attempt. It returns false at once if the context
+// would end first, or if the service asks for too long a pause.
+func (c *Client) pause(ctx context.Context, attempts int, failed *failure, failover bool) bool {
 	delay := c.retry.delay(attempts)
-	if elsewhere {
+	if failover {
 		delay = 0 // the other host has not failed yet
 	} else if delay = max(delay, failed.retryAfter); failed.retryAfter > maxRetryAfter {
 		if _, ok := ctx.Deadline(); !ok {
@@ -211,7 +212,7 @@ func (c *Client) pause(ctx context.Context, attempts int, failed *failure, elsew
 	return sleep(ctx, delay)
 }
 
-// sleep waits, and gives false if the context ends, or would end, first.
+// sleep waits for d. It returns false if the context ends, or would end, first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
