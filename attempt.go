@@ -29,7 +29,8 @@ func newSender(client http.Client, serial string) *sender {
 	// resty changes its http.Client, so it has a copy. Its own retry stays off:
 	// it repeats POSTs.
 	r := resty.NewWithClient(&client).SetLogger(discard{}).SetPreRequestHook(setBody).
-		SetHeader("Accept", "application/json").SetHeader("User-Agent", userAgent)
+		SetHeader("Accept", "application/json").SetHeader("User-Agent", userAgent).
+		SetHeader("Content-Type", "application/json")
 	if serial != "" {
 		r.SetHeader(headerSerial, serial)
 	}
@@ -43,34 +44,28 @@ func (discard) Errorf(string, ...any) {}
 func (discard) Warnf(string, ...any)  {}
 func (discard) Debugf(string, ...any) {}
 
-// A payload is a request body. It is opened once per attempt, and again by
-// whoever needs another copy, such as the signer.
+// A payload is a request body other than JSON. It is opened once per attempt,
+// and once more by the signer unless WithSignedBody says what to sign.
 type payload struct {
 	contentType string
 	size        int64
 	open        func() io.ReadCloser
 }
 
-func jsonPayload(text []byte) *payload {
-	open := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) }
-	return &payload{contentType: "application/json", size: int64(len(text)), open: open}
-}
-
 type payloadKey struct{}
 
-// setBody sets the body of a request from its payload. resty cannot: it reads a
-// reader that it does not know into memory, and sends a request without a body
-// chunked.
+// setBody sets the body of a request if it is a payload, and removes it if there
+// is none. resty would read a payload into memory, and send a request without a
+// body chunked.
 func setBody(_ *resty.Client, req *http.Request) error {
-	body, ok := req.Context().Value(payloadKey{}).(*payload)
-	if !ok {
+	if body, ok := req.Context().Value(payloadKey{}).(*payload); ok {
+		req.Body, req.ContentLength = body.open(), body.size
+		req.GetBody = func() (io.ReadCloser, error) { return body.open(), nil }
+		req.Header.Set("Content-Type", body.contentType)
+	} else if req.ContentLength <= 0 {
 		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 		req.Header.Del("Content-Type")
-		return nil
 	}
-	req.Body, req.ContentLength = body.open(), body.size
-	req.GetBody = func() (io.ReadCloser, error) { return body.open(), nil }
-	req.Header.Set("Content-Type", body.contentType)
 	return nil
 }
 
@@ -78,7 +73,7 @@ func setBody(_ *resty.Client, req *http.Request) error {
 type stream struct{ resp *http.Response }
 
 // A responseReader reads a success that VerifyingTransport does not verify.
-type responseReader func(h http.Header, body []byte) *failure
+type responseReader func(x *exchange, h http.Header, body []byte) *failure
 
 // timestamped is implemented by an out that wants to know when WeChat Pay
 // signed the response.
@@ -152,10 +147,14 @@ func (b *streamedBody) Close() error {
 func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failure) {
 	var conn connection
 	ctx = conn.trace(ctx)
-	if x.body != nil {
-		ctx = context.WithValue(ctx, payloadKey{}, x.body)
+	body, isPayload := x.body.(*payload)
+	if isPayload {
+		ctx = context.WithValue(ctx, payloadKey{}, body)
 	}
 	req := c.sender.resty.R().SetContext(ctx).SetDoNotParseResponse(true)
+	if x.json != nil {
+		req.SetBody(bytes.NewReader(x.json))
+	}
 	if _, ok := x.out.(*stream); ok {
 		req.SetHeader("Accept", "*/*")
 	}
@@ -224,7 +223,7 @@ func (c *Client) read(x *exchange, resp *http.Response) *failure {
 		return x.apiFailure(resp, body)
 	}
 	if reader, ok := x.out.(responseReader); ok {
-		return reader(resp.Header, body)
+		return reader(x, resp.Header, body)
 	}
 	if out, ok := x.out.(timestamped); ok {
 		out.setSignedAt(c.signedAt(resp.Header))

@@ -72,9 +72,9 @@ type attempts struct {
 
 // exchange is one call on its way.
 type exchange struct {
-	*call
+	call
 	client *Client
-	body   *payload
+	json   []byte // the encoded body; nil: none, or a payload
 	attempts
 	host   *host    // of the last attempt
 	failed *failure // of the last attempt
@@ -89,11 +89,14 @@ func (c *Client) call(ctx context.Context, cl *call) error {
 
 // opError adds the operation to an error that does not name it yet.
 func opError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		unknown *OutcomeUnknownError
 		refused *RefundRefusedError
 	)
-	if err == nil || errors.As(err, &unknown) || errors.As(err, &refused) {
+	if errors.As(err, &unknown) || errors.As(err, &refused) {
 		return err
 	}
 	return fmt.Errorf("wechatpay: %s: %w", op, err)
@@ -102,7 +105,7 @@ func opError(op string, err error) error {
 // exchange is call for reads that are a part of another operation: its error
 // does not name one.
 func (c *Client) exchange(ctx context.Context, cl *call) error {
-	x := &exchange{call: cl, client: c, attempts: attempts{op: cl.op}}
+	x := &exchange{call: *cl, client: c, attempts: attempts{op: cl.op}}
 	if err := x.encode(); err != nil {
 		return err
 	}
@@ -120,18 +123,13 @@ func (c *Client) exchange(ctx context.Context, cl *call) error {
 	}
 }
 
-// encode turns the body into what is sent.
-func (x *exchange) encode() error {
-	switch content := x.call.body.(type) {
-	case nil:
-	case *payload:
-		x.body = content
-	default:
-		text, err := json.Marshal(content)
-		if err != nil {
-			return fmt.Errorf("encoding the body: %w", err)
-		}
-		x.body = jsonPayload(text)
+// encode encodes a body that is sent as JSON.
+func (x *exchange) encode() (err error) {
+	if _, isPayload := x.body.(*payload); x.body == nil || isPayload {
+		return nil
+	}
+	if x.json, err = json.Marshal(x.body); err != nil {
+		return fmt.Errorf("encoding the body: %w", err)
 	}
 	return nil
 }

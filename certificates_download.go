@@ -40,7 +40,7 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 		success: http.StatusOK,
 		serial:  serialNo,
 	}
-	request.out = responseReader(func(h http.Header, body []byte) *failure {
+	request.out = responseReader(func(x *exchange, h http.Header, body []byte) *failure {
 		opened, openErr := openCertificates(*c.apiv3Key, body)
 		verifier := Verifier{Keys: c.verifier.Keys, Time: c.verifier.Time, certificates: &certificates{byHand: opened, listed: known}}
 		unproved := verifier.check(h, body)
@@ -49,7 +49,7 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 			// A merchant that switches over may be answered under the public
 			// key, until the request asks for a certificate.
 			if best := newestOf(opened, now(c.time)); best != nil && unproved.Reason == VerificationReasonUnknownSerial {
-				request.serial = best.serialNo
+				x.serial = best.serialNo
 			}
 			// Without the certificates their signature cannot be judged.
 			if openErr == nil || unproved.Reason != VerificationReasonUnknownSerial && unproved.Reason != VerificationReasonSignatureMismatch {
