@@ -11,83 +11,94 @@ import (
 )
 
 const (
-	// notificationTimeout is how long WeChat Pay waits for the answer.
+	// notificationTimeout is how long WeChat Pay waits for the response.
 	notificationTimeout = 5 * time.Second
 
-	// maxNotification bounds the body of a notification: 1 MiB. Real ones have
-	// a kilobyte or two.
+	// maxNotification limits the body of a notification, in bytes. Typical
+	// bodies are 1 to 2 KB.
 	maxNotification = 1 << 20
 )
 
-// Notification is an event that WeChat Pay told, verified and decrypted: that a
-// complaint came or changed, or what became of a refund. It says that something
-// happened, and no more: read the complaint with ComplaintsV2.Get and its
-// history with ComplaintsV2.NegotiationHistory.
+// Notification is a verified and decrypted event from WeChat Pay: a complaint
+// was filed or changed, or a refund ended. It carries no details. To read them,
+// call ComplaintsV2.Get and ComplaintsV2.NegotiationHistory.
 //
-// An event may come several times, also at once (see Once), out of order, or
-// never: ask ComplaintsV2.All from time to time too.
+// An event may arrive more than once, concurrently (see Once), out of order, or
+// never. Also poll ComplaintsV2.All.
 //
-// As JSON it holds the decrypted event, for a queue of your own. It is not what
-// WeChat Pay sends, which ParseNotification alone can read.
+// Notification can be encoded as JSON and decoded again, for example to put it
+// into a queue. This JSON is decrypted and differs from the body that
+// WeChat Pay sends.
 //
 // https://pay.weixin.qq.com/doc/v3/partner/4012076174
 type Notification struct {
-	ID         string    `json:"id,omitempty"`         // of the event, at most 36 characters; all copies have the same
-	CreateTime time.Time `json:"create_time,omitzero"` // when WeChat Pay made it
-	EventType  EventType `json:"event_type,omitempty"` // what kind of event; others than the constants pass through
-	Summary    string    `json:"summary,omitempty"`    // Chinese text, at most 64 characters; may be missing
+	ID         string    `json:"id,omitempty"`         // event id, at most 36 characters; the same in every redelivery
+	CreateTime time.Time `json:"create_time,omitzero"` // when WeChat Pay created the event
+	EventType  EventType `json:"event_type,omitempty"` // values other than the constants pass through
+	Summary    string    `json:"summary,omitempty"`    // Chinese text, at most 64 characters; may be empty
 
-	// ComplaintID and ActionType are of the decrypted resource, and empty where
-	// it has none: that of a refund.
+	// ComplaintID and ActionType are empty for refund events.
 	ComplaintID string                 `json:"complaint_id,omitempty"`
 	ActionType  NotificationActionType `json:"action_type,omitempty"`
 
-	// Resource is the decrypted resource as it came: a JSON object. That of a
-	// refund names the user's account.
+	// Resource is the decrypted resource, a JSON object, unchanged. For refund
+	// events it contains the user's account, which is personal data.
 	Resource json.RawMessage `json:"resource,omitempty"`
 }
 
-// EventType is the kind of event that a notification tells.
+// EventType is the type of the event that a notification reports.
 type EventType string
 
-// The documented events.
+// The documented event types.
 const (
 	EventComplaintCreate      EventType = "COMPLAINT.CREATE"       // a complaint was filed
-	EventComplaintStateChange EventType = "COMPLAINT.STATE_CHANGE" // something happened to one
+	EventComplaintStateChange EventType = "COMPLAINT.STATE_CHANGE" // a complaint changed
 
 	EventRefundSuccess  EventType = "REFUND.SUCCESS"  // a refund reached the user
-	EventRefundAbnormal EventType = "REFUND.ABNORMAL" // the bank refused a refund; the merchant must act in the merchant platform
-	EventRefundClosed   EventType = "REFUND.CLOSED"   // a refund failed for good
+	EventRefundAbnormal EventType = "REFUND.ABNORMAL" // the bank rejected a refund; act in the merchant platform
+	EventRefundClosed   EventType = "REFUND.CLOSED"   // a refund failed permanently
 )
 
-// NotificationActionType says what happened to a complaint. It does not follow
-// from the event type, nor the other way round.
+// NotificationActionType reports what happened to a complaint. It cannot be
+// derived from the EventType, nor the EventType from it.
 type NotificationActionType string
 
-// The documented actions. A merchant's own are said to be told no more: do not
-// wait for them.
+// The documented actions. WeChat Pay may not send notifications of the
+// merchant's own actions: do not wait for them.
 const (
-	NotificationActionTypeCreateComplaint         NotificationActionType = "CREATE_COMPLAINT"          // the user filed it
-	NotificationActionTypeContinueComplaint       NotificationActionType = "CONTINUE_COMPLAINT"        // the user filed it again
-	NotificationActionTypeUserResponse            NotificationActionType = "USER_RESPONSE"             // a message of the user
-	NotificationActionTypeResponseByPlatform      NotificationActionType = "RESPONSE_BY_PLATFORM"      // a message of WeChat Pay's staff
-	NotificationActionTypeSellerRefund            NotificationActionType = "SELLER_REFUND"             // the merchant launched a full refund
-	NotificationActionTypeMerchantResponse        NotificationActionType = "MERCHANT_RESPONSE"         // a message of the merchant
-	NotificationActionTypeMerchantConfirmComplete NotificationActionType = "MERCHANT_CONFIRM_COMPLETE" // the merchant finished it
-	NotificationActionTypeMerchantApproveRefund   NotificationActionType = "MERCHANT_APPROVE_REFUND"   // the merchant approved the refund
-	NotificationActionTypeMerchantRejectRefund    NotificationActionType = "MERCHANT_REJECT_REFUND"    // the merchant rejected it (OperateTypeMerchantRefuseRefund in the history)
-	NotificationActionTypeRefundSuccess           NotificationActionType = "REFUND_SUCCESS"            // the refund reached the user
+	// The user filed the complaint.
+	NotificationActionTypeCreateComplaint NotificationActionType = "CREATE_COMPLAINT"
+	// The user filed it again: a new round.
+	NotificationActionTypeContinueComplaint NotificationActionType = "CONTINUE_COMPLAINT"
+	// The user sent a message.
+	NotificationActionTypeUserResponse NotificationActionType = "USER_RESPONSE"
+	// WeChat Pay's staff sent a message.
+	NotificationActionTypeResponseByPlatform NotificationActionType = "RESPONSE_BY_PLATFORM"
+	// The merchant launched a full refund.
+	NotificationActionTypeSellerRefund NotificationActionType = "SELLER_REFUND"
+	// The merchant sent a message.
+	NotificationActionTypeMerchantResponse NotificationActionType = "MERCHANT_RESPONSE"
+	// The merchant completed the complaint.
+	NotificationActionTypeMerchantConfirmComplete NotificationActionType = "MERCHANT_CONFIRM_COMPLETE"
+	// The merchant approved the refund.
+	NotificationActionTypeMerchantApproveRefund NotificationActionType = "MERCHANT_APPROVE_REFUND"
+	// The merchant rejected the refund. The history has
+	// OperateTypeMerchantRefuseRefund instead.
+	NotificationActionTypeMerchantRejectRefund NotificationActionType = "MERCHANT_REJECT_REFUND"
+	// The refund reached the user.
+	NotificationActionTypeRefundSuccess NotificationActionType = "REFUND_SUCCESS"
 
-	// The user asks WeChat Pay's staff for help. WeChat Pay has announced it in
-	// another spelling, SERIVCE: ParseNotification gives this value for both,
-	// and leaves Resource as it came.
-	NotificationActionTypeUserApplyPlatformService  NotificationActionType = "USER_APPLY_PLATFORM_SERVICE"
-	NotificationActionTypeUserCancelPlatformService NotificationActionType = "USER_CANCEL_PLATFORM_SERVICE" // the user takes that back
-	NotificationActionTypePlatformServiceFinished   NotificationActionType = "PLATFORM_SERVICE_FINISHED"    // the staff ended it
+	// The user asked WeChat Pay's staff for help. WeChat Pay also announced the
+	// spelling USER_APPLY_PLATFORM_SERIVCE. ParseNotification sets ActionType to
+	// this constant for both, and leaves Resource unchanged.
+	NotificationActionTypeUserApplyPlatformService NotificationActionType = "USER_APPLY_PLATFORM_SERVICE"
+	// The user withdrew the request for help.
+	NotificationActionTypeUserCancelPlatformService NotificationActionType = "USER_CANCEL_PLATFORM_SERVICE"
+	// WeChat Pay's staff finished helping.
+	NotificationActionTypePlatformServiceFinished NotificationActionType = "PLATFORM_SERVICE_FINISHED"
 )
 
-// notificationWire is the body of a notification. What it holds besides is not
-// needed.
+// notificationWire is the body of a notification, without unused fields.
 type notificationWire struct {
 	ID         string      `json:"id"`
 	CreateTime emptyOrTime `json:"create_time"`
@@ -101,83 +112,68 @@ type notificationWire struct {
 	} `json:"resource"`
 }
 
-// ParseNotification reads a notification from the request that brought it: it
-// verifies the signature over the raw body, decrypts with Config.APIv3Key, and
-// decodes, in this order. Notifications are verified even with
-// Config.InsecureSkipVerify. It is for those who answer WeChat Pay themselves,
-// such as in a framework; NotificationHandler does it all.
+// ParseNotification verifies the signature of a notification over the raw body,
+// decrypts its resource with Config.APIv3Key, and decodes it. It verifies even
+// if Config.InsecureSkipVerify is set. Use it to write the response yourself;
+// otherwise use NotificationHandler.
 //
-// The body must be unread, and is read up to 1 MiB. An answer is due within 5 s:
-// 200 or 204 if the event was handled or is in safe hands; otherwise the status
-// that stands below, and {"code":"FAIL","message":"…"}. The status decides: 200
-// with FAIL is a success. The errors are
+// The body must be unread; at most 1 MiB is read. If a framework has read it,
+// set r.Body to the original bytes first. Parsing ends at the deadline of the
+// request's context, and 5 s after the body was read at the latest. It
+// continues if the client disconnects.
 //
-//   - *VerificationError: it does not prove to be WeChat Pay's. Answer 401.
-//   - *NotificationError: it cannot be read. Answer 400.
-//   - *ArgumentError: Config.APIv3Key is missing. Answer 500.
+// Respond within 5 s: with 200 or 204 if the event was handled or stored;
+// otherwise with an error status and {"code":"FAIL","message":"…"}. Only the
+// status counts: WeChat Pay takes 200 with FAIL as success. The errors are
 //
-// It ends when the deadline of the request's context has passed, or after 5 s
-// from when the body was read; that the sender hangs up does not end it.
-//
-// If the error says that something read the body before, such as a framework,
-// set the request's Body to the bytes that were read, as they came.
+//   - *VerificationError: signature verification failed. Respond with 401.
+//   - *NotificationError: the notification is malformed. Respond with 400.
+//   - *ArgumentError: r is nil or Config.APIv3Key is empty. Respond with 500.
 //
 // https://pay.weixin.qq.com/doc/v3/partner/4012076174
 func (c *Client) ParseNotification(r *http.Request) (*Notification, error) {
 	const op = "ParseNotification"
+	if r == nil {
+		return nil, faults{{"r", "must not be nil"}}.err(op)
+	}
 	if r.Method != http.MethodPost {
-		return nil, &NotificationError{Problem: fmt.Sprintf("a notification is a POST, not %.20q", r.Method)}
+		return nil, &NotificationError{Problem: fmt.Sprintf("method must be POST, got %.20q", r.Method)}
 	}
 	body, err := readNotification(r)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := whoeverHangsUp(r.Context())
+	ctx, cancel := withoutDisconnect(r.Context())
 	defer cancel()
 	if err := c.verifier.Verify(ctx, r.Header, body); err != nil {
 		return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
 	}
 	if *c.apiv3Key == "" {
-		return nil, faults{{"APIv3Key", "missing: notifications are encrypted with it; set it in the merchant platform under API安全 → APIv3密钥, and in Config (WECHATPAY_APIV3_KEY)"}}.err(op)
+		const problem = "must be set to decrypt notifications (merchant platform: API安全 → APIv3密钥; WECHATPAY_APIV3_KEY)"
+		return nil, faults{{"APIv3Key", problem}}.err(op)
 	}
-	n, err := c.openNotification(body)
-	if unreadable, ok := err.(*NotificationError); ok {
-		unreadable.proved = true
+	n, err := c.decodeNotification(body)
+	if malformed, ok := err.(*NotificationError); ok {
+		malformed.verified = true
 	}
 	return n, err
 }
 
-// whoeverHangsUp gives a context that does not end when the sender of a request
-// hangs up: a forger who names a made-up certificate would end, by that, the
-// download that genuine notifications wait for, and hold up the next one. The
-// deadline stands, and is 5 s away at most.
-func whoeverHangsUp(request context.Context) (context.Context, context.CancelFunc) {
-	ctx := context.WithoutCancel(request)
+// withoutDisconnect returns a context that keeps the values and the deadline of
+// a request's context but is not canceled when the client disconnects. Its
+// deadline is at most notificationTimeout away.
+//
+// Otherwise a forged notification with an unknown serial number could abort the
+// certificate download that genuine notifications wait for.
+func withoutDisconnect(request context.Context) (context.Context, context.CancelFunc) {
 	deadline := time.Now().Add(notificationTimeout)
-	if earlier, ok := request.Deadline(); ok && earlier.Before(deadline) {
-		deadline = earlier
+	if d, ok := request.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
-	return context.WithDeadline(ctx, deadline)
+	return context.WithDeadline(context.WithoutCancel(request), deadline)
 }
 
-// openNotification decrypts and decodes a body whose signature holds.
-func (c *Client) openNotification(body []byte) (*Notification, error) {
-	var wire notificationWire
-	if err := json.Unmarshal(body, &wire); err != nil {
-		return nil, &NotificationError{ID: wire.ID, Problem: "the body cannot be decoded", Err: err}
-	}
-	plain, err := wire.decrypt(*c.apiv3Key)
-	if err != nil {
-		return nil, err
-	}
-	n := &Notification{ID: wire.ID, CreateTime: time.Time(wire.CreateTime), EventType: wire.EventType, Summary: wire.Summary, Resource: plain}
-	if err := n.readResource(); err != nil {
-		return nil, err
-	}
-	return n, nil
-}
-
-// readNotification reads the raw body, which the signature is over.
+// readNotification reads the raw body.
 func readNotification(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
@@ -185,40 +181,67 @@ func readNotification(r *http.Request) ([]byte, error) {
 	body, tooLarge, err := readBounded(r.Body, r.ContentLength, maxNotification)
 	if tooLarge {
 		return nil, fmt.Errorf("wechatpay: ParseNotification: %w", &VerificationError{
-			Reason: VerificationReasonBodyTooLarge, SerialNo: r.Header.Get(headerSerial), RequestID: r.Header.Get(headerRequestID),
+			Reason:    VerificationReasonBodyTooLarge,
+			SerialNo:  r.Header.Get(headerSerial),
+			RequestID: r.Header.Get(headerRequestID),
 		})
 	}
 	if err != nil {
-		return nil, &NotificationError{Problem: "the body broke off", Err: err}
+		return nil, &NotificationError{Problem: "reading the body", Err: err}
 	}
 	return body, nil
 }
 
-// decrypt gives the plain resource.
+// decodeNotification decodes and decrypts a verified body.
+func (c *Client) decodeNotification(body []byte) (*Notification, error) {
+	var wire notificationWire
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return nil, &NotificationError{ID: wire.ID, Problem: "decoding the body", Err: err}
+	}
+	resource, err := wire.decrypt(*c.apiv3Key)
+	if err != nil {
+		return nil, err
+	}
+	n := &Notification{
+		ID:         wire.ID,
+		CreateTime: time.Time(wire.CreateTime),
+		EventType:  wire.EventType,
+		Summary:    wire.Summary,
+		Resource:   resource,
+	}
+	if err := n.decodeResource(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// decrypt returns the decrypted resource.
 func (w *notificationWire) decrypt(apiv3Key string) ([]byte, error) {
 	switch {
 	case w.ID == "":
-		return nil, &NotificationError{Problem: "it has no id"}
+		return nil, &NotificationError{Problem: "missing id"}
 	case w.Resource == nil:
-		return nil, &NotificationError{ID: w.ID, Problem: "it has no resource"}
+		return nil, &NotificationError{ID: w.ID, Problem: "missing resource"}
 	case w.Resource.Algorithm != aeadAlgorithm:
-		return nil, &NotificationError{ID: w.ID, Problem: fmt.Sprintf("the resource is encrypted with %.40q, and %s is expected", w.Resource.Algorithm, aeadAlgorithm)}
+		problem := fmt.Sprintf("resource.algorithm must be %s, got %.40q", aeadAlgorithm, w.Resource.Algorithm)
+		return nil, &NotificationError{ID: w.ID, Problem: problem}
 	}
 	plain, err := decryptAEAD(apiv3Key, w.Resource.Nonce, w.Resource.AssociatedData, w.Resource.Ciphertext)
 	if err != nil {
-		return nil, &NotificationError{ID: w.ID, Problem: "the resource", Err: err}
+		return nil, &NotificationError{ID: w.ID, Problem: "decrypting the resource", Err: err}
 	}
 	return plain, nil
 }
 
-// readResource takes what all complaint events have out of the resource. Of
-// other events nothing is known but that they carry an object.
-func (n *Notification) readResource() error {
-	aboutComplaint := strings.HasPrefix(string(n.EventType), "COMPLAINT.")
-	if !bytes.HasPrefix(bytes.TrimSpace(n.Resource), []byte("{")) || !aboutComplaint && !json.Valid(n.Resource) {
+// decodeResource sets ComplaintID and ActionType from the resource of a
+// complaint event. The resource of any other event only has to be an object.
+func (n *Notification) decodeResource() error {
+	isComplaint := strings.HasPrefix(string(n.EventType), "COMPLAINT.")
+	isObject := bytes.HasPrefix(bytes.TrimSpace(n.Resource), []byte("{"))
+	if !isObject || !isComplaint && !json.Valid(n.Resource) {
 		return &NotificationError{ID: n.ID, Problem: "the decrypted resource is not a JSON object"}
 	}
-	if !aboutComplaint {
+	if !isComplaint {
 		return nil
 	}
 	var complaint struct {
@@ -226,7 +249,7 @@ func (n *Notification) readResource() error {
 		ActionType  NotificationActionType `json:"action_type"`
 	}
 	if err := json.Unmarshal(n.Resource, &complaint); err != nil {
-		return &NotificationError{ID: n.ID, Problem: "the decrypted resource cannot be decoded", Err: err}
+		return &NotificationError{ID: n.ID, Problem: "decoding the decrypted resource", Err: err}
 	}
 	n.ComplaintID, n.ActionType = complaint.ComplaintID, complaint.ActionType
 	if n.ActionType == "USER_APPLY_PLATFORM_SERIVCE" {
@@ -235,17 +258,17 @@ func (n *Notification) readResource() error {
 	return nil
 }
 
-// NotificationError is a notification that cannot be read: it was cut off, or
-// it is not one, or Config.APIv3Key is another than WeChat Pay's.
+// NotificationError reports a malformed notification: it was truncated, it is
+// not a notification, or Config.APIv3Key does not decrypt it.
 type NotificationError struct {
-	ID      string // of the event, where it could be read
-	Problem string // with the remedy, where there is one; it shows nothing of the resource
-	Err     error  // the cause; nil: Problem says it all
+	ID      string // event id; empty if it could not be read
+	Problem string // never contains text of the resource
+	Err     error  // the cause; may be nil
 
-	proved bool // its signature holds: it is WeChat Pay's
+	verified bool // the signature was verified
 }
 
-// Error tells event, problem and cause, in one line.
+// Error returns the event id, the problem and the cause in one line.
 func (e *NotificationError) Error() string {
 	text := "wechatpay: ParseNotification: "
 	if e.ID != "" {
@@ -258,24 +281,26 @@ func (e *NotificationError) Error() string {
 	return text
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *NotificationError) Unwrap() error { return e.Err }
 
-// RefundNotification is what a REFUND event tells of a refund.
+// RefundNotification is the resource of a REFUND event.
 type RefundNotification struct {
 	MchID         string       `json:"mchid,omitempty"`
-	TransactionID string       `json:"transaction_id,omitempty"` // WeChat Pay's number of the order
-	OutTradeNo    string       `json:"out_trade_no,omitempty"`   // the merchant's number of the order
-	RefundID      string       `json:"refund_id,omitempty"`      // WeChat Pay's number of the refund
-	OutRefundNo   string       `json:"out_refund_no,omitempty"`  // the merchant's number of the refund
+	TransactionID string       `json:"transaction_id,omitempty"` // WeChat Pay's order number
+	OutTradeNo    string       `json:"out_trade_no,omitempty"`   // the merchant's order number
+	RefundID      string       `json:"refund_id,omitempty"`      // WeChat Pay's refund number
+	OutRefundNo   string       `json:"out_refund_no,omitempty"`  // the merchant's refund number
 	RefundStatus  RefundStatus `json:"refund_status,omitempty"`
-	SuccessTime   time.Time    `json:"success_time,omitzero"` // when it reached the user; zero: not said
+	SuccessTime   time.Time    `json:"success_time,omitzero"` // when the refund reached the user; zero if absent
 
-	UserReceivedAccount string                   `json:"user_received_account,omitempty"` // Chinese text, such as a bank and last digits: personal data
+	// UserReceivedAccount is Chinese text, such as a bank and the last digits of
+	// the card. It is personal data.
+	UserReceivedAccount string                   `json:"user_received_account,omitempty"`
 	Amount              RefundNotificationAmount `json:"amount"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON accepts an empty success_time.
 func (r *RefundNotification) UnmarshalJSON(data []byte) error {
 	type plain RefundNotification
 	return json.Unmarshal(data, &struct {
@@ -284,24 +309,25 @@ func (r *RefundNotification) UnmarshalJSON(data []byte) error {
 	}{(*plain)(r), (*emptyOrTime)(&r.SuccessTime)})
 }
 
-// RefundNotificationAmount is what a refund comes to, in fen.
+// RefundNotificationAmount holds the amounts of a refund, in fen.
 type RefundNotificationAmount struct {
-	Total       int64 `json:"total"`        // of the order
-	Refund      int64 `json:"refund"`       // refunded
-	PayerTotal  int64 `json:"payer_total"`  // what the user paid of Total
-	PayerRefund int64 `json:"payer_refund"` // what the user gets of Refund
+	Total       int64 `json:"total"`        // order amount
+	Refund      int64 `json:"refund"`       // refund amount
+	PayerTotal  int64 `json:"payer_total"`  // part of Total that the user paid
+	PayerRefund int64 `json:"payer_refund"` // part of Refund that the user receives
 }
 
-// Refund decodes the resource of a REFUND event, of which WeChat Pay sends one
-// to the NotifyURL of a refund when its fate is known. Any other event is an
-// error.
+// Refund decodes the resource of a REFUND event, which WeChat Pay sends to the
+// NotifyURL of a refund when it succeeded or failed. For any other event it
+// returns an error.
 func (n *Notification) Refund() (*RefundNotification, error) {
+	const op = "wechatpay: Notification.Refund"
 	if !strings.HasPrefix(string(n.EventType), "REFUND.") {
-		return nil, fmt.Errorf("wechatpay: Notification.Refund: a %.40q event is not about a refund, only REFUND.… events are", n.EventType)
+		return nil, fmt.Errorf("%s: event type must start with REFUND., got %.40q", op, n.EventType)
 	}
 	refund := new(RefundNotification)
 	if err := json.Unmarshal(n.Resource, refund); err != nil {
-		return nil, fmt.Errorf("wechatpay: Notification.Refund: notification %s: the resource cannot be decoded: %w", oneLine(n.ID), err)
+		return nil, fmt.Errorf("%s: notification %s: decoding the resource: %w", op, oneLine(n.ID), err)
 	}
 	return refund, nil
 }

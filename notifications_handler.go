@@ -11,35 +11,30 @@ import (
 	"time"
 )
 
-// NotificationHandler receives the notifications sent to the URL that
-// ComplaintsV2.CreateNotificationURL set, and to the notify_url of refunds. It
-// verifies and decrypts each one as ParseNotification does, hands it to handle,
-// and answers WeChat Pay:
+// NotificationHandler returns a handler for the URL set with
+// ComplaintsV2.CreateNotificationURL and for the notify_url of refunds. It
+// parses each request with ParseNotification, calls handle, and responds with
 //
-//   - 200 if handle returns nil: the event will not come again. Return nil for
-//     events and actions that you do not know.
-//   - 500 if handle returns an error or panics, or if Config.APIv3Key is missing:
-//     the event comes again, by the pages of 2024 ten times after 60 s each, then
-//     every 300 s, for 2 hours at most; that of a refund after 15 s at first, up
-//     to 6 h at last.
-//   - 503 if the error wraps ErrNotificationInProgress, and nothing else is wrong.
-//   - 401 for what does not prove to be WeChat Pay's, 400 for what cannot be
-//     read, 405 for what is no POST.
+//   - 200 if handle returns nil. Return nil for unknown events and actions too.
+//   - 500 if handle returns an error or panics, or Config.APIv3Key is empty.
+//   - 503 if the error wraps ErrNotificationInProgress and no other error.
+//   - 401 if signature verification failed, 400 if the notification is
+//     malformed, 405 if the method is not POST.
 //
-// What went wrong stands in Config.Logger, and not in the answer: at level ERROR
-// what is the merchant's to mend, such as a wrong Config.APIv3Key, and at WARN
-// what may be forged.
+// WeChat Pay redelivers after any status but 200: complaint events 10 times
+// every 60 s, then every 300 s for up to 2 hours; refund events after 15 s at
+// first and 6 hours at last. Wrap handle with Once to handle each event once.
 //
-// An answer is due within 5 s of the request, when the context of handle ends;
-// it holds the values of the request's context, and ends early with it. Work
-// that takes longer belongs into a queue of your own. The same event may come
-// several times, also at once: Once makes a handle that bears it.
-//
-// Give the http.Server that it is mounted in a ReadTimeout, since nothing else
-// bounds how slowly a body comes.
+// The context of handle is derived from the request's and ends after 5 s: put
+// longer work into a queue. Set a ReadTimeout on the http.Server. Responses
+// contain no details; Config.Logger gets them, at level WARN if the request may
+// be forged, else at ERROR. NotificationHandler panics if handle is nil.
 //
 // https://pay.weixin.qq.com/doc/v3/partner/4012076174
 func (c *Client) NotificationHandler(handle func(context.Context, *Notification) error) http.Handler {
+	if handle == nil {
+		panic("wechatpay: NotificationHandler: nil handle")
+	}
 	return &notificationHandler{client: c, handle: handle}
 }
 
@@ -48,62 +43,59 @@ type notificationHandler struct {
 	handle func(context.Context, *Notification) error
 }
 
-// ServeHTTP answers one notification.
+// ServeHTTP handles one notification.
 func (h *notificationHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
+	start := time.Now()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		answerNotification(w, http.StatusMethodNotAllowed)
+		respondNotification(w, http.StatusMethodNotAllowed)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), notificationTimeout)
 	defer cancel()
-	// It has the request's own context: who sends a body slowly leaves a
-	// download of certificates no less time.
+	// ParseNotification gets the request's own context, so that the time spent
+	// reading a slow body does not shorten a certificate download.
 	n, err := h.client.ParseNotification(r)
 	status := http.StatusOK
-	var told Notification // for the log: handle may change n, or give it away
+	var received Notification // a copy for the log, because handle may modify n
 	if err != nil {
-		status = refusalStatus(err)
+		status = parseErrorStatus(err)
 	} else {
-		told = *n
-		if err = h.call(ctx, n); err != nil {
-			status = failureStatus(err)
+		received = *n
+		if err = h.call(withNotificationLogger(ctx, h.client.logger), n); err != nil {
+			status = handleErrorStatus(err)
 		}
 	}
-	answerNotification(w, status)
-	h.log(r.Context(), &told, status, err, time.Since(began))
+	respondNotification(w, status)
+	h.log(r.Context(), &received, status, err, time.Since(start))
 }
 
-// refusalStatus is the answer to what ParseNotification refuses.
-func refusalStatus(err error) int {
+// parseErrorStatus returns the HTTP status for an error of ParseNotification.
+func parseErrorStatus(err error) int {
 	var (
 		unverified *VerificationError
-		unreadable *NotificationError
+		malformed  *NotificationError
 	)
 	switch {
 	case errors.As(err, &unverified):
 		return http.StatusUnauthorized
-	case errors.As(err, &unreadable):
+	case errors.As(err, &malformed):
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError
 }
 
-// failureStatus is the answer to what the merchant's code returns.
-func failureStatus(err error) int {
-	switch {
-	case isNothingBut(err, ErrNotificationNotRecorded):
-		// It was handled. A copy would be handled again.
-		return http.StatusOK
-	case isNothingBut(err, ErrNotificationInProgress):
+// handleErrorStatus returns the HTTP status for an error of the merchant's
+// handle function.
+func handleErrorStatus(err error) int {
+	if isOnlyInProgress(err) {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }
 
-// call runs the merchant's code, and makes an error of its panic: any, since
-// not even http.ErrAbortHandler is a reason to leave WeChat Pay without answer.
+// call calls the merchant's handle function and converts a panic to an error,
+// including http.ErrAbortHandler.
 func (h *notificationHandler) call(ctx context.Context, n *Notification) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -113,7 +105,7 @@ func (h *notificationHandler) call(ctx context.Context, n *Notification) (err er
 	return h.handle(ctx, n)
 }
 
-// panicError is a panic of the merchant's code.
+// panicError is a panic of the merchant's handle function.
 type panicError struct {
 	value any
 	stack []byte
@@ -121,34 +113,34 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// answerNotification says the same to all who get one status: whoever forges
-// notifications learns nothing from it.
-func answerNotification(w http.ResponseWriter, status int) {
+// respondNotification writes a response that depends on the status alone, so
+// that it reveals nothing to an attacker.
+func respondNotification(w http.ResponseWriter, status int) {
 	body := `{"code":"SUCCESS"}`
 	if status != http.StatusOK {
 		body = `{"code":"FAIL","message":"` + http.StatusText(status) + `"}`
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// Whether it arrives is out of our hands: WeChat Pay asks again.
+	// If the response is lost, WeChat Pay redelivers.
 	_, _ = io.WriteString(w, body)
 }
 
-// log tells what became of a request: what is the merchant's to mend is an
-// error, what may be forged is a warning, all else is for debugging. No record
-// holds a header, a body, or a secret; the merchant's error is the merchant's.
+// log logs the result of a request: at level WARN if the request may be forged,
+// at DEBUG for success and 503, else at ERROR. It logs no header, body or
+// secret.
 func (h *notificationHandler) log(ctx context.Context, n *Notification, status int, err error, took time.Duration) {
 	logger := h.client.logger
 	if logger == nil {
 		return
 	}
 	level := slog.LevelError
-	var unreadable *NotificationError
+	var malformed *NotificationError
 	switch {
 	case err == nil, status == http.StatusServiceUnavailable:
 		level = slog.LevelDebug
 	case status == http.StatusUnauthorized,
-		status == http.StatusBadRequest && errors.As(err, &unreadable) && !unreadable.proved:
+		status == http.StatusBadRequest && errors.As(err, &malformed) && !malformed.verified:
 		level = slog.LevelWarn
 	}
 	if !logger.Enabled(ctx, level) {
@@ -156,7 +148,10 @@ func (h *notificationHandler) log(ctx context.Context, n *Notification, status i
 	}
 	attrs := []slog.Attr{slog.Int("status", status), slog.Duration("duration", took)}
 	if n.ID != "" {
-		attrs = append(attrs, slog.String("id", n.ID), slog.String("event_type", string(n.EventType)), slog.String("action_type", string(n.ActionType)))
+		attrs = append(attrs,
+			slog.String("id", n.ID),
+			slog.String("event_type", string(n.EventType)),
+			slog.String("action_type", string(n.ActionType)))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
@@ -166,4 +161,22 @@ func (h *notificationHandler) log(ctx context.Context, n *Notification, status i
 		attrs = append(attrs, slog.String("stack", string(panicked.stack)))
 	}
 	logger.LogAttrs(ctx, level, "wechatpay: notification", attrs...)
+}
+
+// notificationLoggerKey is the context key of the NotificationHandler's logger.
+type notificationLoggerKey struct{}
+
+// withNotificationLogger returns a context that carries the logger for Once. A
+// nil logger means silence.
+func withNotificationLogger(ctx context.Context, logger *slog.Logger) context.Context {
+	return context.WithValue(ctx, notificationLoggerKey{}, logger)
+}
+
+// notificationLogger returns the logger of the NotificationHandler that ctx
+// comes from, or slog.Default outside of one. It may be nil.
+func notificationLogger(ctx context.Context) *slog.Logger {
+	if logger, ok := ctx.Value(notificationLoggerKey{}).(*slog.Logger); ok {
+		return logger
+	}
+	return slog.Default()
 }

@@ -9,28 +9,26 @@ import (
 	"time"
 )
 
-// MemoryStore is a NotificationStore in memory: it knows the copies that come to
-// this process, and forgets them with it. A zero field has the value in
-// brackets. Its fields must not be changed after the first use.
+// MemoryStore is a NotificationStore in the memory of one process. Zero fields
+// have the defaults in brackets. Do not change them after the first use.
 type MemoryStore struct {
-	ClaimFor time.Duration // how long a claim stands [30 s]
+	ClaimFor time.Duration // lifetime of a claim [30 s]
 
-	// KeepFor is how long it is remembered that a notification was handled
-	// [7 days]. A complaint's copies come for 2 hours by the newer pages and for
-	// a week by older ones, those of a refund up to 6 h apart: a day is the
-	// least.
+	// KeepFor is how long a handled notification is remembered [7 days]. It
+	// should be at least a day: current pages of WeChat Pay describe redeliveries
+	// for 2 hours, older ones for up to a week.
 	KeepFor time.Duration
 
-	// Max is how many notifications it remembers [100,000, about 20 MB]. Beyond
-	// them, those handled longest ago are forgotten.
+	// Max is the maximum number of notifications [100,000, about 20 MB]. At the
+	// limit, the notification that was handled first is forgotten.
 	Max int
 
-	Time func() time.Time // nil: time.Now
+	Time func() time.Time // clock; nil means time.Now
 
 	mu      sync.Mutex
 	events  map[string]*list.Element // of memoryEvent, by id
-	claims  list.List                // those in work, by the time that they were claimed
-	handled list.List                // those handled, by that time
+	claims  list.List                // in progress, in order of claiming
+	handled list.List                // handled, in order of handling
 }
 
 const (
@@ -39,96 +37,111 @@ const (
 	defaultMaxEvents = 100_000
 )
 
-// NewMemoryStore makes a MemoryStore with the values in brackets.
+// NewMemoryStore returns a MemoryStore with the default settings.
 func NewMemoryStore() *MemoryStore {
 	return &MemoryStore{ClaimFor: defaultClaimFor, KeepFor: defaultKeepFor, Max: defaultMaxEvents}
 }
 
-// check refuses what would let copies through.
+// check reports invalid settings.
 func (s *MemoryStore) check(op string) error {
 	var f faults
 	if s.ClaimFor < 0 {
-		f.add("ClaimFor", "%v: a claim would have ended when it begins", s.ClaimFor)
+		f.add("ClaimFor", "must not be negative, got %v", s.ClaimFor)
 	}
 	if s.KeepFor < 0 {
-		f.add("KeepFor", "%v: what is handled would be forgotten at once", s.KeepFor)
+		f.add("KeepFor", "must not be negative, got %v", s.KeepFor)
 	}
 	if s.Max < 0 {
-		f.add("Max", "%d: there would be room for none", s.Max)
+		f.add("Max", "must not be negative, got %d", s.Max)
 	}
 	return f.err(op)
 }
 
-// memoryEvent is a notification in work, or handled.
+// memoryEvent is a notification that is in progress or was handled.
 type memoryEvent struct {
 	id, holder string
 	handled    bool
 	until      time.Time
 }
 
-// Begin claims a notification. It is an error if Max notifications are in work.
-func (s *MemoryStore) Begin(ctx context.Context, id, holder string) (NotificationState, error) {
+// Claim implements NotificationStore. It returns an error if Max notifications
+// are in progress.
+func (s *MemoryStore) Claim(ctx context.Context, id, holder string) (NotificationState, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if err := s.check("MemoryStore.Begin"); err != nil {
+	if err := s.check("MemoryStore.Claim"); err != nil {
 		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := now(s.Time)
-	s.forget(at)
-	if known := s.events[id]; known != nil {
-		switch event := known.Value.(memoryEvent); {
-		case !at.Before(event.until): // behind one that stays, as the clock was set back
+	s.removeExpired(at)
+	if element := s.events[id]; element != nil {
+		switch event := element.Value.(memoryEvent); {
+		case !at.Before(event.until):
+			// Expired, but not at the front of its list: the clock was set back.
 		case event.handled:
 			return NotificationStateHandled, nil
 		case event.holder != holder:
 			return NotificationStateInProgress, nil
 		}
-		s.remove(known)
+		s.remove(element)
 	}
 	for len(s.events) >= cmp.Or(s.Max, defaultMaxEvents) {
 		oldest := s.handled.Front()
 		if oldest == nil {
-			return "", fmt.Errorf("wechatpay: MemoryStore: %d notifications are in work, and no more are allowed (MemoryStore.Max)", len(s.events))
+			const format = "wechatpay: MemoryStore.Claim: %d notifications are in progress, the maximum"
+			return "", fmt.Errorf(format, len(s.events))
 		}
 		s.remove(oldest)
 	}
-	s.add(&s.claims, memoryEvent{id: id, holder: holder, until: at.Add(cmp.Or(s.ClaimFor, defaultClaimFor))})
+	until := at.Add(cmp.Or(s.ClaimFor, defaultClaimFor))
+	s.add(&s.claims, memoryEvent{id: id, holder: holder, until: until})
 	return NotificationStateClaimed, nil
 }
 
-// End gives a claim up.
-func (s *MemoryStore) End(ctx context.Context, id, holder string, handled bool) error {
+// MarkHandled implements NotificationStore.
+func (s *MemoryStore) MarkHandled(ctx context.Context, id, holder string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.check("MemoryStore.End"); err != nil {
+	if err := s.check("MemoryStore.MarkHandled"); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.events[id]
-	switch {
-	case handled:
-		if known != nil {
-			s.remove(known)
-		}
-		s.add(&s.handled, memoryEvent{id: id, handled: true, until: now(s.Time).Add(cmp.Or(s.KeepFor, defaultKeepFor))})
-	case known != nil:
-		if event := known.Value.(memoryEvent); !event.handled && event.holder == holder {
-			s.remove(known)
+	if element := s.events[id]; element != nil {
+		s.remove(element)
+	}
+	until := now(s.Time).Add(cmp.Or(s.KeepFor, defaultKeepFor))
+	s.add(&s.handled, memoryEvent{id: id, handled: true, until: until})
+	return nil
+}
+
+// Release implements NotificationStore.
+func (s *MemoryStore) Release(ctx context.Context, id, holder string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.check("MemoryStore.Release"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if element := s.events[id]; element != nil {
+		if event := element.Value.(memoryEvent); !event.handled && event.holder == holder {
+			s.remove(element)
 		}
 	}
 	return nil
 }
 
-// forget drops what has expired, which stands at the front of each list.
-func (s *MemoryStore) forget(at time.Time) {
+// removeExpired removes expired events from the front of each list.
+func (s *MemoryStore) removeExpired(at time.Time) {
 	for _, l := range []*list.List{&s.claims, &s.handled} {
-		for first := l.Front(); first != nil && !at.Before(first.Value.(memoryEvent).until); first = l.Front() {
-			s.remove(first)
+		for e := l.Front(); e != nil && !at.Before(e.Value.(memoryEvent).until); e = l.Front() {
+			s.remove(e)
 		}
 	}
 }
@@ -141,9 +154,8 @@ func (s *MemoryStore) add(l *list.List, event memoryEvent) {
 }
 
 func (s *MemoryStore) remove(e *list.Element) {
-	event := e.Value.(memoryEvent)
-	delete(s.events, event.id)
-	// Remove leaves alone what is in another list.
+	delete(s.events, e.Value.(memoryEvent).id)
+	// Remove does nothing for an element of the other list.
 	s.claims.Remove(e)
 	s.handled.Remove(e)
 }

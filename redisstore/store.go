@@ -11,23 +11,24 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Store is a wechatpay.NotificationStore in Redis. A zero field has the value in
-// brackets. It is safe for concurrent use; its fields must not be changed after
-// the first.
+// Store is a wechatpay.NotificationStore in Redis. Zero fields have the defaults
+// in brackets. It is safe for concurrent use. Do not change its fields after the
+// first use.
 type Store struct {
-	// Client is a *redis.Client or a *redis.ClusterClient, with
-	// ContextTimeoutEnabled. A *redis.Ring is refused: which of its servers has
-	// a key, each machine decides for itself, by those that it can reach, so
-	// that two machines may both get a claim.
+	// Client is a *redis.Client or a *redis.ClusterClient with
+	// ContextTimeoutEnabled. A *redis.Ring is rejected: each machine chooses the
+	// server of a key on its own, so two machines could get the same claim.
 	Client redis.Cmdable
 
-	Prefix   string        // of every key ["wechatpay:notification:"]; handles with different jobs need different ones
-	ClaimFor time.Duration // how long a claim stands [30 s], in whole milliseconds
+	// Prefix of all keys ["wechatpay:notification:"]. Handlers that do different
+	// jobs need different prefixes.
+	Prefix string
 
-	// KeepFor is how long it is remembered that a notification was handled
-	// [7 days]. A complaint's copies come for 2 hours by the newer pages and for
-	// a week by older ones, those of a refund up to 6 h apart: a day is the
-	// least.
+	ClaimFor time.Duration // lifetime of a claim, in whole milliseconds [30 s]
+
+	// KeepFor is how long a handled notification is remembered [7 days]. It
+	// should be at least a day: current pages of WeChat Pay describe redeliveries
+	// for 2 hours, older ones for up to a week.
 	KeepFor time.Duration
 }
 
@@ -38,13 +39,13 @@ const (
 	defaultClaimFor = 30 * time.Second
 	defaultKeepFor  = 7 * 24 * time.Hour
 
-	claimed = "claimed:" // and the holder
-	handled = "handled"
+	claimedPrefix = "claimed:" // followed by the holder
+	handledValue  = "handled"
 )
 
-// begin claims the key for the value, unless it has another one. It gives the
-// value that the key has then.
-var begin = redis.NewScript(`
+// claimScript sets the key to ARGV[1] for ARGV[2] ms unless it has another
+// value. It returns the resulting value.
+var claimScript = redis.NewScript(`
 local value = redis.call('GET', KEYS[1])
 if not value or value == ARGV[1] then
 	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -52,54 +53,60 @@ if not value or value == ARGV[1] then
 end
 return value`)
 
-// release deletes the key if it has the value.
-var release = redis.NewScript(`
+// releaseScript deletes the key if its value is ARGV[1].
+var releaseScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then
 	return redis.call('DEL', KEYS[1])
 end
 return 0`)
 
-// Begin claims a notification.
-func (s *Store) Begin(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
-	const op = "redisstore.Store.Begin"
+// Claim implements wechatpay.NotificationStore.
+func (s *Store) Claim(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
+	const op = "redisstore.Store.Claim"
 	if err := s.check(ctx, op); err != nil {
 		return "", err
 	}
-	own := claimed + holder
-	claimFor := cmp.Or(s.ClaimFor, defaultClaimFor)
-	value, err := begin.Run(ctx, s.Client, []string{s.key(id)}, own, max(1, claimFor.Milliseconds())).Text()
+	own := claimedPrefix + holder
+	claimFor := max(1, cmp.Or(s.ClaimFor, defaultClaimFor).Milliseconds())
+	value, err := claimScript.Run(ctx, s.Client, []string{s.key(id)}, own, claimFor).Text()
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", op, err)
 	case value == own:
 		return wechatpay.NotificationStateClaimed, nil
-	case value == handled:
+	case value == handledValue:
 		return wechatpay.NotificationStateHandled, nil
 	}
 	return wechatpay.NotificationStateInProgress, nil
 }
 
-// End gives a claim up.
-func (s *Store) End(ctx context.Context, id, holder string, isHandled bool) error {
-	const op = "redisstore.Store.End"
-	err := s.check(ctx, op)
-	if err != nil {
+// MarkHandled implements wechatpay.NotificationStore.
+func (s *Store) MarkHandled(ctx context.Context, id, holder string) error {
+	const op = "redisstore.Store.MarkHandled"
+	if err := s.check(ctx, op); err != nil {
 		return err
 	}
-	if isHandled {
-		keepFor := cmp.Or(s.KeepFor, defaultKeepFor)
-		err = s.Client.Set(ctx, s.key(id), handled, max(time.Millisecond, keepFor)).Err()
-	} else {
-		err = release.Run(ctx, s.Client, []string{s.key(id)}, claimed+holder).Err()
-	}
-	if err != nil {
+	keepFor := max(time.Millisecond, cmp.Or(s.KeepFor, defaultKeepFor))
+	if err := s.Client.Set(ctx, s.key(id), handledValue, keepFor).Err(); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
 }
 
-// check says what is wrong with the settings, or that the context has ended:
-// go-redis does not look at it before it has a connection.
+// Release implements wechatpay.NotificationStore.
+func (s *Store) Release(ctx context.Context, id, holder string) error {
+	const op = "redisstore.Store.Release"
+	if err := s.check(ctx, op); err != nil {
+		return err
+	}
+	if err := releaseScript.Run(ctx, s.Client, []string{s.key(id)}, claimedPrefix+holder).Err(); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
+}
+
+// check returns an error if ctx has ended or a field is invalid. go-redis looks
+// at the context only once it has a connection.
 func (s *Store) check(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
@@ -107,18 +114,18 @@ func (s *Store) check(ctx context.Context, op string) error {
 	_, isRing := s.Client.(*redis.Ring)
 	switch {
 	case s.Client == nil:
-		return refused(op, "Client", "nil")
+		return invalid(op, "Client", "must not be nil")
 	case isRing:
-		return refused(op, "Client", "a *redis.Ring, whose machines choose the server of a key each for itself: two could get one claim; take a *redis.Client or a *redis.ClusterClient")
+		return invalid(op, "Client", "must be a *redis.Client or a *redis.ClusterClient, got a *redis.Ring")
 	case s.ClaimFor < 0:
-		return refused(op, "ClaimFor", fmt.Sprintf("%v: a claim would have ended when it begins", s.ClaimFor))
+		return invalid(op, "ClaimFor", fmt.Sprintf("must not be negative, got %v", s.ClaimFor))
 	case s.KeepFor < 0:
-		return refused(op, "KeepFor", fmt.Sprintf("%v: it would be no time, or for ever", s.KeepFor))
+		return invalid(op, "KeepFor", fmt.Sprintf("must not be negative, got %v", s.KeepFor))
 	}
 	return nil
 }
 
-func refused(op, field, problem string) error {
+func invalid(op, field, problem string) error {
 	return &wechatpay.ArgumentError{Op: op, Faults: []wechatpay.ArgumentFault{{Field: field, Problem: problem}}}
 }
 

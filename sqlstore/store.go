@@ -14,19 +14,19 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Store is a wechatpay.NotificationStore in a table. A zero field has the value
-// in brackets. It is safe for concurrent use; its fields must not be changed
-// after the first.
+// Store is a wechatpay.NotificationStore in a table. Zero fields have the
+// defaults in brackets. It is safe for concurrent use. Do not change its fields
+// after the first use.
 type Store struct {
-	DB      *sql.DB // of the primary: a replica that lags behind would let copies through
-	Dialect Dialect // of the database behind DB
+	DB      *sql.DB // the primary database, not a replica
+	Dialect Dialect // required
 
-	// Table is the table's name ["wechatpay_notifications"]: letters, digits and
-	// _, with a schema and a dot before it if need be. Handles with different
-	// jobs need different ones.
+	// Table is the name of the table, optionally with a schema: "table" or
+	// "schema.table" of letters, digits and _ ["wechatpay_notifications"].
+	// Handlers that do different jobs need different tables.
 	Table string
 
-	ClaimFor time.Duration // how long a claim stands [30 s], in whole microseconds
+	ClaimFor time.Duration // lifetime of a claim, in whole microseconds [30 s]
 }
 
 var _ wechatpay.NotificationStore = (*Store)(nil)
@@ -35,11 +35,11 @@ const (
 	defaultTable    = "wechatpay_notifications"
 	defaultClaimFor = 30 * time.Second
 
-	// maxID is the size of the columns, in bytes.
-	maxID = 64
+	// maxBytes is the size of the columns id and holder.
+	maxBytes = 64
 )
 
-// Dialect is the SQL that a database understands.
+// Dialect is the SQL dialect of a database.
 type Dialect int
 
 // The dialects.
@@ -48,61 +48,63 @@ const (
 	MySQL              // and MariaDB
 )
 
-// statements are those of one dialect. {table} stands for the table's name, and
-// {index} for that of its index.
+// statements are the statements of one dialect, with their arguments. The
+// placeholders {table} and {index} are replaced by names.
 type statements struct {
-	create  []string
-	begin   string // id, holder, microseconds of the claim
-	state   string // id
-	handled string // id
-	release string // id, holder
-	prune   string // microseconds
+	create      []string
+	claim       string // id, holder, lifetime of the claim in microseconds
+	state       string // id
+	markHandled string // id
+	release     string // id, holder
+	prune       string // age in microseconds
 }
 
-// In both dialects begin takes a row that is there only if it is not handled, and
-// its claim has expired or is the holder's own; what became of it, state tells.
+// The claim statements change an existing row only if it is not handled and its
+// claim has expired or belongs to the same holder. The state statements read
+// the result.
 var dialects = map[Dialect]statements{
 	PostgreSQL: {
 		create: []string{
 			`CREATE TABLE IF NOT EXISTS {table} (
-	id            varchar(64) PRIMARY KEY, -- of the notification
-	holder        varchar(64) NOT NULL,    -- who works on it, or did
+	id            varchar(64) PRIMARY KEY, -- event id
+	holder        varchar(64) NOT NULL,    -- current or last holder of the claim
 	claimed_until timestamptz NOT NULL,
-	handled_at    timestamptz              -- NULL: it is in work, or its holder died
+	handled_at    timestamptz              -- NULL: in progress or abandoned
 )`,
 			`CREATE INDEX IF NOT EXISTS {index} ON {table} (claimed_until)`,
 		},
-		begin: `INSERT INTO {table} AS t (id, holder, claimed_until)
+		claim: `INSERT INTO {table} AS t (id, holder, claimed_until)
 VALUES ($1, $2, clock_timestamp() + CAST($3 AS bigint) * interval '1 microsecond')
 ON CONFLICT (id) DO UPDATE SET holder = EXCLUDED.holder, claimed_until = EXCLUDED.claimed_until
 WHERE t.handled_at IS NULL AND (t.claimed_until <= clock_timestamp() OR t.holder = EXCLUDED.holder)`,
 		state: `SELECT holder, handled_at IS NOT NULL FROM {table} WHERE id = $1`,
-		handled: `INSERT INTO {table} AS t (id, holder, claimed_until, handled_at)
+		markHandled: `INSERT INTO {table} AS t (id, holder, claimed_until, handled_at)
 VALUES ($1, '', clock_timestamp(), clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET handled_at = EXCLUDED.handled_at
 WHERE t.handled_at IS NULL`,
 		release: `DELETE FROM {table} WHERE id = $1 AND holder = $2 AND handled_at IS NULL`,
-		prune:   `DELETE FROM {table} WHERE claimed_until < clock_timestamp() - CAST($1 AS bigint) * interval '1 microsecond'`,
+		prune: `DELETE FROM {table}
+WHERE claimed_until < clock_timestamp() - CAST($1 AS bigint) * interval '1 microsecond'`,
 	},
-	// VARBINARY, since text would be compared without regard to case and to
-	// blanks at its end; UTC, since other clocks are set back in autumn. The
-	// second assignment of begin may see the holder that the first one left, or
-	// the one before, as sql_mode says: both ways it comes to the same.
+	// VARBINARY, because text comparison may ignore case and trailing spaces. UTC,
+	// because local time may jump back in autumn. Whether the second assignment
+	// of claim sees the new holder depends on sql_mode; the result is the same.
 	MySQL: {
 		create: []string{`CREATE TABLE IF NOT EXISTS {table} (
-	id            VARBINARY(64) NOT NULL PRIMARY KEY, -- of the notification
-	holder        VARBINARY(64) NOT NULL,             -- who works on it, or did
-	claimed_until DATETIME(6)   NOT NULL,             -- UTC, as the next
-	handled_at    DATETIME(6)   NULL,                 -- NULL: it is in work, or its holder died
+	id            VARBINARY(64) NOT NULL PRIMARY KEY, -- event id
+	holder        VARBINARY(64) NOT NULL,             -- current or last holder of the claim
+	claimed_until DATETIME(6)   NOT NULL,             -- UTC
+	handled_at    DATETIME(6)   NULL,                 -- UTC; NULL: in progress or abandoned
 	KEY {index} (claimed_until)
 ) ENGINE = InnoDB`},
-		begin: `INSERT INTO {table} (id, holder, claimed_until)
+		claim: `INSERT INTO {table} (id, holder, claimed_until)
 VALUES (?, ?, UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND)
 ON DUPLICATE KEY UPDATE
 	holder = IF(handled_at IS NULL AND claimed_until <= UTC_TIMESTAMP(6), VALUES(holder), holder),
-	claimed_until = IF(handled_at IS NULL AND (claimed_until <= UTC_TIMESTAMP(6) OR holder = VALUES(holder)), VALUES(claimed_until), claimed_until)`,
+	claimed_until = IF(handled_at IS NULL AND (claimed_until <= UTC_TIMESTAMP(6) OR holder = VALUES(holder)),
+		VALUES(claimed_until), claimed_until)`,
 		state: `SELECT holder, handled_at IS NOT NULL FROM {table} WHERE id = ?`,
-		handled: `INSERT INTO {table} (id, holder, claimed_until, handled_at)
+		markHandled: `INSERT INTO {table} (id, holder, claimed_until, handled_at)
 VALUES (?, '', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
 ON DUPLICATE KEY UPDATE handled_at = COALESCE(handled_at, VALUES(handled_at))`,
 		release: `DELETE FROM {table} WHERE id = ? AND holder = ? AND handled_at IS NULL`,
@@ -110,55 +112,63 @@ ON DUPLICATE KEY UPDATE handled_at = COALESCE(handled_at, VALUES(handled_at))`,
 	},
 }
 
-// Begin claims a notification.
-func (s *Store) Begin(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
-	const op = "sqlstore.Store.Begin"
+// Claim implements wechatpay.NotificationStore.
+func (s *Store) Claim(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
+	const op = "sqlstore.Store.Claim"
 	statements, err := s.check(op, id, holder)
 	if err != nil {
 		return "", err
 	}
 	claimFor := cmp.Or(s.ClaimFor, defaultClaimFor)
-	if _, err := s.exec(ctx, statements.begin, id, holder, claimFor.Microseconds()); err != nil {
+	if _, err := s.exec(ctx, statements.claim, id, holder, claimFor.Microseconds()); err != nil {
 		return "", fmt.Errorf("%s: %w", op, err)
 	}
-	var has string
+	var gotHolder string
 	var handled bool
-	err = repeat(func() error {
-		return s.DB.QueryRowContext(ctx, s.named(statements.state), id).Scan(&has, &handled)
+	err = retry(func() error {
+		return s.DB.QueryRowContext(ctx, s.withNames(statements.state), id).Scan(&gotHolder, &handled)
 	})
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // its holder gave it up in between
+	case errors.Is(err, sql.ErrNoRows): // released in between by its holder
 		return wechatpay.NotificationStateInProgress, nil
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", op, err)
 	case handled:
 		return wechatpay.NotificationStateHandled, nil
-	case has == holder:
+	case gotHolder == holder:
 		return wechatpay.NotificationStateClaimed, nil
 	}
 	return wechatpay.NotificationStateInProgress, nil
 }
 
-// End gives a claim up.
-func (s *Store) End(ctx context.Context, id, holder string, handled bool) error {
-	const op = "sqlstore.Store.End"
+// MarkHandled implements wechatpay.NotificationStore.
+func (s *Store) MarkHandled(ctx context.Context, id, holder string) error {
+	const op = "sqlstore.Store.MarkHandled"
 	statements, err := s.check(op, id, holder)
 	if err != nil {
 		return err
 	}
-	if handled {
-		_, err = s.exec(ctx, statements.handled, id)
-	} else {
-		_, err = s.exec(ctx, statements.release, id, holder)
-	}
-	if err != nil {
+	if _, err := s.exec(ctx, statements.markHandled, id); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
 }
 
-// Schema gives the statements that make the table and its index, for a migration
-// of your own.
+// Release implements wechatpay.NotificationStore.
+func (s *Store) Release(ctx context.Context, id, holder string) error {
+	const op = "sqlstore.Store.Release"
+	statements, err := s.check(op, id, holder)
+	if err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, statements.release, id, holder); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
+}
+
+// Schema returns the statements that create the table and its index, for your
+// own migration.
 func (s *Store) Schema() ([]string, error) {
 	statements, err := s.check("sqlstore.Store.Schema", "", "")
 	if err != nil {
@@ -166,21 +176,21 @@ func (s *Store) Schema() ([]string, error) {
 	}
 	var schema []string
 	for _, statement := range statements.create {
-		schema = append(schema, s.named(statement))
+		schema = append(schema, s.withNames(statement))
 	}
 	return schema, nil
 }
 
-// CreateTable makes the table and its index where they are not there yet. Several
-// machines may do so at once.
+// CreateTable creates the table and its index if they do not exist. Several
+// machines may call it concurrently.
 func (s *Store) CreateTable(ctx context.Context) error {
 	schema, err := s.Schema()
 	if err != nil {
 		return err
 	}
 	for _, statement := range schema {
-		// PostgreSQL refuses what another machine creates at the same moment, in
-		// spite of IF NOT EXISTS; the second time it is there.
+		// Despite IF NOT EXISTS, PostgreSQL fails if another session creates the
+		// same table concurrently. The retry then finds it.
 		if _, err = s.DB.ExecContext(ctx, statement); err != nil {
 			_, err = s.DB.ExecContext(ctx, statement)
 		}
@@ -191,11 +201,10 @@ func (s *Store) CreateTable(ctx context.Context) error {
 	return nil
 }
 
-// DeleteOlderThan deletes the rows of notifications that were claimed longer ago
-// than age and whose claims have expired, handled or not, and tells how many.
-// Copies of a complaint's notification come for 2 hours by the newer pages and
-// for a week by older ones, those of a refund's up to 6 h apart: 7 days are
-// safe, and a day is the least. Call it once a day, say.
+// DeleteOlderThan deletes notifications whose claim expired longer than age ago,
+// handled or not, and returns their number. An age of 7 days is safe, and it
+// should be at least a day: current pages of WeChat Pay describe redeliveries
+// for 2 hours, older ones for up to a week. Call it daily, for example.
 func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, error) {
 	const op = "sqlstore.Store.DeleteOlderThan"
 	statements, err := s.check(op, "", "")
@@ -203,7 +212,7 @@ func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, 
 		return 0, err
 	}
 	if age < 0 {
-		return 0, refused(op, "age", fmt.Sprintf("%v, and 0 is the least", age))
+		return 0, invalid(op, "age", fmt.Sprintf("must not be negative, got %v", age))
 	}
 	result, err := s.exec(ctx, statements.prune, age.Microseconds())
 	if err != nil {
@@ -213,74 +222,75 @@ func (s *Store) DeleteOlderThan(ctx context.Context, age time.Duration) (int64, 
 }
 
 func (s *Store) exec(ctx context.Context, statement string, args ...any) (result sql.Result, err error) {
-	err = repeat(func() error {
-		result, err = s.DB.ExecContext(ctx, s.named(statement), args...)
+	err = retry(func() error {
+		result, err = s.DB.ExecContext(ctx, s.withNames(statement), args...)
 		return err
 	})
 	return result, err
 }
 
-// repeat does once more, a few times, what the database undid for the sake of
-// another transaction. The next attempt sees what that one left.
-func repeat(do func() error) error {
+// retry calls f up to 10 times while the database rolls it back because of a
+// concurrent transaction.
+func retry(f func() error) error {
 	for n := 1; ; n++ {
-		if err := do(); n == 10 || !undone(err) {
+		if err := f(); n == 10 || !isRolledBack(err) {
 			return err
 		}
 	}
 }
 
-// undone reports whether the database undid a statement for the sake of another
-// transaction: in a deadlock, or, where default_transaction_isolation is
-// stricter than usual, because that one changed the same row meanwhile.
-func undone(err error) bool {
-	var refusal interface{ SQLState() string } // of pgx and of lib/pq
-	if errors.As(err, &refusal) {
-		return refusal.SQLState() == "40001" || refusal.SQLState() == "40P01"
+// isRolledBack reports whether the database rolled back a statement because of
+// a deadlock or a serialization failure.
+func isRolledBack(err error) bool {
+	var withState interface{ SQLState() string } // implemented by pgx and lib/pq
+	if errors.As(err, &withState) {
+		return withState.SQLState() == "40001" || withState.SQLState() == "40P01"
 	}
-	// go-sql-driver/mysql has its number in a field alone, and in the text. It
-	// may be the user's, and so is no dependency.
+	// go-sql-driver/mysql, which is not a dependency, has no such method: its
+	// error number is in the text.
 	return err != nil && strings.Contains(err.Error(), "Error 1213")
 }
 
-// A table's name is part of each statement, so it must be nothing else.
+// tableName allows nothing but a name, because it becomes part of statements.
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?$`)
 
-// check gives the statements of the dialect, or what is wrong with the settings.
+// check returns the statements of the dialect, or an error if a field or an
+// argument is invalid.
 func (s *Store) check(op, id, holder string) (statements, error) {
 	dialect, known := dialects[s.Dialect]
 	switch {
 	case s.DB == nil:
-		return dialect, refused(op, "DB", "nil")
+		return dialect, invalid(op, "DB", "must not be nil")
 	case !known:
-		return dialect, refused(op, "Dialect", fmt.Sprintf("%d: it is PostgreSQL or MySQL", s.Dialect))
+		return dialect, invalid(op, "Dialect", fmt.Sprintf("must be PostgreSQL or MySQL, got %d", s.Dialect))
 	case s.ClaimFor < 0:
-		return dialect, refused(op, "ClaimFor", fmt.Sprintf("%v: a claim would have ended when it begins", s.ClaimFor))
+		return dialect, invalid(op, "ClaimFor", fmt.Sprintf("must not be negative, got %v", s.ClaimFor))
 	case !tableName.MatchString(s.table()):
-		return dialect, refused(op, "Table", fmt.Sprintf("%.70q is not a table's name of letters, digits and _, at most 63 of them", s.Table))
-	case len(id) > maxID:
-		return dialect, refused(op, "id", fmt.Sprintf("%d bytes, at most %d are allowed", len(id), maxID))
-	case len(holder) > maxID:
-		return dialect, refused(op, "holder", fmt.Sprintf("%d bytes, at most %d are allowed", len(holder), maxID))
+		problem := fmt.Sprintf("must be a name of at most 63 letters, digits and _, got %.70q", s.Table)
+		return dialect, invalid(op, "Table", problem)
+	case len(id) > maxBytes:
+		return dialect, invalid(op, "id", fmt.Sprintf("must be at most %d bytes, got %d", maxBytes, len(id)))
+	case len(holder) > maxBytes:
+		return dialect, invalid(op, "holder", fmt.Sprintf("must be at most %d bytes, got %d", maxBytes, len(holder)))
 	}
 	return dialect, nil
 }
 
-func refused(op, field, problem string) error {
+func invalid(op, field, problem string) error {
 	return &wechatpay.ArgumentError{Op: op, Faults: []wechatpay.ArgumentFault{{Field: field, Problem: problem}}}
 }
 
 func (s *Store) table() string { return cmp.Or(s.Table, defaultTable) }
 
-// named puts the names into a statement.
-func (s *Store) named(statement string) string {
+// withNames replaces the placeholders of a statement.
+func (s *Store) withNames(statement string) string {
 	table := s.table()
 	_, bare, found := strings.Cut(table, ".")
 	if !found {
 		bare = table
 	}
-	// 63 bytes are all that PostgreSQL has for a name, whose letter case it does
-	// not regard. What is cut off a long one is told apart by its checksum.
+	// PostgreSQL truncates names to 63 bytes and ignores their case. A checksum
+	// keeps the index names of long table names distinct.
 	index := bare
 	if len(bare) > 49 {
 		index = fmt.Sprintf("%.40s_%08x", bare, crc32.ChecksumIEEE([]byte(strings.ToLower(bare))))

@@ -23,56 +23,84 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/storetest"
 )
 
-// An engine is a database that .ci/services.sh started, or any other.
+// An engine is a database of .ci/services.sh or any other one, with connection
+// options.
 type engine struct {
 	name, env, driver string
 	dialect           sqlstore.Dialect
-	options           string // added to the address
+	options           string // appended to the address
 }
 
+const (
+	postgreSQLEnv = "SQLSTORE_TEST_POSTGRESQL"
+	mySQLEnv      = "SQLSTORE_TEST_MYSQL"
+)
+
+// The engines with options change the meaning of statements. They are skipped
+// under -short.
 var engines = []engine{
-	{"PostgreSQL", "SQLSTORE_TEST_POSTGRESQL", "pgx", sqlstore.PostgreSQL, ""},
-	{"MySQL", "SQLSTORE_TEST_MYSQL", "mysql", sqlstore.MySQL, ""},
-	// What may change the meaning of a statement.
-	{"PostgreSQL, repeatable read", "SQLSTORE_TEST_POSTGRESQL", "pgx", sqlstore.PostgreSQL, "&options=-c%20default_transaction_isolation%3Drepeatable%5C%20read"},
-	{"PostgreSQL, another time zone", "SQLSTORE_TEST_POSTGRESQL", "pgx", sqlstore.PostgreSQL, "&timezone=Asia/Shanghai"},
-	{"MySQL, found rows", "SQLSTORE_TEST_MYSQL", "mysql", sqlstore.MySQL, "?clientFoundRows=true&interpolateParams=true"},
-	{"MySQL, another time zone", "SQLSTORE_TEST_MYSQL", "mysql", sqlstore.MySQL, "?time_zone=%27%2B08:00%27&parseTime=true&loc=Asia%2FShanghai"},
-	{"MySQL, lenient", "SQLSTORE_TEST_MYSQL", "mysql", sqlstore.MySQL, "?sql_mode=%27%27"},
-	{"MySQL, ANSI", "SQLSTORE_TEST_MYSQL", "mysql", sqlstore.MySQL, "?sql_mode=%27ANSI,TRADITIONAL,SIMULTANEOUS_ASSIGNMENT%27"},
+	{"PostgreSQL", postgreSQLEnv, "pgx", sqlstore.PostgreSQL, ""},
+	{"MySQL", mySQLEnv, "mysql", sqlstore.MySQL, ""},
+	{"PostgreSQL, repeatable read", postgreSQLEnv, "pgx", sqlstore.PostgreSQL,
+		"&options=-c%20default_transaction_isolation%3Drepeatable%5C%20read"},
+	{"PostgreSQL, time zone", postgreSQLEnv, "pgx", sqlstore.PostgreSQL,
+		"&timezone=Asia/Shanghai"},
+	{"MySQL, found rows", mySQLEnv, "mysql", sqlstore.MySQL,
+		"?clientFoundRows=true&interpolateParams=true"},
+	{"MySQL, time zone", mySQLEnv, "mysql", sqlstore.MySQL,
+		"?time_zone=%27%2B08:00%27&parseTime=true&loc=Asia%2FShanghai"},
+	{"MySQL, no sql_mode", mySQLEnv, "mysql", sqlstore.MySQL,
+		"?sql_mode=%27%27"},
+	{"MySQL, ANSI", mySQLEnv, "mysql", sqlstore.MySQL,
+		"?sql_mode=%27ANSI,TRADITIONAL,SIMULTANEOUS_ASSIGNMENT%27"},
 }
 
-// each runs a test on every engine, on a table of its own.
-func each(t *testing.T, test func(t *testing.T, store *sqlstore.Store)) {
+// forEachEngine runs test on every engine, each with a new table.
+func forEachEngine(t *testing.T, test func(t *testing.T, store *sqlstore.Store)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			address := os.Getenv(e.env)
-			if address == "" {
-				hint := e.env + " is not set: run the tests by .ci/services.sh, or set it to the address of a database"
-				if os.Getenv("CI") == "true" {
-					t.Fatal(hint)
-				}
-				t.Skip(hint)
-			}
-			db, err := sql.Open(e.driver, address+e.options)
-			require.NoError(t, err)
-			t.Cleanup(func() { db.Close() })
-			db.SetMaxOpenConns(20)
-			db.SetMaxIdleConns(20)
-			require.NoError(t, db.Ping())
-			store := &sqlstore.Store{DB: db, Dialect: e.dialect, Table: "test_" + strings.ToLower(rand.Text())}
+			store := &sqlstore.Store{DB: open(t, e), Dialect: e.dialect, Table: uniqueName("test_")}
 			require.NoError(t, store.CreateTable(context.Background()))
-			t.Cleanup(func() {
-				_, err := db.Exec("DROP TABLE " + store.Table)
-				require.NoError(t, err)
-			})
+			t.Cleanup(func() { dropTable(t, store.DB, store.Table) })
 			test(t, store)
 		})
 	}
 }
 
+// open connects to an engine. Without its address it skips the test, or fails it
+// in CI.
+func open(t *testing.T, e engine) *sql.DB {
+	t.Helper()
+	address := os.Getenv(e.env)
+	if address == "" {
+		hint := e.env + " is not set: use .ci/services.sh, or set it to the address of a database"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(hint)
+		}
+		t.Skip(hint)
+	}
+	if testing.Short() && e.options != "" {
+		t.Skip("slow")
+	}
+	db, err := sql.Open(e.driver, address+e.options)
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(20)
+	db.SetMaxIdleConns(20)
+	require.NoError(t, db.Ping())
+	return db
+}
+
+func uniqueName(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+func dropTable(t *testing.T, db *sql.DB, name string) {
+	t.Helper()
+	_, err := db.Exec("DROP TABLE " + name)
+	require.NoError(t, err)
+}
+
 func TestStore(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
 		storetest.Run(t, func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore {
 			s := *store
 			s.ClaimFor = claimFor
@@ -81,85 +109,87 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func requireState(t *testing.T, s wechatpay.NotificationStore, id, holder string, want wechatpay.NotificationState) {
+// requireClaim calls Claim and requires the given state.
+func requireClaim(
+	t *testing.T, s wechatpay.NotificationStore, id, holder string, want wechatpay.NotificationState,
+) {
 	t.Helper()
-	got, err := s.Begin(context.Background(), id, holder)
+	got, err := s.Claim(context.Background(), id, holder)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
 
-// A claim stands for 30 s if nothing else is said, on the database's clock.
-func TestDefaultClaim(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
-		requireState(t, store, "1", "a", wechatpay.NotificationStateClaimed)
+// age makes all rows older, as if time had passed.
+func age(t *testing.T, store *sqlstore.Store, seconds float64) {
+	t.Helper()
+	interval := fmt.Sprintf("interval '%f seconds'", seconds)
+	if store.Dialect == sqlstore.MySQL {
+		interval = fmt.Sprintf("INTERVAL %f SECOND", seconds)
+	}
+	_, err := store.DB.Exec("UPDATE " + store.Table +
+		" SET claimed_until = claimed_until - " + interval + ", handled_at = handled_at - " + interval)
+	require.NoError(t, err)
+}
+
+// Claims last for 30 s by default, by the database's clock.
+func TestStore_Claim_defaultLifetime(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
+		requireClaim(t, store, "1", "a", wechatpay.NotificationStateClaimed)
 		query := "SELECT EXTRACT(EPOCH FROM claimed_until - clock_timestamp()) FROM "
 		if store.Dialect == sqlstore.MySQL {
 			query = "SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), claimed_until) / 1000000 FROM "
 		}
-		var left float64
-		require.NoError(t, store.DB.QueryRow(query+store.Table).Scan(&left))
-		require.Greater(t, left, 20.0)
-		require.LessOrEqual(t, left, 30.0)
+		var remaining float64
+		require.NoError(t, store.DB.QueryRow(query+store.Table).Scan(&remaining))
+		require.Greater(t, remaining, 20.0)
+		require.LessOrEqual(t, remaining, 30.0)
 
-		// The clock is moved by moving the claim.
-		move(t, store, left+0.001)
-		requireState(t, store, "1", "b", wechatpay.NotificationStateClaimed)
+		age(t, store, remaining+0.001)
+		requireClaim(t, store, "1", "b", wechatpay.NotificationStateClaimed)
 	})
 }
 
-// move makes everything older.
-func move(t *testing.T, store *sqlstore.Store, seconds float64) {
-	t.Helper()
-	by := fmt.Sprintf("interval '%f seconds'", seconds)
-	if store.Dialect == sqlstore.MySQL {
-		by = fmt.Sprintf("INTERVAL %f SECOND", seconds)
-	}
-	_, err := store.DB.Exec("UPDATE " + store.Table + " SET claimed_until = claimed_until - " + by + ", handled_at = handled_at - " + by)
-	require.NoError(t, err)
-}
-
-func TestDeleteOlderThan(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
+func TestStore_DeleteOlderThan(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
 		ctx := context.Background()
-		for _, id := range []string{"old, handled", "old, in work"} {
-			requireState(t, store, id, "a", wechatpay.NotificationStateClaimed)
+		for _, id := range []string{"old, handled", "old, in progress"} {
+			requireClaim(t, store, id, "a", wechatpay.NotificationStateClaimed)
 		}
-		require.NoError(t, store.End(ctx, "old, handled", "a", true))
-		require.NoError(t, store.End(ctx, "old, never claimed", "a", true))
-		move(t, store, 3600)
-		requireState(t, store, "new, handled", "a", wechatpay.NotificationStateClaimed)
-		require.NoError(t, store.End(ctx, "new, handled", "a", true))
-		requireState(t, store, "new, in work", "a", wechatpay.NotificationStateClaimed)
+		require.NoError(t, store.MarkHandled(ctx, "old, handled", "a"))
+		require.NoError(t, store.MarkHandled(ctx, "old, never claimed", "a"))
+		age(t, store, 3600)
+		requireClaim(t, store, "new, handled", "a", wechatpay.NotificationStateClaimed)
+		require.NoError(t, store.MarkHandled(ctx, "new, handled", "a"))
+		requireClaim(t, store, "new, in progress", "a", wechatpay.NotificationStateClaimed)
 
 		deleted, err := store.DeleteOlderThan(ctx, time.Hour)
 		require.NoError(t, err)
-		require.EqualValues(t, 1, deleted, "only what was never claimed: the claims of the others ended 30 s later")
+		require.EqualValues(t, 1, deleted, "never claimed: the claims of the other two ended 30 s later")
 		deleted, err = store.DeleteOlderThan(ctx, time.Hour-time.Minute)
 		require.NoError(t, err)
 		require.EqualValues(t, 2, deleted)
 		deleted, err = store.DeleteOlderThan(ctx, 0)
 		require.NoError(t, err)
-		require.Zero(t, deleted, "no claim that stands is deleted")
+		require.Zero(t, deleted, "the remaining claims have not expired")
 
-		requireState(t, store, "new, handled", "b", wechatpay.NotificationStateHandled)
-		requireState(t, store, "new, in work", "b", wechatpay.NotificationStateInProgress)
-		requireState(t, store, "old, handled", "b", wechatpay.NotificationStateClaimed)
+		requireClaim(t, store, "new, handled", "b", wechatpay.NotificationStateHandled)
+		requireClaim(t, store, "new, in progress", "b", wechatpay.NotificationStateInProgress)
+		requireClaim(t, store, "old, handled", "b", wechatpay.NotificationStateClaimed)
 
 		_, err = store.DeleteOlderThan(ctx, -1)
-		var refused *wechatpay.ArgumentError
-		require.ErrorAs(t, err, &refused)
+		var invalid *wechatpay.ArgumentError
+		require.ErrorAs(t, err, &invalid)
 	})
 }
 
-// Rows are cleared while notifications come.
-func TestDeleteWhileWorking(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
+func TestStore_DeleteOlderThan_concurrent(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
 		ctx := context.Background()
 		stop := make(chan struct{})
-		var wg sync.WaitGroup
-		wg.Add(1)
+		var deleter, workers sync.WaitGroup
+		deleter.Add(1)
 		go func() {
-			defer wg.Done()
+			defer deleter.Done()
 			for {
 				select {
 				case <-stop:
@@ -171,90 +201,97 @@ func TestDeleteWhileWorking(t *testing.T) {
 				}
 			}
 		}()
-		var workers sync.WaitGroup
 		for worker := range 8 {
 			workers.Add(1)
 			go func() {
 				defer workers.Done()
 				for i := range 25 {
-					id := fmt.Sprint(worker, "-", i)
-					state, err := store.Begin(ctx, id, "a")
-					if err != nil || state != wechatpay.NotificationStateClaimed {
-						t.Errorf("Begin = %q, %v", state, err)
-					} else if err := store.End(ctx, id, "a", i%2 == 0); err != nil {
-						t.Errorf("End = %v", err)
-					}
+					claimAndEnd(t, store, fmt.Sprint(worker, "-", i), i%2 == 0)
 				}
 			}()
 		}
 		workers.Wait()
 		close(stop)
-		wg.Wait()
+		deleter.Wait()
 	})
 }
 
-// Many machines start at once on an empty database.
-func TestCreateTableAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
+// claimAndEnd claims a new notification and marks it as handled or releases it.
+func claimAndEnd(t *testing.T, store *sqlstore.Store, id string, handled bool) {
+	ctx := context.Background()
+	state, err := store.Claim(ctx, id, "a")
+	if err != nil || state != wechatpay.NotificationStateClaimed {
+		t.Errorf("Claim = %q, %v", state, err)
+		return
+	}
+	end := store.Release
+	if handled {
+		end = store.MarkHandled
+	}
+	if err := end(ctx, id, "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStore_CreateTable_concurrent(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
 		for range 5 {
-			fresh := *store
-			fresh.Table = "test_" + strings.Repeat("x", 20) + strings.ToLower(rand.Text())
+			s := *store
+			s.Table = uniqueName("test_" + strings.Repeat("x", 20))
 			var wg sync.WaitGroup
 			for range 16 {
 				wg.Add(1)
 				go func() {
 					defer wg.Done()
-					if err := fresh.CreateTable(context.Background()); err != nil {
+					if err := s.CreateTable(context.Background()); err != nil {
 						t.Error(err)
 					}
 				}()
 			}
 			wg.Wait()
-			requireState(t, &fresh, "1", "a", wechatpay.NotificationStateClaimed)
-			_, err := fresh.DB.Exec("DROP TABLE " + fresh.Table)
-			require.NoError(t, err)
+			requireClaim(t, &s, "1", "a", wechatpay.NotificationStateClaimed)
+			dropTable(t, s.DB, s.Table)
 		}
 	})
 }
 
-// A table in a schema, and a name as long as a name may be.
-func TestTableNames(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
+// Tables may be in a schema, and have names of up to 63 bytes.
+func TestStore_CreateTable_names(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
 		schema := "public"
 		if store.Dialect == sqlstore.MySQL {
 			require.NoError(t, store.DB.QueryRow("SELECT DATABASE()").Scan(&schema))
 		}
-		long := strings.ToLower(strings.Repeat("x", 63-26) + rand.Text())
+		long := uniqueName(strings.Repeat("x", 63-26))
+		require.Len(t, long, 63)
 		for _, name := range []string{long, schema + "." + store.Table, ""} {
 			s := *store
 			s.Table = name
 			require.NoError(t, s.CreateTable(context.Background()))
 			require.NoError(t, s.CreateTable(context.Background()))
-			requireState(t, &s, rand.Text(), "a", wechatpay.NotificationStateClaimed)
+			requireClaim(t, &s, rand.Text(), "a", wechatpay.NotificationStateClaimed)
 		}
 		for _, name := range []string{long, "wechatpay_notifications"} {
-			_, err := store.DB.Exec("DROP TABLE " + name)
-			require.NoError(t, err)
+			dropTable(t, store.DB, name)
 		}
 	})
 }
 
-// PostgreSQL knows an index by its name alone: tables whose names begin alike
-// need two.
-func TestIndexesOfLongNames(t *testing.T) {
-	each(t, func(t *testing.T, store *sqlstore.Store) {
-		stem := strings.ToLower(strings.Repeat("x", 62-26) + rand.Text())
-		for _, end := range []string{"a", "b"} {
+// In PostgreSQL, index names are unique per schema: tables with similar long
+// names need different ones.
+func TestStore_CreateTable_indexNames(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, store *sqlstore.Store) {
+		stem := uniqueName(strings.Repeat("x", 62-26))
+		for _, suffix := range []string{"a", "b"} {
 			s := *store
-			s.Table = stem + end
+			s.Table = stem + suffix
 			require.NoError(t, s.CreateTable(context.Background()))
-			t.Cleanup(func() {
-				_, err := store.DB.Exec("DROP TABLE " + s.Table)
-				require.NoError(t, err)
-			})
-			query := "SELECT COUNT(*) FROM pg_indexes WHERE tablename = '" + s.Table + "' AND indexname LIKE '%claimed_until'"
+			t.Cleanup(func() { dropTable(t, store.DB, s.Table) })
+			query := "SELECT COUNT(*) FROM pg_indexes WHERE tablename = '" + s.Table + "'" +
+				" AND indexname LIKE '%claimed_until'"
 			if s.Dialect == sqlstore.MySQL {
-				query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_name = '" + s.Table + "' AND index_name LIKE '%claimed_until'"
+				query = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_name = '" + s.Table + "'" +
+					" AND index_name LIKE '%claimed_until'"
 			}
 			var indexes int
 			require.NoError(t, s.DB.QueryRow(query).Scan(&indexes))
@@ -263,128 +300,150 @@ func TestIndexesOfLongNames(t *testing.T) {
 	})
 }
 
-// refusing is a database that refuses what it is asked.
-type refusing struct {
+// failingExec is a database driver whose ExecContext fails.
+type failingExec struct {
 	err   error
-	asked int
+	calls int
 }
 
-func (r *refusing) Connect(context.Context) (driver.Conn, error) { return r, nil }
-func (r *refusing) Driver() driver.Driver                        { return nil }
-func (r *refusing) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
-func (r *refusing) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
-func (r *refusing) Close() error                                 { return nil }
+func (d *failingExec) Connect(context.Context) (driver.Conn, error) { return d, nil }
+func (d *failingExec) Driver() driver.Driver                        { return nil }
+func (d *failingExec) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (d *failingExec) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (d *failingExec) Close() error                                 { return nil }
 
-func (r *refusing) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
-	r.asked++
-	return nil, r.err
+func (d *failingExec) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	d.calls++
+	return nil, d.err
 }
 
-// accepting refuses to tell alone.
-type accepting struct{ *refusing }
+// failingQuery is a database driver whose QueryContext fails.
+type failingQuery struct{ *failingExec }
 
-func (a accepting) Connect(context.Context) (driver.Conn, error) { return a, nil }
+func (d failingQuery) Connect(context.Context) (driver.Conn, error) { return d, nil }
 
-func (a accepting) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+func (d failingQuery) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
 	return driver.RowsAffected(1), nil
 }
 
-func (a accepting) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
-	a.asked++
-	return nil, a.err
+func (d failingQuery) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	d.calls++
+	return nil, d.err
 }
 
-// What was undone for the sake of another transaction is asked for again.
-func TestRepeats(t *testing.T) {
+// Statements are retried if the database rolled them back because of a
+// concurrent transaction.
+func TestStore_retries(t *testing.T) {
+	ctx := context.Background()
+	methods := map[string]func(*sqlstore.Store) error{
+		"Claim":           func(s *sqlstore.Store) error { _, err := s.Claim(ctx, "1", "a"); return err },
+		"MarkHandled":     func(s *sqlstore.Store) error { return s.MarkHandled(ctx, "1", "a") },
+		"Release":         func(s *sqlstore.Store) error { return s.Release(ctx, "1", "a") },
+		"DeleteOlderThan": func(s *sqlstore.Store) error { _, err := s.DeleteOlderThan(ctx, time.Hour); return err },
+	}
+	mySQLError := func(number uint16, state, message string) error {
+		return &mysql.MySQLError{Number: number, SQLState: [5]byte([]byte(state)), Message: message}
+	}
 	tests := []struct {
 		name  string
 		err   error
-		asked int
+		calls int
 	}{
-		{"MySQL, deadlock", &mysql.MySQLError{Number: 1213, SQLState: [5]byte([]byte("40001")), Message: "Deadlock found when trying to get lock"}, 10},
-		{"MySQL, other", &mysql.MySQLError{Number: 1146, SQLState: [5]byte([]byte("42S02")), Message: "Table 'sqlstore.wechatpay_notifications' doesn't exist"}, 1},
-		{"PostgreSQL, serialization", &pgconn.PgError{Code: "40001"}, 10},
+		{"MySQL, deadlock", mySQLError(1213, "40001", "Deadlock found when trying to get lock"), 10},
+		{"MySQL, other", mySQLError(1146, "42S02", "Table 'sqlstore.wechatpay_notifications' doesn't exist"), 1},
+		{"PostgreSQL, serialization failure", &pgconn.PgError{Code: "40001"}, 10},
 		{"PostgreSQL, deadlock", &pgconn.PgError{Code: "40P01"}, 10},
 		{"PostgreSQL, other", &pgconn.PgError{Code: "42P01"}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx := context.Background()
-			calls := map[string]func(*sqlstore.Store) error{
-				"Begin":           func(s *sqlstore.Store) error { _, err := s.Begin(ctx, "1", "a"); return err },
-				"End":             func(s *sqlstore.Store) error { return s.End(ctx, "1", "a", true) },
-				"DeleteOlderThan": func(s *sqlstore.Store) error { _, err := s.DeleteOlderThan(ctx, time.Hour); return err },
-			}
-			for name, call := range calls {
-				database := &refusing{err: tt.err}
+			for name, method := range methods {
+				database := &failingExec{err: tt.err}
 				store := &sqlstore.Store{DB: sql.OpenDB(database), Dialect: sqlstore.MySQL}
-				require.ErrorIs(t, call(store), tt.err)
-				require.Equal(t, tt.asked, database.asked, name)
+				require.ErrorIs(t, method(store), tt.err)
+				require.Equal(t, tt.calls, database.calls, name)
 			}
-			database := &refusing{err: tt.err}
-			store := &sqlstore.Store{DB: sql.OpenDB(accepting{database}), Dialect: sqlstore.MySQL}
-			require.ErrorIs(t, calls["Begin"](store), tt.err)
-			require.Equal(t, tt.asked, database.asked, "what became of it")
+			database := &failingExec{err: tt.err}
+			store := &sqlstore.Store{DB: sql.OpenDB(failingQuery{database}), Dialect: sqlstore.MySQL}
+			require.ErrorIs(t, methods["Claim"](store), tt.err)
+			require.Equal(t, tt.calls, database.calls, "query of Claim")
 		})
 	}
 }
 
-func TestSettings(t *testing.T) {
+// unreachableDB returns a DB that fails to connect.
+func unreachableDB(t *testing.T) *sql.DB {
+	t.Helper()
 	db, err := sql.Open("pgx", "postgres://127.0.0.1:1/postgres?sslmode=disable")
 	require.NoError(t, err)
 	t.Cleanup(func() { db.Close() })
-	good := sqlstore.Store{DB: db, Dialect: sqlstore.PostgreSQL}
-	with := func(change func(*sqlstore.Store)) *sqlstore.Store {
-		s := good
-		change(&s)
-		return &s
+	return db
+}
+
+func TestStore_invalidFields(t *testing.T) {
+	ctx, db := context.Background(), unreachableDB(t)
+	const postgreSQL = sqlstore.PostgreSQL
+	withTable := func(name string) sqlstore.Store {
+		return sqlstore.Store{DB: db, Dialect: postgreSQL, Table: name}
 	}
 	tests := []struct {
-		name, field, id, holder string
-		store                   *sqlstore.Store
+		name, field string
+		store       sqlstore.Store
 	}{
-		{"no DB", "DB", "1", "a", with(func(s *sqlstore.Store) { s.DB = nil })},
-		{"negative claim", "ClaimFor", "1", "a", with(func(s *sqlstore.Store) { s.ClaimFor = -1 })},
-		{"no dialect", "Dialect", "1", "a", with(func(s *sqlstore.Store) { s.Dialect = 0 })},
-		{"unknown dialect", "Dialect", "1", "a", with(func(s *sqlstore.Store) { s.Dialect = 3 })},
-		{"more than a name", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = "a; DROP TABLE b" })},
-		{"quoted name", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = `"a"` })},
-		{"three parts", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = "a.b.c" })},
-		{"long name", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = strings.Repeat("a", 64) })},
-		{"line end", "Table", "1", "a", with(func(s *sqlstore.Store) { s.Table = "a\n" })},
-		{"long id", "id", strings.Repeat("1", 65), "a", &good},
-		{"long holder", "holder", "1", strings.Repeat("a", 65), &good},
+		{"no DB", "DB", sqlstore.Store{Dialect: postgreSQL}},
+		{"negative ClaimFor", "ClaimFor", sqlstore.Store{DB: db, Dialect: postgreSQL, ClaimFor: -1}},
+		{"no dialect", "Dialect", sqlstore.Store{DB: db}},
+		{"unknown dialect", "Dialect", sqlstore.Store{DB: db, Dialect: 3}},
+		{"table with SQL", "Table", withTable("a; DROP TABLE b")},
+		{"quoted table", "Table", withTable(`"a"`)},
+		{"table with three parts", "Table", withTable("a.b.c")},
+		{"table name too long", "Table", withTable(strings.Repeat("a", 64))},
+		{"table with newline", "Table", withTable("a\n")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, beginErr := tt.store.Begin(context.Background(), tt.id, tt.holder)
-			for _, err := range []error{beginErr, tt.store.End(context.Background(), tt.id, tt.holder, true)} {
-				var refused *wechatpay.ArgumentError
-				require.ErrorAs(t, err, &refused)
-				require.Equal(t, tt.field, refused.Faults[0].Field)
-			}
-			if tt.store != &good {
-				_, err := tt.store.Schema()
-				require.Error(t, err)
-				require.Error(t, tt.store.CreateTable(context.Background()))
-				_, err = tt.store.DeleteOlderThan(context.Background(), time.Hour)
-				require.Error(t, err)
+			_, claimErr := tt.store.Claim(ctx, "1", "a")
+			_, schemaErr := tt.store.Schema()
+			_, deleteErr := tt.store.DeleteOlderThan(ctx, time.Hour)
+			for _, err := range []error{
+				claimErr, tt.store.MarkHandled(ctx, "1", "a"), tt.store.Release(ctx, "1", "a"),
+				schemaErr, tt.store.CreateTable(ctx), deleteErr,
+			} {
+				var invalid *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &invalid)
+				require.Equal(t, tt.field, invalid.Faults[0].Field)
 			}
 		})
 	}
 }
 
-// The database is gone.
-func TestUnreachable(t *testing.T) {
-	db, err := sql.Open("pgx", "postgres://127.0.0.1:1/postgres?sslmode=disable")
-	require.NoError(t, err)
-	t.Cleanup(func() { db.Close() })
-	ctx, store := context.Background(), &sqlstore.Store{DB: db, Dialect: sqlstore.PostgreSQL}
-	state, err := store.Begin(ctx, "1", "a")
+func TestStore_invalidArguments(t *testing.T) {
+	ctx, store := context.Background(), &sqlstore.Store{DB: unreachableDB(t), Dialect: sqlstore.PostgreSQL}
+	tests := []struct{ field, id, holder string }{
+		{"id", strings.Repeat("1", 65), "a"},
+		{"holder", "1", strings.Repeat("a", 65)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.field, func(t *testing.T) {
+			_, claimErr := store.Claim(ctx, tt.id, tt.holder)
+			markErr, releaseErr := store.MarkHandled(ctx, tt.id, tt.holder), store.Release(ctx, tt.id, tt.holder)
+			for _, err := range []error{claimErr, markErr, releaseErr} {
+				var invalid *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &invalid)
+				require.Equal(t, tt.field, invalid.Faults[0].Field)
+				require.Equal(t, "must be at most 64 bytes, got 65", invalid.Faults[0].Problem)
+			}
+		})
+	}
+}
+
+func TestStore_unreachableDatabase(t *testing.T) {
+	ctx, store := context.Background(), &sqlstore.Store{DB: unreachableDB(t), Dialect: sqlstore.PostgreSQL}
+	state, err := store.Claim(ctx, "1", "a")
 	require.Empty(t, state)
-	require.ErrorContains(t, err, "sqlstore.Store.Begin: ")
-	require.ErrorContains(t, store.End(ctx, "1", "a", true), "sqlstore.Store.End: ")
-	require.ErrorContains(t, store.End(ctx, "1", "a", false), "sqlstore.Store.End: ")
+	require.ErrorContains(t, err, "sqlstore.Store.Claim: ")
+	require.ErrorContains(t, store.MarkHandled(ctx, "1", "a"), "sqlstore.Store.MarkHandled: ")
+	require.ErrorContains(t, store.Release(ctx, "1", "a"), "sqlstore.Store.Release: ")
 	require.ErrorContains(t, store.CreateTable(ctx), "sqlstore.Store.CreateTable: ")
 	_, err = store.DeleteOlderThan(ctx, time.Hour)
 	require.ErrorContains(t, err, "sqlstore.Store.DeleteOlderThan: ")

@@ -1,5 +1,4 @@
-// Package storetest tests whether a wechatpay.NotificationStore keeps what that
-// interface promises. It is for those who write one:
+// Package storetest tests implementations of wechatpay.NotificationStore:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore {
@@ -14,12 +13,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,253 +24,300 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// NewStore makes a store whose claims stand for claimFor, on the store's own
-// clock, which must run. Stores may hold what earlier ones left behind.
+// NewStore returns a store whose claims expire after claimFor, by the store's
+// own clock, which must be running. The store may contain data of earlier tests.
 //
-// Run makes several, as several machines would: those of one kind should share
-// what is behind them, such as a database, and nothing in this process. If they
-// do not, one test is skipped.
+// Run calls it several times in one test to imitate several machines. Stores
+// that it returns should share their backend, such as a database, and no memory
+// of the process. If they do not share a backend, one test is skipped.
 type NewStore func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore
 
-// Run tests the store. It takes a few seconds beside the store's own time: it
-// waits for claims of 50 ms to expire, but no result depends on how fast the
-// machine is.
+// Run runs all tests as subtests. It waits for claims of 50 ms to expire, which
+// takes a few seconds. The results do not depend on the speed of the machine.
 func Run(t *testing.T, newStore NewStore) {
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, newStore NewStore)
 	}{
-		{"one holder has the claim", oneHolder},
-		{"a holder that asks again", sameHolder},
-		{"a failure gives the claim up", failure},
-		{"what is handled stays handled", handled},
-		{"a stranger gives up no claim", stranger},
-		{"ids are told apart", ids},
-		{"what is handled outlives the claim", outlives},
-		{"a dead holder is taken over", takeover},
-		{"a renewed claim stands for longer", renewal},
-		{"a late failure gives up no later claim", lateFailure},
-		{"many holders at once", contention},
-		{"many holders at once after a dead one", takeoverContention},
-		{"many machines at once", machines},
-		{"many notifications at once", load},
-		{"a context that has ended", endedContext},
-		{"copies at once over two handlers", twoHandlers},
+		{"one claim per notification", testOneClaim},
+		{"same holder claims again", testSameHolder},
+		{"release", testRelease},
+		{"release by another holder", testReleaseByOther},
+		{"handled", testHandled},
+		{"handled without a claim", testHandledWithoutClaim},
+		{"handled outlives the claim", testHandledOutlivesClaim},
+		{"distinct ids", testDistinctIDs},
+		{"distinct holders", testDistinctHolders},
+		{"expired claim", testExpiredClaim},
+		{"renewed claim", testRenewedClaim},
+		{"release of an expired claim", testLateRelease},
+		{"concurrent claims", testConcurrentClaims},
+		{"concurrent claims after expiry", testConcurrentClaimsAfterExpiry},
+		{"concurrent claims from several stores", testSeveralStores},
+		{"concurrent notifications", testConcurrentNotifications},
+		{"ended context", testEndedContext},
+		{"concurrent deliveries to two handlers", testTwoHandlers},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newStore) })
 	}
 }
 
 const (
-	claimed = wechatpay.NotificationStateClaimed
-	inWork  = wechatpay.NotificationStateInProgress
-	done    = wechatpay.NotificationStateHandled
+	claimed    = wechatpay.NotificationStateClaimed
+	inProgress = wechatpay.NotificationStateInProgress
+	handled    = wechatpay.NotificationStateHandled
 
-	// long is a claim that no test outlives.
-	long = time.Hour
-	// short is one that is waited for, and is doubled where the machine turns
-	// out to be too slow for it.
-	short = 50 * time.Millisecond
-	// coarse is what the store's clock may be off by, as it may have other ticks
-	// than ours.
-	coarse = 5 * time.Millisecond
-	// patience bounds the wait for a claim to expire.
+	// longClaim does not expire during a test.
+	longClaim = time.Hour
+	// shortClaim is the first duration for claims that expire during a test.
+	shortClaim = 50 * time.Millisecond
+	// tolerance allows for the resolution of the store's clock.
+	tolerance = 5 * time.Millisecond
+	// patience limits the wait for a claim to expire.
 	patience = 30 * time.Second
 )
 
-// begin demands a state.
-func begin(t *testing.T, s wechatpay.NotificationStore, id, holder string, want wechatpay.NotificationState) {
+// wantClaim fails the test if Claim does not return the wanted state. why is the
+// rule of NotificationStore that requires it.
+func wantClaim(
+	t *testing.T, s wechatpay.NotificationStore, id, holder string, want wechatpay.NotificationState, why string,
+) {
 	t.Helper()
-	got, err := s.Begin(context.Background(), id, holder)
-	if err != nil || got != want {
-		t.Fatalf("Begin(%q, %q) = %q, %v; want %q", id, holder, got, err, want)
+	switch got, err := s.Claim(context.Background(), id, holder); {
+	case err != nil:
+		t.Fatalf("Claim(%q, %q) returned an error: %v", id, holder, err)
+	case got != want:
+		t.Fatalf("Claim(%q, %q) = %q, want %q: %s", id, holder, got, want, why)
 	}
 }
 
-func end(t *testing.T, s wechatpay.NotificationStore, id, holder string, handled bool) {
+func markHandled(t *testing.T, s wechatpay.NotificationStore, id, holder string) {
 	t.Helper()
-	if err := s.End(context.Background(), id, holder, handled); err != nil {
-		t.Fatalf("End(%q, %q, %v) = %v", id, holder, handled, err)
+	if err := s.MarkHandled(context.Background(), id, holder); err != nil {
+		t.Fatalf("MarkHandled(%q, %q) returned an error: %v", id, holder, err)
 	}
 }
 
-func oneHolder(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
-	begin(t, s, id, "a", claimed)
-	begin(t, s, id, "b", inWork)
-	begin(t, s, id, "b", inWork)
-	end(t, s, id, "a", true)
-	begin(t, s, id, "b", done)
-	begin(t, s, id, "a", done)
+func release(t *testing.T, s wechatpay.NotificationStore, id, holder string) {
+	t.Helper()
+	if err := s.Release(context.Background(), id, holder); err != nil {
+		t.Fatalf("Release(%q, %q) returned an error: %v", id, holder, err)
+	}
 }
 
-func sameHolder(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
-	begin(t, s, id, "a", claimed)
-	begin(t, s, id, "a", claimed)
-	begin(t, s, id, "b", inWork)
-	end(t, s, id, "a", false)
-	begin(t, s, id, "b", claimed)
+// Rules of NotificationStore, for failure messages.
+const (
+	ruleNew         = "this notification has not been claimed before"
+	ruleInProgress  = "another holder has a claim that has not expired"
+	ruleSameHolder  = "a holder can claim again what it has already claimed"
+	ruleReleased    = "the holder has released its claim"
+	ruleNotReleased = "Release by a holder that does not have the claim must do nothing"
+	ruleExpired     = "the claim of the other holder must expire after claimFor"
+	ruleHandled     = "MarkHandled was called"
+	ruleNotHandled  = "MarkHandled was not called"
+	ruleAnyHolder   = "MarkHandled must record the notification even if its caller does not have the claim"
+	ruleFinal       = "Release must not undo MarkHandled"
+	ruleOutlives    = "MarkHandled was called: that must not expire together with the claim"
+
+	ruleDistinctIDs     = "ids that differ only in case, trailing space or the last of 64 bytes are different"
+	ruleDistinctHolders = "holders that differ only in case, trailing space or the last of 64 bytes are different"
+)
+
+func testOneClaim(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	wantClaim(t, s, id, "b", inProgress, ruleInProgress)
+	wantClaim(t, s, id, "b", inProgress, ruleInProgress)
 }
 
-func failure(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
-	begin(t, s, id, "a", claimed)
-	end(t, s, id, "a", false)
-	end(t, s, id, "a", false)
-	begin(t, s, id, "b", claimed)
-	begin(t, s, id, "a", inWork)
-	end(t, s, id, "b", true)
-	begin(t, s, id, "c", done)
+func testSameHolder(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	wantClaim(t, s, id, "a", claimed, ruleSameHolder)
+	wantClaim(t, s, id, "b", inProgress, ruleInProgress)
+	release(t, s, id, "a")
+	wantClaim(t, s, id, "b", claimed, ruleReleased)
 }
 
-func handled(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
-	begin(t, s, id, "a", claimed)
-	end(t, s, id, "a", true)
-	end(t, s, id, "a", true)
-	end(t, s, id, "a", false)
-	end(t, s, id, "b", false)
-	end(t, s, id, "", false)
-	begin(t, s, id, "c", done)
-
-	// It was handled, whoever has the claim by now, or if nobody has.
-	other, none := rand.Text(), rand.Text()
-	begin(t, s, other, "a", claimed)
-	end(t, s, other, "b", true)
-	end(t, s, other, "a", false)
-	begin(t, s, other, "c", done)
-	end(t, s, none, "a", true)
-	begin(t, s, none, "b", done)
+func testRelease(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	release(t, s, id, "a")
+	release(t, s, id, "a")
+	wantClaim(t, s, id, "b", claimed, ruleReleased)
+	wantClaim(t, s, id, "a", inProgress, ruleInProgress)
+	markHandled(t, s, id, "b")
+	wantClaim(t, s, id, "c", handled, ruleHandled)
 }
 
-func stranger(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
-	end(t, s, id, "a", false)
-	begin(t, s, id, "a", claimed)
-	end(t, s, id, "b", false)
-	end(t, s, id, "", false)
-	begin(t, s, id, "b", inWork)
+func testReleaseByOther(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	release(t, s, id, "a")
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	release(t, s, id, "b")
+	release(t, s, id, "")
+	wantClaim(t, s, id, "b", inProgress, ruleNotReleased)
 }
 
-func ids(t *testing.T, newStore NewStore) {
-	s, stem := newStore(t, long), rand.Text()
-	for _, id := range []string{
-		stem + "a", stem + "A", stem + "a ", stem + "a%", stem + "a_", stem + "a:", stem + `a'`, stem + `a"; --`, stem + `a\`,
-		stem + strings.Repeat("x", 64-len(stem)-1) + "1", stem + strings.Repeat("x", 64-len(stem)-1) + "2",
+func testHandled(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	markHandled(t, s, id, "a")
+	wantClaim(t, s, id, "b", handled, ruleHandled)
+	wantClaim(t, s, id, "a", handled, ruleHandled)
+	markHandled(t, s, id, "a")
+	for _, holder := range []string{"a", "b", ""} {
+		release(t, s, id, holder)
+		wantClaim(t, s, id, "c", handled, ruleFinal)
+	}
+}
+
+func testHandledWithoutClaim(t *testing.T, newStore NewStore) {
+	s, id, unclaimed := newStore(t, longClaim), rand.Text(), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	markHandled(t, s, id, "b")
+	wantClaim(t, s, id, "c", handled, ruleAnyHolder)
+	release(t, s, id, "a")
+	wantClaim(t, s, id, "c", handled, ruleFinal)
+	markHandled(t, s, unclaimed, "a")
+	wantClaim(t, s, unclaimed, "b", handled, ruleAnyHolder)
+}
+
+func testDistinctIDs(t *testing.T, newStore NewStore) {
+	s, stem := newStore(t, longClaim), rand.Text()
+	padding := strings.Repeat("x", 64-len(stem)-1)
+	for i, id := range []string{
+		stem + "a", stem + "A", stem + "a ", stem + "a%", stem + "a_", stem + "a:",
+		stem + `a'`, stem + `a"; --`, stem + `a\`,
+		stem + padding + "1", stem + padding + "2",
 	} {
-		begin(t, s, id, "a", claimed)
-		begin(t, s, id, "b", inWork)
+		// Each id has its own holder, because a holder may claim an id twice.
+		wantClaim(t, s, id, fmt.Sprint("holder ", i), claimed, ruleDistinctIDs)
+		wantClaim(t, s, id, "b", inProgress, ruleInProgress)
 	}
-	// Holders too.
-	begin(t, s, stem+"a", "A", inWork)
-	begin(t, s, stem+"a", "a ", inWork)
-	begin(t, s, stem+"a", "a", claimed)
 }
 
-// awaitClaim begins until the claim is given, and tells when it asked for it.
+func testDistinctHolders(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
+	padding := strings.Repeat("x", 63)
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	wantClaim(t, s, id, "A", inProgress, ruleDistinctHolders)
+	wantClaim(t, s, id, "a ", inProgress, ruleDistinctHolders)
+	wantClaim(t, s, id, "a", claimed, ruleSameHolder)
+	release(t, s, id, "A")
+	release(t, s, id, "a ")
+	wantClaim(t, s, id, "b", inProgress, ruleNotReleased)
+	release(t, s, id, "a")
+	wantClaim(t, s, id, padding+"1", claimed, ruleReleased)
+	wantClaim(t, s, id, padding+"2", inProgress, ruleDistinctHolders)
+}
+
+// awaitClaim calls Claim until it succeeds, and returns when the last call
+// started.
 func awaitClaim(t *testing.T, s wechatpay.NotificationStore, id, holder string) time.Time {
 	t.Helper()
 	for start := time.Now(); ; {
-		asked := time.Now()
-		got, err := s.Begin(context.Background(), id, holder)
+		called := time.Now()
+		got, err := s.Claim(context.Background(), id, holder)
 		switch {
 		case err != nil:
-			t.Fatalf("Begin(%q, %q): %v", id, holder, err)
+			t.Fatalf("Claim(%q, %q) returned an error: %v", id, holder, err)
 		case got == claimed:
-			return asked
-		case got != inWork:
-			t.Fatalf("Begin(%q, %q) = %q, and nobody handled it", id, holder, got)
+			return called
+		case got != inProgress:
+			t.Fatalf("Claim(%q, %q) = %q, want %q or %q: %s", id, holder, got, claimed, inProgress, ruleNotHandled)
 		case time.Since(start) > patience:
-			t.Fatalf("the claim does not expire: a second holder waited for %v", patience)
+			t.Fatalf("Claim(%q, %q) = %q for %v, want %q: %s", id, holder, got, patience, claimed, ruleExpired)
 		}
 		<-time.After(time.Millisecond)
 	}
 }
 
-// outlives: what was handled does not expire with the claim, and is not taken
-// over as that is.
-func outlives(t *testing.T, newStore NewStore) {
-	s, id, later := newStore(t, short), rand.Text(), rand.Text()
-	begin(t, s, id, "a", claimed)
-	end(t, s, id, "a", true)
-	// When this claim has expired, the one before has.
-	begin(t, s, later, "a", claimed)
+func testHandledOutlivesClaim(t *testing.T, newStore NewStore) {
+	s, id, later := newStore(t, shortClaim), rand.Text(), rand.Text()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
+	markHandled(t, s, id, "a")
+	// Once this later claim has expired, the first one has too.
+	wantClaim(t, s, later, "a", claimed, ruleNew)
 	awaitClaim(t, s, later, "b")
-	begin(t, s, id, "b", done)
-	begin(t, s, id, "a", done)
+	wantClaim(t, s, id, "b", handled, ruleOutlives)
+	wantClaim(t, s, id, "a", handled, ruleOutlives)
 }
 
-func takeover(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, short), rand.Text()
-	started := time.Now()
-	begin(t, s, id, "a", claimed)
+func testExpiredClaim(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, shortClaim), rand.Text()
+	start := time.Now()
+	wantClaim(t, s, id, "a", claimed, ruleNew)
 	awaitClaim(t, s, id, "b")
-	if took := time.Since(started); took < short-coarse {
-		t.Fatalf("the claim of %v was taken over after %v", short, took)
+	if took := time.Since(start); took < shortClaim-tolerance {
+		t.Fatalf("Claim(%q, %q) = %q after %v, want at least %v: %s",
+			id, "b", claimed, took, shortClaim, ruleInProgress)
 	}
-	// The first holder was late, not dead, and the work is done.
-	end(t, s, id, "a", true)
-	begin(t, s, id, "c", done)
-	end(t, s, id, "b", false)
-	begin(t, s, id, "c", done)
+	// The first holder was late and has done the work.
+	markHandled(t, s, id, "a")
+	wantClaim(t, s, id, "c", handled, ruleAnyHolder)
+	release(t, s, id, "b")
+	wantClaim(t, s, id, "c", handled, ruleFinal)
 }
 
-// withTime runs a test of a claim that stands, with longer claims as long as it
-// says that the claim may have expired by itself: the machine is slow, or busy.
-func withTime(t *testing.T, test func(claimFor time.Duration) (conclusive bool)) {
+// withLongerClaims runs test with longer and longer claims until it reports
+// true. It reports false if a slow machine let a claim expire too early.
+func withLongerClaims(t *testing.T, test func(claimFor time.Duration) (conclusive bool)) {
 	t.Helper()
-	for claimFor := short; claimFor < patience; claimFor *= 2 {
+	for claimFor := shortClaim; claimFor < patience; claimFor *= 2 {
 		if test(claimFor) {
 			return
 		}
 	}
-	t.Fatal("no claim stood for long enough to be looked at")
+	t.Fatalf("claims of up to %v expire before the test can use them", patience)
 }
 
-// stands reports whether others are refused. If they are not, the claim that was
-// asked for at the given time must have had its time.
-func stands(t *testing.T, s wechatpay.NotificationStore, id string, asked time.Time, claimFor time.Duration) bool {
+// isInProgress reports whether the notification is claimed. It fails the test
+// if it is not, although the claim of calledAt cannot have expired yet.
+func isInProgress(
+	t *testing.T, s wechatpay.NotificationStore, id string, calledAt time.Time, claimFor time.Duration, why string,
+) bool {
 	t.Helper()
-	got, err := s.Begin(context.Background(), id, "another")
+	got, err := s.Claim(context.Background(), id, "other")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Claim(%q, %q) returned an error: %v", id, "other", err)
 	}
-	if got == inWork {
+	if got == inProgress {
 		return true
 	}
-	if took := time.Since(asked); took < claimFor-coarse {
-		t.Fatalf("Begin = %q %v after another holder got the claim for %v", got, took, claimFor)
+	if age := time.Since(calledAt); age < claimFor-tolerance {
+		t.Fatalf("Claim(%q, %q) = %q, want %q: %s (claimed for %v, %v ago)",
+			id, "other", got, inProgress, why, claimFor, age)
 	}
 	return false
 }
 
-func lateFailure(t *testing.T, newStore NewStore) {
-	withTime(t, func(claimFor time.Duration) bool {
-		s, id := newStore(t, claimFor), rand.Text()
-		begin(t, s, id, "a", claimed)
-		asked := awaitClaim(t, s, id, "b")
-		end(t, s, id, "a", false)
-		return stands(t, s, id, asked, claimFor)
-	})
-}
-
-func renewal(t *testing.T, newStore NewStore) {
-	withTime(t, func(claimFor time.Duration) bool {
+func testRenewedClaim(t *testing.T, newStore NewStore) {
+	withLongerClaims(t, func(claimFor time.Duration) bool {
 		s, id, later := newStore(t, claimFor), rand.Text(), rand.Text()
-		begin(t, s, id, "a", claimed)
-		begin(t, s, later, "a", claimed)
+		wantClaim(t, s, id, "a", claimed, ruleNew)
+		wantClaim(t, s, later, "a", claimed, ruleNew)
 		<-time.After(claimFor / 2)
-		asked := time.Now()
-		begin(t, s, id, "a", claimed)
-		// When this claim has expired, the first one would have.
+		renewed := time.Now()
+		wantClaim(t, s, id, "a", claimed, ruleSameHolder)
+		// Once this later claim has expired, the first one would have too.
 		awaitClaim(t, s, later, "b")
-		return stands(t, s, id, asked, claimFor)
+		return isInProgress(t, s, id, renewed, claimFor, "Claim by the same holder must renew the claim")
 	})
 }
 
-// together runs n functions at once.
-func together(n int, do func(i int)) {
+func testLateRelease(t *testing.T, newStore NewStore) {
+	withLongerClaims(t, func(claimFor time.Duration) bool {
+		s, id := newStore(t, claimFor), rand.Text()
+		wantClaim(t, s, id, "a", claimed, ruleNew)
+		calledAt := awaitClaim(t, s, id, "b")
+		release(t, s, id, "a")
+		return isInProgress(t, s, id, calledAt, claimFor, ruleNotReleased)
+	})
+}
+
+// concurrently calls f(0) to f(n-1) concurrently.
+func concurrently(n int, f func(i int)) {
 	var wg sync.WaitGroup
 	start := make(chan struct{})
 	for i := range n {
@@ -281,7 +325,7 @@ func together(n int, do func(i int)) {
 		go func() {
 			defer wg.Done()
 			<-start
-			do(i)
+			f(i)
 		}()
 	}
 	close(start)
@@ -289,132 +333,144 @@ func together(n int, do func(i int)) {
 }
 
 const (
-	holders = 32 // at once
+	holders = 32 // that claim concurrently
 	rounds  = 10
 )
 
-// contend lets holders begin at once, each by the next of the stores, and tells
-// who got the claim.
-func contend(t *testing.T, id string, stores ...wechatpay.NotificationStore) (winners []string) {
+// claimConcurrently lets all holders claim the notification, spread over the
+// stores, and returns those that got it.
+func claimConcurrently(t *testing.T, id string, stores ...wechatpay.NotificationStore) (winners []string) {
 	t.Helper()
 	var mu sync.Mutex
-	together(holders, func(i int) {
+	concurrently(holders, func(i int) {
 		holder := fmt.Sprint("holder ", i)
-		switch got, err := stores[i%len(stores)].Begin(context.Background(), id, holder); {
+		switch got, err := stores[i%len(stores)].Claim(context.Background(), id, holder); {
 		case err != nil:
-			t.Errorf("Begin: %v", err)
+			t.Errorf("Claim(%q, %q) returned an error: %v", id, holder, err)
 		case got == claimed:
 			mu.Lock()
 			defer mu.Unlock()
 			winners = append(winners, holder)
-		case got != inWork:
-			t.Errorf("Begin = %q, and nobody handled it", got)
+		case got != inProgress:
+			t.Errorf("Claim(%q, %q) = %q, want %q or %q: %s", id, holder, got, claimed, inProgress, ruleNotHandled)
 		}
 	})
 	return winners
 }
 
-// winner demands one winner.
-func winner(t *testing.T, winners []string) string {
+// wantOne fails the test unless there is one winner.
+func wantOne(t *testing.T, winners []string) string {
 	t.Helper()
 	if len(winners) != 1 {
-		t.Fatalf("%d of %d holders got the claim", len(winners), holders)
+		t.Fatalf("%d of %d concurrent calls of Claim returned %q, want 1: Claim must be atomic",
+			len(winners), holders, claimed)
 	}
 	return winners[0]
 }
 
-func contention(t *testing.T, newStore NewStore) {
-	s := newStore(t, long)
+func testConcurrentClaims(t *testing.T, newStore NewStore) {
+	s := newStore(t, longClaim)
 	for range rounds {
 		id := rand.Text()
-		// Two generations: the first winner fails.
 		for range 2 {
-			end(t, s, id, winner(t, contend(t, id, s)), false)
+			release(t, s, id, wantOne(t, claimConcurrently(t, id, s)))
 		}
-		begin(t, s, id, "last", claimed)
-		end(t, s, id, "last", true)
+		wantClaim(t, s, id, "last", claimed, ruleReleased)
+		markHandled(t, s, id, "last")
 	}
 }
 
-// takeoverContention: a dead holder is taken over by one.
-func takeoverContention(t *testing.T, newStore NewStore) {
+func testConcurrentClaimsAfterExpiry(t *testing.T, newStore NewStore) {
 	for range rounds / 2 {
-		withTime(t, func(claimFor time.Duration) bool {
+		withLongerClaims(t, func(claimFor time.Duration) bool {
 			s, id, later := newStore(t, claimFor), rand.Text(), rand.Text()
-			begin(t, s, id, "dead", claimed)
-			begin(t, s, later, "dead", claimed)
+			wantClaim(t, s, id, "dead", claimed, ruleNew)
+			wantClaim(t, s, later, "dead", claimed, ruleNew)
 			awaitClaim(t, s, later, "a")
-			asked := time.Now()
-			winners := contend(t, id, s)
-			if len(winners) > 1 && time.Since(asked) >= claimFor-coarse {
+			start := time.Now()
+			winners := claimConcurrently(t, id, s)
+			if len(winners) > 1 && time.Since(start) >= claimFor-tolerance {
 				return false
 			}
-			winner(t, winners)
+			wantOne(t, winners)
 			return true
 		})
 	}
 }
 
-// machines: the claim is one, not one for each machine.
-func machines(t *testing.T, newStore NewStore) {
+func testSeveralStores(t *testing.T, newStore NewStore) {
 	id := rand.Text()
-	end(t, newStore(t, long), id, "a", true)
-	switch got, err := newStore(t, long).Begin(context.Background(), id, "b"); {
+	markHandled(t, newStore(t, longClaim), id, "a")
+	switch got, err := newStore(t, longClaim).Claim(context.Background(), id, "b"); {
 	case err != nil:
-		t.Fatal(err)
+		t.Fatalf("Claim(%q, %q) returned an error: %v", id, "b", err)
 	case got == claimed:
-		t.Skip("each store is for itself, as one in memory is")
+		t.Skip("the stores share no backend")
 	}
 	stores := make([]wechatpay.NotificationStore, holders)
 	for i := range stores {
-		stores[i] = newStore(t, long)
+		stores[i] = newStore(t, longClaim)
 	}
 	for range rounds {
-		winner(t, contend(t, rand.Text(), stores...))
+		wantOne(t, claimConcurrently(t, rand.Text(), stores...))
 	}
 }
 
-func load(t *testing.T, newStore NewStore) {
-	s, stem := newStore(t, long), rand.Text()
-	together(300, func(i int) {
-		id := fmt.Sprint(stem, i)
-		got, err := s.Begin(context.Background(), id, "a")
+func testConcurrentNotifications(t *testing.T, newStore NewStore) {
+	const count = 300
+	s, stem := newStore(t, longClaim), rand.Text()
+	id := func(i int) string { return fmt.Sprint(stem, i) }
+	concurrently(count, func(i int) {
+		got, err := s.Claim(context.Background(), id(i), "a")
 		if err != nil || got != claimed {
-			t.Errorf("Begin(%q) = %q, %v", id, got, err)
+			t.Errorf("Claim(%q, %q) = %q, %v, want %q: %s", id(i), "a", got, err, claimed, ruleNew)
 			return
 		}
-		if err := s.End(context.Background(), id, "a", i%3 > 0); err != nil {
-			t.Errorf("End(%q) = %v", id, err)
+		name, end := "MarkHandled", s.MarkHandled
+		if i%3 == 0 {
+			name, end = "Release", s.Release
+		}
+		if err := end(context.Background(), id(i), "a"); err != nil {
+			t.Errorf("%s(%q, %q) returned an error: %v", name, id(i), "a", err)
 		}
 	})
-	for i := range 300 {
-		want := done
+	for i := range count {
 		if i%3 == 0 {
-			want = claimed
+			wantClaim(t, s, id(i), "b", claimed, ruleReleased)
+		} else {
+			wantClaim(t, s, id(i), "b", handled, ruleHandled)
 		}
-		begin(t, s, fmt.Sprint(stem, i), "b", want)
 	}
 }
 
-func endedContext(t *testing.T, newStore NewStore) {
-	s, id := newStore(t, long), rand.Text()
+func testEndedContext(t *testing.T, newStore NewStore) {
+	s, id := newStore(t, longClaim), rand.Text()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if got, err := s.Begin(ctx, id, "a"); err == nil {
-		t.Errorf("Begin = %q, and its context had ended", got)
+	const why = "the context has ended"
+	if got, err := s.Claim(ctx, id, "a"); err == nil {
+		t.Errorf("Claim = %q, want an error: %s", got, why)
 	}
-	begin(t, s, id, "b", claimed)
-	if err := s.End(ctx, id, "b", true); err == nil {
-		t.Error("End = nil, and its context had ended")
+	wantClaim(t, s, id, "b", claimed, "Claim with an ended context must not claim")
+	if err := s.MarkHandled(ctx, id, "b"); err == nil {
+		t.Errorf("MarkHandled returned nil, want an error: %s", why)
 	}
-	begin(t, s, id, "c", inWork)
+	wantClaim(t, s, id, "c", inProgress, "MarkHandled with an ended context must do nothing")
+	if err := s.Release(ctx, id, "b"); err == nil {
+		t.Errorf("Release returned nil, want an error: %s", why)
+	}
+	wantClaim(t, s, id, "c", inProgress, "Release with an ended context must do nothing")
 }
 
-// twoHandlers sends copies of notifications at once to two handlers that share
-// nothing but the store: the merchant's code runs once for each, and once more
-// after a failure.
-func twoHandlers(t *testing.T, newStore NewStore) {
-	const notifications, copies = 8, 16
+const (
+	notifications = 8
+	deliveries    = 16 // concurrent, per notification
+)
+
+// testTwoHandlers delivers notifications concurrently to two handlers that share
+// only the store. The merchant's function fails once for each notification, and
+// must then succeed once.
+func testTwoHandlers(t *testing.T, newStore NewStore) {
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
 	var mu sync.Mutex
@@ -424,72 +480,86 @@ func twoHandlers(t *testing.T, newStore NewStore) {
 		defer mu.Unlock()
 		if failed[n.ID] == 0 {
 			failed[n.ID]++
-			return errors.New("the merchant fails at first")
+			return errors.New("first attempt fails")
 		}
 		succeeded[n.ID]++
 		return nil
 	}
-	var handlers []http.Handler
-	shared := newStore(t, long)
-	for range 2 {
+	store := newStore(t, longClaim)
+	var handlers [2]http.Handler
+	for i := range handlers {
 		client, err := wechatpay.NewClient(server.Config())
 		if err != nil {
 			t.Fatal(err)
 		}
-		handlers = append(handlers, client.NotificationHandler(wechatpay.Once(shared, handle)))
+		handlers[i] = client.NotificationHandler(wechatpay.Once(store, handle))
 	}
 
-	// WeChat Pay repeats what is not answered with 200.
-	stem, acknowledged := rand.Text(), make([]atomic.Int32, notifications)
-	for round := 1; ; round++ {
-		var requests [notifications]*http.Request
-		for i := range requests {
-			req, err := server.NewNotification(context.Background(), "/", wechatpaytest.Notification{
-				ID: fmt.Sprint(stem, i), EventType: "COMPLAINT.CREATE", ComplaintID: "200201820200101080076610000", ActionType: "CREATE_COMPLAINT",
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			requests[i] = req
-		}
-		together(notifications*copies, func(i int) {
-			n, req := i%notifications, httptest.NewRequest(http.MethodPost, "/", nil)
-			body, err := requests[n].GetBody()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			req.Header, req.Body = requests[n].Header, body
-			answer := httptest.NewRecorder()
-			handlers[i/notifications%2].ServeHTTP(answer, req)
-			switch answer.Code {
-			case http.StatusOK:
-				acknowledged[n].Add(1)
-			case http.StatusInternalServerError, http.StatusServiceUnavailable:
-				if body, _ := io.ReadAll(answer.Body); !bytes.Contains(body, []byte(`"FAIL"`)) {
-					t.Errorf("%d with %s", answer.Code, body)
-				}
-			default:
-				t.Errorf("status %d", answer.Code)
-			}
-		})
-		missing := 0
-		for i := range acknowledged {
-			if acknowledged[i].Load() == 0 {
-				missing++
-			}
-		}
-		if missing == 0 {
-			break
-		}
-		if round == 10 {
-			t.Fatalf("%d of %d notifications were not acknowledged in %d rounds", missing, notifications, round)
-		}
-	}
+	stem := rand.Text()
+	var ids []string
 	for i := range notifications {
-		id := fmt.Sprint(stem, i)
-		if failed[id] != 1 || succeeded[id] != 1 {
-			t.Errorf("notification %d: the merchant's code failed %d times and succeeded %d times; want once each", i, failed[id], succeeded[id])
+		ids = append(ids, fmt.Sprint(stem, i))
+	}
+	acknowledged := make(map[string]bool)
+	for round := 1; len(acknowledged) < len(ids); round++ {
+		if round > 10 {
+			t.Fatalf("%d of %d notifications got status 200 in %d rounds", len(acknowledged), len(ids), round-1)
+		}
+		for _, id := range deliver(t, server, handlers, ids) {
+			acknowledged[id] = true
 		}
 	}
+	for _, id := range ids {
+		if failed[id] != 1 || succeeded[id] != 1 {
+			t.Errorf("Once: the function for notification %q failed %d times and succeeded %d times, want once each",
+				id, failed[id], succeeded[id])
+		}
+	}
+}
+
+// deliver delivers each notification several times concurrently, and returns
+// the ids that got a 200.
+func deliver(
+	t *testing.T, server *wechatpaytest.Server, handlers [2]http.Handler, ids []string,
+) (acknowledged []string) {
+	t.Helper()
+	requests := make([]*http.Request, len(ids))
+	for i, id := range ids {
+		req, err := server.NewNotification(context.Background(), "/", wechatpaytest.Notification{
+			ID:          id,
+			EventType:   "COMPLAINT.CREATE",
+			ComplaintID: "200201820200101080076610000",
+			ActionType:  "CREATE_COMPLAINT",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests[i] = req
+	}
+	var mu sync.Mutex
+	concurrently(len(ids)*deliveries, func(i int) {
+		n, handler := i%len(ids), handlers[i/len(ids)%2]
+		body, err := requests[n].GetBody()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		req := httptest.NewRequest(http.MethodPost, "/", body)
+		req.Header = requests[n].Header
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, req)
+		switch recorder.Code {
+		case http.StatusOK:
+			mu.Lock()
+			defer mu.Unlock()
+			acknowledged = append(acknowledged, ids[n])
+		case http.StatusInternalServerError, http.StatusServiceUnavailable:
+			if !bytes.Contains(recorder.Body.Bytes(), []byte(`"FAIL"`)) {
+				t.Errorf("status %d with the body %s, want FAIL", recorder.Code, recorder.Body)
+			}
+		default:
+			t.Errorf("status %d for notification %q, want 200, 500 or 503", recorder.Code, ids[n])
+		}
+	})
+	return acknowledged
 }

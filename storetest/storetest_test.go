@@ -15,7 +15,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/storetest"
 )
 
-// database is what several machines share. Each do is atomic, and nothing else.
+// database is the backend that stores share. Each call of update is atomic.
 type database struct {
 	mu   sync.Mutex
 	rows map[string]row
@@ -27,109 +27,166 @@ type row struct {
 	handled bool
 }
 
-func (d *database) do(f func(rows map[string]row)) {
+func (d *database) update(f func(rows map[string]row)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f(d.rows)
 }
 
-// What is wrong with a store.
+// A bug is a mistake in a store.
+type bug string
+
 const (
-	nothing     = ""
-	forgets     = "what is handled expires with the claim"
-	takesTwice  = "an expired claim is read, and then taken"
-	ownMutex    = "a mutex of this process"
-	renewsNever = "a renewal renews nothing"
+	noBug            bug = ""
+	handledExpires   bug = "handled expires with the claim"
+	claimsTwice      bug = "reads an expired claim and then overwrites it"
+	localMutex       bug = "synchronizes within one store"
+	neverRenews      bug = "does not renew"
+	neverReleases    bug = "does not release"
+	releasesAny      bug = "releases the claim of any holder"
+	releasesHandled  bug = "Release undoes MarkHandled"
+	handledByHolder  bug = "MarkHandled requires the claim"
+	foldsIDs         bug = "ignores the case of ids"
+	foldsHolders     bug = "ignores the case of holders"
+	ignoresContext   bug = "ignores the context"
+	refusesOwnClaims bug = "refuses a second claim of the same holder"
 )
 
-// store is a right one, or wrong in one thing.
+// store is correct except for its bug.
 type store struct {
 	*database
 	claimFor time.Duration
-	wrong    string
+	bug      bug
 	mutex    sync.Mutex
 }
 
-func (s *store) Begin(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
-	if err := ctx.Err(); err != nil {
+// prepare returns the id and holder to use, and an error if ctx has ended.
+func (s *store) prepare(ctx context.Context, id, holder string) (string, string, error) {
+	switch s.bug {
+	case foldsIDs:
+		id = strings.ToLower(id)
+	case foldsHolders:
+		holder = strings.ToLower(holder)
+	case ignoresContext:
+		return id, holder, nil
+	}
+	return id, holder, ctx.Err()
+}
+
+func (s *store) Claim(ctx context.Context, id, holder string) (wechatpay.NotificationState, error) {
+	id, holder, err := s.prepare(ctx, id, holder)
+	if err != nil {
 		return "", err
 	}
-	if s.wrong == ownMutex {
+	if s.bug == localMutex {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 	}
 	at, state := time.Now(), wechatpay.NotificationStateClaimed
-	later := false // whether it is written in another step
-	s.do(func(rows map[string]row) {
+	newRow := row{holder: holder, until: at.Add(s.claimFor)}
+	deferred := false // whether newRow is written in a second step
+	s.update(func(rows map[string]row) {
 		row, known := rows[id]
 		expired := !at.Before(row.until)
 		switch {
-		case row.handled && (s.wrong != forgets || !expired):
+		case row.handled && (s.bug != handledExpires || !expired):
 			state = wechatpay.NotificationStateHandled
-		case row.holder != holder && !expired:
+		case known && !expired && (row.holder != holder || s.bug == refusesOwnClaims):
 			state = wechatpay.NotificationStateInProgress
-		case s.wrong == renewsNever && row.holder == holder && !expired:
-		case s.wrong == ownMutex, s.wrong == takesTwice && known:
-			later = true
+		case s.bug == neverRenews && row.holder == holder && !expired:
+		case s.bug == localMutex, s.bug == claimsTwice && known:
+			deferred = true
 		default:
-			rows[id] = s.claim(holder, at)
+			rows[id] = newRow
 		}
 	})
-	if later {
-		<-time.After(time.Millisecond) // the way to the database
-		s.do(func(rows map[string]row) { rows[id] = s.claim(holder, at) })
+	if deferred {
+		<-time.After(time.Millisecond) // let other holders read the old row
+		s.update(func(rows map[string]row) { rows[id] = newRow })
 	}
 	return state, nil
 }
 
-func (s *store) claim(holder string, at time.Time) row {
-	return row{holder: holder, until: at.Add(s.claimFor)}
-}
-
-func (s *store) End(ctx context.Context, id, holder string, handled bool) error {
-	if err := ctx.Err(); err != nil {
+func (s *store) MarkHandled(ctx context.Context, id, holder string) error {
+	id, holder, err := s.prepare(ctx, id, holder)
+	if err != nil {
 		return err
 	}
-	s.do(func(rows map[string]row) {
-		switch known := rows[id]; {
-		case handled:
-			rows[id] = row{until: time.Now().Add(s.claimFor), handled: true}
-		case !known.handled && known.holder == holder:
-			delete(rows, id)
+	s.update(func(rows map[string]row) {
+		if s.bug == handledByHolder && rows[id].holder != holder {
+			return
 		}
+		rows[id] = row{holder: holder, until: time.Now().Add(s.claimFor), handled: true}
 	})
 	return nil
 }
 
-func run(t *testing.T, wrong string) {
+func (s *store) Release(ctx context.Context, id, holder string) error {
+	id, holder, err := s.prepare(ctx, id, holder)
+	if err != nil {
+		return err
+	}
+	s.update(func(rows map[string]row) {
+		row := rows[id]
+		switch {
+		case s.bug == neverReleases,
+			row.handled && s.bug != releasesHandled,
+			row.holder != holder && s.bug != releasesAny:
+			return
+		}
+		delete(rows, id)
+	})
+	return nil
+}
+
+func run(t *testing.T, b bug) {
 	shared := &database{rows: map[string]row{}}
 	storetest.Run(t, func(_ *testing.T, claimFor time.Duration) wechatpay.NotificationStore {
-		return &store{database: shared, claimFor: claimFor, wrong: wrong}
+		return &store{database: shared, claimFor: claimFor, bug: b}
 	})
 }
 
-func TestRightStore(t *testing.T) { run(t, nothing) }
+func TestRun(t *testing.T) { run(t, noBug) }
 
-// A wrong store fails in a process of its own, where its kind is set.
-func TestWrongStores(t *testing.T) {
-	const kind = "STORETEST_WRONG"
-	if wrong := os.Getenv(kind); wrong != nothing {
-		run(t, wrong)
+// Each bug fails one test with a message that names the broken rule. A test that
+// is meant to fail runs in its own process, which finds the bug in its
+// environment.
+func TestRun_bugs(t *testing.T) {
+	const env = "STORETEST_BUG"
+	if b := bug(os.Getenv(env)); b != noBug {
+		run(t, b)
 		return
 	}
-	for wrong, by := range map[string]string{
-		forgets:     "what is handled outlives the claim",
-		takesTwice:  "many holders at once after a dead one",
-		ownMutex:    "many machines at once",
-		renewsNever: "a renewed claim stands for longer",
-	} {
-		t.Run(wrong, func(t *testing.T) {
-			by = strings.ReplaceAll(by, " ", "_")
-			wrongly := exec.Command(os.Args[0], "-test.run=^TestWrongStores$/^"+by+"$")
-			wrongly.Env = append(os.Environ(), kind+"="+wrong)
-			output, err := wrongly.CombinedOutput()
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	tests := []struct {
+		bug     bug
+		test    string
+		message string
+	}{
+		{handledExpires, "handled outlives the claim", `= "CLAIMED", want "HANDLED": MarkHandled was called: `},
+		{claimsTwice, "concurrent claims after expiry", `returned "CLAIMED", want 1: Claim must be atomic`},
+		{localMutex, "concurrent claims from several stores", `returned "CLAIMED", want 1: Claim must be atomic`},
+		{neverRenews, "renewed claim", `= "CLAIMED", want "IN_PROGRESS": Claim by the same holder must renew`},
+		{neverReleases, "release", `= "IN_PROGRESS", want "CLAIMED": the holder has released its claim`},
+		{releasesAny, "release by another holder", `= "CLAIMED", want "IN_PROGRESS": Release by a holder that`},
+		{releasesHandled, "handled", `= "CLAIMED", want "HANDLED": Release must not undo MarkHandled`},
+		{handledByHolder, "handled without a claim", `= "IN_PROGRESS", want "HANDLED": MarkHandled must record`},
+		{foldsIDs, "distinct ids", `= "IN_PROGRESS", want "CLAIMED": ids that differ only in case`},
+		{foldsHolders, "distinct holders", `= "CLAIMED", want "IN_PROGRESS": holders that differ only in case`},
+		{ignoresContext, "ended context", `Claim = "CLAIMED", want an error: the context has ended`},
+		{refusesOwnClaims, "same holder claims again", `want "CLAIMED": a holder can claim again`},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.bug), func(t *testing.T) {
+			name := strings.ReplaceAll(tt.test, " ", "_")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestRun_bugs$/^"+name+"$")
+			cmd.Env = append(os.Environ(), env+"="+string(tt.bug))
+			output, err := cmd.CombinedOutput()
 			require.Error(t, err)
-			require.Contains(t, string(output), "--- FAIL: TestWrongStores/"+by+" ")
+			require.Contains(t, string(output), "--- FAIL: TestRun_bugs/"+name+" ")
+			require.Contains(t, string(output), tt.message)
 		})
 	}
 }
