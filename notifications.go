@@ -284,9 +284,12 @@ func (e *NotificationError) Error() string {
 // Unwrap returns the cause.
 func (e *NotificationError) Unwrap() error { return e.Err }
 
-// RefundNotification is the resource of a REFUND event.
+// RefundNotification is the resource of a REFUND event. It has either MchID or,
+// for service providers, SpMchID and SubMchID.
 type RefundNotification struct {
 	MchID         string       `json:"mchid,omitempty"`
+	SpMchID       string       `json:"sp_mchid,omitempty"`       // the service provider
+	SubMchID      string       `json:"sub_mchid,omitempty"`      // its sub-merchant
 	TransactionID string       `json:"transaction_id,omitempty"` // WeChat Pay's order number
 	OutTradeNo    string       `json:"out_trade_no,omitempty"`   // the merchant's order number
 	RefundID      string       `json:"refund_id,omitempty"`      // WeChat Pay's refund number

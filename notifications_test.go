@@ -543,6 +543,11 @@ func TestNotification_Refund(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &wechatpay.RefundNotification{RefundStatus: wechatpay.RefundStatusAbnormal}, refund)
 
+	n.Resource = json.RawMessage(`{"sp_mchid":"1900000001","sub_mchid":"1900000109"}`)
+	refund, err = n.Refund()
+	require.NoError(t, err)
+	require.Equal(t, &wechatpay.RefundNotification{SpMchID: "1900000001", SubMchID: "1900000109"}, refund)
+
 	n.Resource = json.RawMessage(`{"amount":[]}`)
 	_, err = n.Refund()
 	require.ErrorContains(t, err,
