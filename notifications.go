@@ -228,7 +228,7 @@ func (w *notificationWire) decrypt(apiv3Key string) ([]byte, error) {
 	}
 	plain, err := decryptAEAD(apiv3Key, w.Resource.Nonce, w.Resource.AssociatedData, w.Resource.Ciphertext)
 	if err != nil {
-		return nil, &NotificationError{ID: w.ID, Problem: "decrypting the resource", Err: err}
+		return nil, &NotificationError{ID: w.ID, Problem: "resource", Err: err}
 	}
 	return plain, nil
 }

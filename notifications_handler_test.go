@@ -119,7 +119,8 @@ func TestClient_NotificationHandler_wrongAPIv3Key(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	client.NotificationHandler(acceptNotification).ServeHTTP(recorder, notification(t))
 	require.Equal(t, 400, recorder.Code)
-	require.Contains(t, log.String(), "that is not the merchant's APIv3 key")
+	require.Contains(t, log.String(), "notification "+notificationID+": resource: ")
+	require.Contains(t, log.String(), "API安全 → APIv3密钥")
 }
 
 // handle may modify the notification, even after it has returned.
