@@ -1,4 +1,4 @@
-package wechatpay_test
+package doctest
 
 import (
 	"bufio"

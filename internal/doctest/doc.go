@@ -1,0 +1,3 @@
+// Package doctest tests the READMEs and the other documents: their code
+// compiles and runs, their links resolve, and their tables match the code.
+package doctest
