@@ -3,8 +3,11 @@ package doctest
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,14 +15,62 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
+// root is the folder of the module.
+const root = "../.."
+
+// TestMain unsets WECHATPAY_*, so that no setting of the machine reaches the
+// tests or the programs they run.
+func TestMain(m *testing.M) {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "WECHATPAY_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// readFile returns the content of a file, given by its path below the root.
 func readFile(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile(name)
+	content, err := os.ReadFile(filepath.Join(root, name))
 	require.NoError(t, err)
 	return string(content)
 }
 
-// mockEnv is the environment that wechatpay-mock writes.
+// documents returns the paths below the root of all Markdown files.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && slices.Contains([]string{".git", "node_modules", "testdata"}, entry.Name()) {
+			return fs.SkipDir
+		}
+		if filepath.Ext(path) == ".md" {
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			names = append(names, filepath.ToSlash(name))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Contains(t, names, "README.md")
+	return names
+}
+
+// chinese is how the name of a Chinese translation ends.
+const chinese = ".zh-CN.md"
+
+// englishDocuments returns the documents that are not translations.
+func englishDocuments(t *testing.T) []string {
+	return slices.DeleteFunc(documents(t), func(name string) bool { return strings.HasSuffix(name, chinese) })
+}
+
+// mockEnv returns the environment variables that wechatpay-mock writes.
 func mockEnv(t *testing.T, server *wechatpaytest.Server) []string {
 	t.Helper()
 	cfg := server.Config()
