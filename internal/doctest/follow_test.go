@@ -55,8 +55,8 @@ var steps = []step{
 		"python", "openssl",
 		runOnMock(wechatpay.OperateTypeMerchantRefuseRefund, "PROCESSED\n", "python3", "-c"),
 	},
-	{"sh", "-decisions 2000", runInRepository("--- PASS: TestDecisionsThroughFaults")},
-	{"sh", "-posts 1000", runInRepository("--- PASS: TestHandshakes", "--- PASS: TestPostsAroundTheIdleClose")},
+	{"sh", "-decisions 2000", runInRepository("--- PASS: TestComplaintsV2_UpdateRefundProgress_faults")},
+	{"sh", "-posts 1000", runInRepository("--- PASS: TestNewTransport_handshakes", "--- PASS: TestNewTransport_idleClose")},
 	{
 		"sh", "-bench",
 		runInRepository("Sign/Signer", "Call/Client", "Notification/ParseNotification", "Upload/stream", "PASS"),
