@@ -56,7 +56,10 @@ var steps = []step{
 		runOnMock(wechatpay.OperateTypeMerchantRefuseRefund, "PROCESSED\n", "python3", "-c"),
 	},
 	{"sh", "-decisions 2000", runInRepository("--- PASS: TestComplaintsV2_UpdateRefundProgress_faults")},
-	{"sh", "-posts 1000", runInRepository("--- PASS: TestNewTransport_handshakes", "--- PASS: TestNewTransport_idleClose")},
+	{
+		"sh", "-posts 1000",
+		runInRepository("--- PASS: TestNewTransport_handshakes", "--- PASS: TestNewTransport_idleClose"),
+	},
 	{
 		"sh", "-bench",
 		runInRepository("Sign/Signer", "Call/Client", "Notification/ParseNotification", "Upload/stream", "PASS"),
