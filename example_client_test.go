@@ -18,12 +18,13 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// What each kind of error means, in the order in which to ask.
+// This example handles each kind of error, in the order in which to check.
 func Example_errors() {
+	const first, second = "200201820200101080076610000", "200201820200101080076610001"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610001"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: first})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: second})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -33,41 +34,41 @@ func Example_errors() {
 
 	decide := func(complaintID string) {
 		err := client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
-		var argument *wechatpay.ArgumentError
-		var refusal *wechatpay.APIError
+		var argumentErr *wechatpay.ArgumentError
+		var apiErr *wechatpay.APIError
 		switch {
 		case err == nil:
-			fmt.Println("decided")
+			fmt.Println("applied")
 		case errors.Is(err, wechatpay.ErrOutcomeUnknown):
 			fmt.Println("unknown: read the negotiation history before deciding again")
-		case errors.As(err, &argument):
-			fmt.Println("not sent:", argument.Faults[0].Field, argument.Faults[0].Problem)
-		case errors.As(err, &refusal):
-			fmt.Println("refused:", refusal.StatusCode, refusal.Code)
+		case errors.As(err, &argumentErr):
+			fmt.Println("invalid argument:", argumentErr.Faults[0].Field)
+		case errors.As(err, &apiErr):
+			fmt.Println("rejected:", apiErr.StatusCode, apiErr.Code)
 		default:
-			fmt.Println("not done:", err)
+			fmt.Println("not applied:", err)
 		}
 	}
 
-	decide("200201820200101080076610000")
-	decide("200201820200101080076610000") // the same again
+	decide(first)
+	decide(first) // it is decided already
 	decide("")
 
-	// From here on somebody else answers.
+	// From here on, the responses are forged.
 	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged, Probability: 1})
-	decide("200201820200101080076610001")
+	decide(second)
 
 	cancel()
-	decide("200201820200101080076610001")
+	decide(second)
 	// Output:
-	// decided
-	// refused: 400 INVALID_REQUEST
-	// not sent: complaintID empty, 1 to 64 characters are required
+	// applied
+	// rejected: 400 INVALID_REQUEST
+	// invalid argument: complaintID
 	// unknown: read the negotiation history before deciding again
-	// not done: wechatpay: ComplaintsV2.UpdateRefundProgress: context canceled
+	// not applied: wechatpay: ComplaintsV2.UpdateRefundProgress: context canceled
 }
 
-// The settings of a merchant, with the keys read from files.
+// This example configures a merchant, with keys from files.
 func ExampleNewClient() {
 	privateKeyPEM, err := os.ReadFile("testdata/merchant_key.pem") // apiclient_key.pem
 	if err != nil {
@@ -100,12 +101,12 @@ func ExampleNewClient() {
 	// Output: wechatpay.Client{MchID:"1900000001" BaseURL:"https://api.mch.weixin.qq.com"}
 }
 
-// Wrong settings come back in one error, each with its remedy.
+// NewClient reports all invalid fields of a Config in one error.
 func ExampleNewClient_settings() {
 	_, err := wechatpay.NewClient(wechatpay.Config{MchID: "1900000001", APIv3Key: "too short"})
-	var argument *wechatpay.ArgumentError
-	if errors.As(err, &argument) {
-		for _, fault := range argument.Faults {
+	var argumentErr *wechatpay.ArgumentError
+	if errors.As(err, &argumentErr) {
+		for _, fault := range argumentErr.Faults {
 			fmt.Println(fault.Field)
 		}
 	}
@@ -117,7 +118,7 @@ func ExampleNewClient_settings() {
 }
 
 func ExampleConfigFromEnv() {
-	// The deployment sets these.
+	// Usually set by the deployment.
 	for name, value := range map[string]string{
 		"WECHATPAY_MCHID":            "1900000001",
 		"WECHATPAY_SERIAL_NO":        "3775B6A45ACD588826D15E583A95F5DD01234567",
@@ -141,8 +142,8 @@ func ExampleConfigFromEnv() {
 	// Output: wechatpay.Client{MchID:"1900000001" BaseURL:"https://api.mch.weixin.qq.com"}
 }
 
-// A plain mock signs nothing, so the client must not ask for signatures.
-// NewClient allows that on loopback only.
+// This example calls a server that does not sign its responses. NewClient allows
+// that on loopback only.
 func ExampleConfig_insecureSkipVerify() {
 	mock := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -166,7 +167,8 @@ func ExampleConfig_insecureSkipVerify() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = client.ComplaintsV2.UpdateRefundProgress(context.Background(), "200201820200101080076610000", wechatpay.ApproveRefund(3))
+	ctx := context.Background()
+	err = client.ComplaintsV2.UpdateRefundProgress(ctx, "200201820200101080076610000", wechatpay.ApproveRefund(3))
 	fmt.Println(err)
 	// Output:
 	// POST /v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress
@@ -174,22 +176,24 @@ func ExampleConfig_insecureSkipVerify() {
 	// <nil>
 }
 
-// The user's phone number comes encrypted for the merchant API certificate.
+// This example decrypts the user's phone number, which WeChat Pay encrypts for
+// the merchant API certificate.
 func ExampleClient_Decrypt() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", PayerPhone: "13900000000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, PayerPhone: "13900000000"})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	complaint, err := client.ComplaintsV2.Get(context.Background(), "200201820200101080076610000")
+	complaint, err := client.ComplaintsV2.Get(context.Background(), complaintID)
 	if err != nil {
 		log.Fatal(err)
 	}
 	if complaint.PayerPhone == "" {
-		return // the user gave none
+		return // the user left none
 	}
 	phone, err := client.Decrypt(complaint.PayerPhone)
 	if err != nil {
@@ -199,7 +203,7 @@ func ExampleClient_Decrypt() {
 	// Output: 13900000000
 }
 
-// Any other endpoint of the v3 API, signed and verified.
+// This example calls an endpoint of the v3 API that has no method of its own.
 func ExampleClient_Do() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -208,21 +212,22 @@ func ExampleClient_Do() {
 		log.Fatal(err)
 	}
 
-	var answer struct {
+	var certificates struct {
 		Data []struct {
 			SerialNo   string    `json:"serial_no"`
 			ExpireTime time.Time `json:"expire_time"`
 		} `json:"data"`
 	}
-	err = client.Do(context.Background(), http.MethodGet, "/v3/certificates", nil, &answer)
+	err = client.Do(context.Background(), http.MethodGet, "/v3/certificates", nil, &certificates)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(answer.Data), "platform certificate")
+	fmt.Println(len(certificates.Data), "platform certificate")
 	// Output: 1 platform certificate
 }
 
-// An http.Client that signs and verifies, for code that builds its own requests.
+// This example sends a request of its own through the http.Client that signs and
+// verifies.
 func ExampleClient_HTTPClient() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -251,7 +256,8 @@ func ExampleClient_HTTPClient() {
 	// Output: 200 {"mchid":"1900000001","url":"https://www.example.com/wechatpay/complaints"}
 }
 
-// Do the keys fit, in both directions, encryption included? It touches nothing.
+// This example checks the keys for signing and encryption, in both directions.
+// It changes nothing.
 func ExampleClient_Echo() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -260,21 +266,25 @@ func ExampleClient_Echo() {
 		log.Fatal(err)
 	}
 
-	answer, err := client.Echo(context.Background(), &wechatpay.EchoRequest{EchoMessage: "hello", EncryptedEchoMessage: "secret"})
+	resp, err := client.Echo(context.Background(), &wechatpay.EchoRequest{
+		EchoMessage:          "hello",
+		EncryptedEchoMessage: "secret",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(answer.EchoMessage, answer.EncryptedEchoMessage)
+	fmt.Println(resp.EchoMessage, resp.EncryptedEchoMessage)
 	// Output: hello secret
 }
 
-// A merchant without a WeChat Pay public key. With the APIv3 key the Client
+// This example configures a merchant without a WeChat Pay public key. The Client
 // downloads the platform certificates when it first needs one.
 func ExampleNewClient_platformCertificates() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	merchant := server.Config()
 
 	client, err := wechatpay.NewClient(wechatpay.Config{
@@ -289,7 +299,7 @@ func ExampleNewClient_platformCertificates() {
 	}
 	ctx := context.Background()
 	for range 2 {
-		if _, err := client.ComplaintsV2.Get(ctx, "200201820200101080076610000"); err != nil {
+		if _, err := client.ComplaintsV2.Get(ctx, complaintID); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -302,7 +312,7 @@ func ExampleNewClient_platformCertificates() {
 	// GET /v3/merchant-service/complaints-v2/200201820200101080076610000
 }
 
-// More connections than the default, through a proxy.
+// This example allows more connections than the default, and sets the proxy.
 func ExampleNewTransport() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -318,7 +328,10 @@ func ExampleNewTransport() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	list, err := client.ComplaintsV2.List(context.Background(), &wechatpay.ListComplaintsRequest{BeginDate: time.Now(), EndDate: time.Now()})
+	list, err := client.ComplaintsV2.List(context.Background(), &wechatpay.ListComplaintsRequest{
+		BeginDate: time.Now(),
+		EndDate:   time.Now(),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -343,11 +356,11 @@ func ExampleSigner_Sign() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(signature), "characters of base64")
-	// Output: 344 characters of base64
+	fmt.Println(len(signature), "base64 characters")
+	// Output: 344 base64 characters
 }
 
-// Signing and verifying in an http.Client of your own, without the rest.
+// This example signs and verifies in an http.Client of its own.
 func ExampleSigningTransport() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -361,7 +374,7 @@ func ExampleSigningTransport() {
 	client := &http.Client{
 		Transport: &wechatpay.SigningTransport{
 			Signer: signer,
-			Hosts:  []string{strings.TrimPrefix(server.URL, "http://")}, // leave it out for the real WeChat Pay
+			Hosts:  []string{strings.TrimPrefix(server.URL, "http://")}, // not needed for the real service
 			Base: &wechatpay.VerifyingTransport{
 				Verifier: &wechatpay.Verifier{Keys: map[string]*rsa.PublicKey{cfg.PublicKeyID: cfg.PublicKey}},
 				Base:     wechatpay.NewTransport(),
@@ -370,7 +383,8 @@ func ExampleSigningTransport() {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 
-	req, err := http.NewRequest(http.MethodPost, server.URL+"/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress",
+	req, err := http.NewRequest(http.MethodPost,
+		server.URL+"/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress",
 		strings.NewReader(`{"action":"APPROVE","launch_refund_day":0}`))
 	if err != nil {
 		log.Fatal(err)
@@ -397,9 +411,9 @@ func ExampleArgumentError() {
 
 	err = client.ComplaintsV2.UpdateRefundProgress(context.Background(), "200201820200101080076610000",
 		wechatpay.RejectRefund(strings.Repeat("不", 201)+"😀"))
-	var argument *wechatpay.ArgumentError
-	if errors.As(err, &argument) {
-		for _, fault := range argument.Faults {
+	var argumentErr *wechatpay.ArgumentError
+	if errors.As(err, &argumentErr) {
+		for _, fault := range argumentErr.Faults {
 			fmt.Println(fault.Field+":", fault.Problem)
 		}
 	}
@@ -408,8 +422,8 @@ func ExampleArgumentError() {
 	// RejectReason: holds '😀' (U+1F600), and WeChat Pay takes no character beyond U+FFFF (emoji)
 }
 
-// A refusal of WeChat Pay's. Branch on the code, and log the error: it has the
-// request id, which their support asks for.
+// This example inspects an error from WeChat Pay. Branch on Code, and log the
+// error: it includes the request id, which support asks for.
 func ExampleAPIError() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -419,11 +433,11 @@ func ExampleAPIError() {
 	}
 
 	_, err = client.ComplaintsV2.Get(context.Background(), "no-such-complaint")
-	var refusal *wechatpay.APIError
-	if errors.As(err, &refusal) {
-		fmt.Println(refusal.StatusCode, refusal.Code)
-		fmt.Println(refusal.Method, refusal.Path)
-		fmt.Println(refusal.RequestID != "")
+	var apiErr *wechatpay.APIError
+	if errors.As(err, &apiErr) {
+		fmt.Println(apiErr.StatusCode, apiErr.Code)
+		fmt.Println(apiErr.Method, apiErr.Path)
+		fmt.Println(apiErr.RequestID != "")
 	}
 	// Output:
 	// 404 RESOURCE_NOT_EXISTS
@@ -431,36 +445,38 @@ func ExampleAPIError() {
 	// true
 }
 
-// An answer that is not WeChat Pay's is never taken for one.
+// In this example, a response is forged.
 func ExampleVerificationError() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultForged})
 	cfg := server.Config()
-	cfg.Retry.MaxAttempts = 1 // the next answer would be genuine
+	cfg.Retry.MaxAttempts = 1 // a retry would get a genuine response
 	client, err := wechatpay.NewClient(cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	_, err = client.ComplaintsV2.Get(context.Background(), "200201820200101080076610000")
-	var unproved *wechatpay.VerificationError
-	if errors.As(err, &unproved) {
-		fmt.Println(unproved.Reason)
+	_, err = client.ComplaintsV2.Get(context.Background(), complaintID)
+	var verificationErr *wechatpay.VerificationError
+	if errors.As(err, &verificationErr) {
+		fmt.Println(verificationErr.Reason)
 	}
 	// Output: SIGNATURE_MISMATCH
 }
 
-// The answer to an immediate-service reply got lost. Repeated with the key that
-// the error carries, it is done once.
+// In this example, the response to an immediate-service reply is lost. Retrying
+// with the key in the error sends the reply once.
 func ExampleOutcomeUnknownError() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", NeedImmediateService: true})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, NeedImmediateService: true})
 	server.AddFault(wechatpaytest.Fault{Path: "response-immediate-service", Kind: wechatpaytest.FaultLostResponse})
 	cfg := server.Config()
-	cfg.Retry.MaxAttempts = 1 // the Client would repeat it by itself
+	cfg.Retry.MaxAttempts = 1 // the Client would retry by itself
 	client, err := wechatpay.NewClient(cfg)
 	if err != nil {
 		log.Fatal(err)
@@ -468,31 +484,32 @@ func ExampleOutcomeUnknownError() {
 	ctx := context.Background()
 
 	req := &wechatpay.ImmediateServiceRequest{Message: wechatpay.NewMessage(wechatpay.TextBlock("正在为您处理"))}
-	_, err = client.ComplaintsV2.RespondImmediateService(ctx, "200201820200101080076610000", req)
-	var unknown *wechatpay.OutcomeUnknownError
-	if errors.As(err, &unknown) {
-		fmt.Println("unknown, so once more")
-		req.IdempotentID = unknown.IdempotencyKey
-		_, err = client.ComplaintsV2.RespondImmediateService(ctx, "200201820200101080076610000", req)
+	_, err = client.ComplaintsV2.RespondImmediateService(ctx, complaintID, req)
+	var unknownErr *wechatpay.OutcomeUnknownError
+	if errors.As(err, &unknownErr) {
+		fmt.Println("unknown: retry")
+		req.IdempotentID = unknownErr.IdempotencyKey
+		_, err = client.ComplaintsV2.RespondImmediateService(ctx, complaintID, req)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	for _, record := range server.History("200201820200101080076610000") {
+	for _, record := range server.History(complaintID) {
 		fmt.Println(record.OperateType)
 	}
 	// Output:
-	// unknown, so once more
+	// unknown: retry
 	// USER_CREATE_COMPLAINT
 	// MERCHANT_RESPONSE
 }
 
-// A job that runs at night may be more patient than a web request.
+// This example retries longer than the default, such as in a nightly job.
 func ExampleRetryPolicy() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultError503, Times: 2})
 	cfg := server.Config()
 	cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 10, MinDelay: 10 * time.Millisecond, MaxDelay: time.Minute}
@@ -501,7 +518,7 @@ func ExampleRetryPolicy() {
 		log.Fatal(err)
 	}
 
-	complaint, err := client.ComplaintsV2.Get(context.Background(), "200201820200101080076610000")
+	complaint, err := client.ComplaintsV2.Get(context.Background(), complaintID)
 	if err != nil {
 		log.Fatal(err)
 	}

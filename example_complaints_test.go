@@ -12,29 +12,31 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// These examples run on wechatpaytest, a WeChat Pay in the same process. For
-// the real one take the Config from ConfigFromEnv, or fill it in as in the
+// The examples call wechatpaytest, a fake of WeChat Pay in the same process. For
+// the real service, get the Config from ConfigFromEnv, or fill it in as in the
 // example of NewClient.
 
-// Read a complaint, decide on it, and tell the user.
+// This example reads a complaint, approves its refund, and replies to the user.
 func Example() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", ApplyRefundAmount: 1000})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ApplyRefundAmount: 1000})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
 
-	complaint, err := client.ComplaintsV2.Get(ctx, "200201820200101080076610000")
+	complaint, err := client.ComplaintsV2.Get(ctx, complaintID)
 	if err != nil {
 		log.Fatal(err)
 	}
 	if complaint.ProblemType != wechatpay.ProblemTypeRefund {
 		return
 	}
-	if err := client.ComplaintsV2.UpdateRefundProgress(ctx, complaint.ComplaintID, wechatpay.ApproveRefund(0)); err != nil {
+	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaint.ComplaintID, wechatpay.ApproveRefund(0))
+	if err != nil {
 		log.Fatal(err)
 	}
 	err = client.ComplaintsV2.Respond(ctx, complaint.ComplaintID, &wechatpay.RespondRequest{
@@ -47,22 +49,23 @@ func Example() {
 	// Output: approved 1000 fen
 }
 
-// Approve: the refund is promised for today, and no money has moved yet.
+// This example approves a refund for today. It moves no money: Refund does.
 func ExampleComplaintsV2Service_UpdateRefundProgress() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	err = client.ComplaintsV2.UpdateRefundProgress(context.Background(), "200201820200101080076610000", wechatpay.ApproveRefund(0))
+	err = client.ComplaintsV2.UpdateRefundProgress(context.Background(), complaintID, wechatpay.ApproveRefund(0))
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	for _, record := range server.History("200201820200101080076610000") {
+	for _, record := range server.History(complaintID) {
 		fmt.Println(record.OperateType)
 	}
 	// Output:
@@ -70,49 +73,52 @@ func ExampleComplaintsV2Service_UpdateRefundProgress() {
 	// MERCHANT_APPROVE_REFUND
 }
 
-// Reject, with a picture that shows why. The complaint is finished by it.
+// This example rejects a refund, with an image as evidence. A rejection closes
+// the complaint.
 func ExampleComplaintsV2Service_UpdateRefundProgress_reject() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
 
-	photo := strings.NewReader("\xff\xd8\xff…") // an *os.File, as a rule
+	photo := strings.NewReader("\xff\xd8\xff…") // usually an *os.File
 	mediaID, err := client.ComplaintsV2.UploadImage(ctx, "signed-receipt.jpg", photo)
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = client.ComplaintsV2.UpdateRefundProgress(ctx, "200201820200101080076610000",
+	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID,
 		wechatpay.RejectRefund("商品已使用，不符合退款条件", mediaID))
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	complaint, _ := server.Complaint("200201820200101080076610000")
+	complaint, _ := server.Complaint(complaintID)
 	fmt.Println(complaint.ComplaintState)
 	// Output: PROCESSED
 }
 
-// The answer is lost on the way. The Client finds the decision in the
-// negotiation history, and does not send it again.
-func ExampleComplaintsV2Service_UpdateRefundProgress_lostAnswer() {
+// In this example, the response to a decision is lost. The Client finds the
+// decision in the negotiation history, and does not retry.
+func ExampleComplaintsV2Service_UpdateRefundProgress_lostResponse() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// Time to look: half a minute or more.
+	// Allow half a minute or more, so that there is time for the lookup.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err = client.ComplaintsV2.UpdateRefundProgress(ctx, "200201820200101080076610000", wechatpay.ApproveRefund(0))
+	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
 	fmt.Println(err)
 	for _, request := range server.Requests() {
 		fmt.Println(request.Method, request.Path)
@@ -123,13 +129,21 @@ func ExampleComplaintsV2Service_UpdateRefundProgress_lostAnswer() {
 	// GET /v3/merchant-service/complaints-v2/200201820200101080076610000/negotiation-historys?limit=100&offset=0
 }
 
-// One page of the complaints of two days in Beijing.
+// This example lists one page of the complaints of two days, Beijing time.
 func ExampleComplaintsV2Service_List() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	beijing := time.FixedZone("UTC+8", 8*60*60)
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "A", ComplaintTime: time.Date(2026, 3, 4, 0, 30, 0, 0, beijing), ApplyRefundAmount: 1000})
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "B", ComplaintTime: time.Date(2026, 3, 5, 23, 30, 0, 0, beijing), ApplyRefundAmount: 250})
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID:       "A",
+		ComplaintTime:     time.Date(2026, 3, 4, 0, 30, 0, 0, beijing),
+		ApplyRefundAmount: 1000,
+	})
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID:       "B",
+		ComplaintTime:     time.Date(2026, 3, 5, 23, 30, 0, 0, beijing),
+		ApplyRefundAmount: 250,
+	})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -153,13 +167,17 @@ func ExampleComplaintsV2Service_List() {
 	// A PENDING 1000
 }
 
-// All complaints of a quarter that wait for an answer, page by page.
+// This example iterates over the complaints of a quarter, and prints those that
+// are pending.
 func ExampleComplaintsV2Service_All() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	beijing := time.FixedZone("UTC+8", 8*60*60)
 	for month := time.January; month <= time.March; month++ {
-		server.AddComplaint(wechatpay.Complaint{ComplaintID: month.String(), ComplaintTime: time.Date(2026, month, 15, 9, 0, 0, 0, beijing)})
+		server.AddComplaint(wechatpay.Complaint{
+			ComplaintID:   month.String(),
+			ComplaintTime: time.Date(2026, month, 15, 9, 0, 0, 0, beijing),
+		})
 	}
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
@@ -185,10 +203,11 @@ func ExampleComplaintsV2Service_All() {
 }
 
 func ExampleComplaintsV2Service_Get() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
-		ComplaintID:       "200201820200101080076610000",
+		ComplaintID:       complaintID,
 		ComplaintDetail:   "商品与描述不符，要求退款",
 		ApplyRefundAmount: 1000,
 		UserTagList:       []wechatpay.UserTag{wechatpay.UserTagTrusted},
@@ -198,7 +217,7 @@ func ExampleComplaintsV2Service_Get() {
 		log.Fatal(err)
 	}
 
-	complaint, err := client.ComplaintsV2.Get(context.Background(), "200201820200101080076610000")
+	complaint, err := client.ComplaintsV2.Get(context.Background(), complaintID)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -209,17 +228,18 @@ func ExampleComplaintsV2Service_Get() {
 	// 商品与描述不符，要求退款
 }
 
-// One page of the negotiation history; nil asks for the first.
+// This example reads the first page of a negotiation history.
 func ExampleComplaintsV2Service_NegotiationHistory() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", ComplaintDetail: "商品未收到"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ComplaintDetail: "商品未收到"})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	history, err := client.ComplaintsV2.NegotiationHistory(context.Background(), "200201820200101080076610000", nil)
+	history, err := client.ComplaintsV2.NegotiationHistory(context.Background(), complaintID, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -229,12 +249,14 @@ func ExampleComplaintsV2Service_NegotiationHistory() {
 	// Output: USER_CREATE_COMPLAINT 商品未收到
 }
 
-// Count what the user wrote, in a history of any length.
+// This example counts the user's messages in a negotiation history of any
+// length.
 func ExampleComplaintsV2Service_AllNegotiationHistory() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	if err := server.UserReplies("200201820200101080076610000", "什么时候退款？"); err != nil {
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
+	if err := server.UserReplies(complaintID, "什么时候退款？"); err != nil {
 		log.Fatal(err)
 	}
 	client, err := wechatpay.NewClient(server.Config())
@@ -243,7 +265,7 @@ func ExampleComplaintsV2Service_AllNegotiationHistory() {
 	}
 
 	messages := 0
-	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), "200201820200101080076610000") {
+	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), complaintID) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -256,31 +278,34 @@ func ExampleComplaintsV2Service_AllNegotiationHistory() {
 }
 
 func ExampleComplaintsV2Service_Respond() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	err = client.ComplaintsV2.Respond(context.Background(), "200201820200101080076610000", &wechatpay.RespondRequest{
+	err = client.ComplaintsV2.Respond(context.Background(), complaintID, &wechatpay.RespondRequest{
 		ResponseContent: "您好，请提供订单照片，我们会尽快处理。",
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	complaint, _ := server.Complaint("200201820200101080076610000")
+	complaint, _ := server.Complaint(complaintID)
 	fmt.Println(complaint.ComplaintState)
 	// Output: PROCESSING
 }
 
-// A reply with text and buttons, to a complaint that needs a fast answer.
+// This example replies with text and buttons to a complaint that needs
+// immediate service.
 func ExampleComplaintsV2Service_RespondImmediateService() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", NeedImmediateService: true})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, NeedImmediateService: true})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -294,53 +319,56 @@ func ExampleComplaintsV2Service_RespondImmediateService() {
 		),
 	)
 	message.SenderIdentity = wechatpay.SenderIdentityMachine
-	resp, err := client.ComplaintsV2.RespondImmediateService(context.Background(), "200201820200101080076610000",
+	resp, err := client.ComplaintsV2.RespondImmediateService(context.Background(), complaintID,
 		&wechatpay.ImmediateServiceRequest{Message: message})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	records := server.History("200201820200101080076610000")
+	records := server.History(complaintID)
 	fmt.Println(records[len(records)-1].LogID == resp.LogID)
 	// Output: true
 }
 
-// Nothing is left to do for the user.
+// This example closes a complaint once the user's problem is solved.
 func ExampleComplaintsV2Service_Complete() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", ProblemType: wechatpay.ProblemTypeOthers})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ProblemType: wechatpay.ProblemTypeOthers})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// "" is Config.MchID. A service provider names its merchant here.
-	if err := client.ComplaintsV2.Complete(context.Background(), "200201820200101080076610000", nil); err != nil {
+	// nil completes it for Config.MchID. A service provider sets
+	// CompleteRequest.ComplaintedMchID.
+	if err := client.ComplaintsV2.Complete(context.Background(), complaintID, nil); err != nil {
 		log.Fatal(err)
 	}
 
-	complaint, _ := server.Complaint("200201820200101080076610000")
+	complaint, _ := server.Complaint(complaintID)
 	fmt.Println(complaint.ComplaintState)
 	// Output: PROCESSED
 }
 
 func ExampleComplaintsV2Service_UploadImage() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
 
-	photo := strings.NewReader("\xff\xd8\xff…") // an *os.File, as a rule
+	photo := strings.NewReader("\xff\xd8\xff…") // usually an *os.File
 	mediaID, err := client.ComplaintsV2.UploadImage(ctx, "parcel.jpg", photo)
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = client.ComplaintsV2.Respond(ctx, "200201820200101080076610000", &wechatpay.RespondRequest{
+	err = client.ComplaintsV2.Respond(ctx, complaintID, &wechatpay.RespondRequest{
 		ResponseContent: "包裹已送达，请查看照片。",
 		ResponseImages:  []string{mediaID},
 	})
@@ -348,12 +376,13 @@ func ExampleComplaintsV2Service_UploadImage() {
 	// Output: <nil>
 }
 
-// Save the pictures that a user attached.
+// This example downloads the images that the user attached.
 func ExampleComplaintsV2Service_DownloadImage() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
-		ComplaintID: "200201820200101080076610000",
+		ComplaintID: complaintID,
 		ComplaintMediaList: []wechatpay.ComplaintMedia{{
 			MediaType: wechatpay.MediaTypeUserComplaintImage,
 			MediaURL:  []string{server.AddImage("", []byte("\xff\xd8\xff…"))},
@@ -376,7 +405,7 @@ func ExampleComplaintsV2Service_DownloadImage() {
 		return err
 	}
 
-	complaint, err := client.ComplaintsV2.Get(ctx, "200201820200101080076610000")
+	complaint, err := client.ComplaintsV2.Get(ctx, complaintID)
 	if err != nil {
 		log.Fatal(err)
 	}

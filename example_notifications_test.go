@@ -14,7 +14,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// Make sure, at the start of a program, that notifications come to this URL.
+// This example sets the notification URL when a program starts, if it is
+// missing or different.
 func ExampleComplaintsV2Service_CreateNotificationURL() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -26,9 +27,9 @@ func ExampleComplaintsV2Service_CreateNotificationURL() {
 	const url = "https://www.example.com/wechatpay/complaints"
 
 	current, err := client.ComplaintsV2.NotificationURL(ctx)
-	var refusal *wechatpay.APIError
+	var apiErr *wechatpay.APIError
 	switch {
-	case errors.As(err, &refusal) && refusal.Code == wechatpay.ErrorCodeResourceNotExists:
+	case errors.As(err, &apiErr) && apiErr.Code == wechatpay.ErrorCodeResourceNotExists:
 		current, err = client.ComplaintsV2.CreateNotificationURL(ctx, url)
 	case err == nil && current.URL != url:
 		current, err = client.ComplaintsV2.UpdateNotificationURL(ctx, url)
@@ -54,16 +55,18 @@ func ExampleComplaintsV2Service_DeleteNotificationURL() {
 		log.Fatal(err)
 	}
 	_, err = client.ComplaintsV2.NotificationURL(ctx)
-	var refusal *wechatpay.APIError
-	fmt.Println(errors.As(err, &refusal) && refusal.Code == wechatpay.ErrorCodeResourceNotExists)
+	var apiErr *wechatpay.APIError
+	fmt.Println(errors.As(err, &apiErr) && apiErr.Code == wechatpay.ErrorCodeResourceNotExists)
 	// Output: true
 }
 
-// Receive notifications. Each event is handled once, however often it comes.
+// This example handles notifications. An event is handled once, even if WeChat
+// Pay delivers it again.
 func ExampleClient_NotificationHandler() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000", ComplaintDetail: "商品未收到"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ComplaintDetail: "商品未收到"})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -71,22 +74,25 @@ func ExampleClient_NotificationHandler() {
 
 	handle := func(ctx context.Context, n *wechatpay.Notification) error {
 		if n.EventType != wechatpay.EventComplaintCreate {
-			return nil // not ours: it need not come again
+			return nil // of no interest: acknowledge it
 		}
 		complaint, err := client.ComplaintsV2.Get(ctx, n.ComplaintID)
 		if err != nil {
-			return err // it comes again
+			return err // WeChat Pay delivers it again
 		}
 		fmt.Println(n.ActionType, complaint.ComplaintDetail)
 		return nil
 	}
-	store := wechatpay.NewMemoryStore() // one process; several share a store of redisstore or sqlstore
+	store := wechatpay.NewMemoryStore() // for several processes, use redisstore or sqlstore
 	shop := httptest.NewServer(client.NotificationHandler(wechatpay.Once(store, handle)))
 	defer shop.Close()
 
 	for range 2 {
 		resp, err := server.Notify(context.Background(), shop.URL, wechatpaytest.Notification{
-			ID: "EV-2018022511223320873", EventType: "COMPLAINT.CREATE", ActionType: "CREATE_COMPLAINT", ComplaintID: "200201820200101080076610000",
+			ID:          "EV-2018022511223320873",
+			EventType:   "COMPLAINT.CREATE",
+			ActionType:  "CREATE_COMPLAINT",
+			ComplaintID: complaintID,
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -99,7 +105,8 @@ func ExampleClient_NotificationHandler() {
 	// 200 OK
 }
 
-// Work that failed is done when the event comes again, and then no more.
+// In this example, the handler fails once. It is called again for the next
+// delivery of the event, and not after it has succeeded.
 func ExampleOnce() {
 	failures := 1
 	handle := wechatpay.Once(wechatpay.NewMemoryStore(), func(ctx context.Context, n *wechatpay.Notification) error {
@@ -111,7 +118,7 @@ func ExampleOnce() {
 		return nil
 	})
 
-	for range 3 { // NotificationHandler calls it for each copy that comes
+	for range 3 { // NotificationHandler calls it for each delivery
 		fmt.Println(handle(context.Background(), &wechatpay.Notification{ID: "EV-2018022511223320873"}))
 	}
 	// Output:
@@ -121,7 +128,8 @@ func ExampleOnce() {
 	// <nil>
 }
 
-// Answer WeChat Pay yourself, such as in a framework.
+// This example responds to WeChat Pay itself, instead of using
+// NotificationHandler.
 func ExampleClient_ParseNotification() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -133,13 +141,13 @@ func ExampleClient_ParseNotification() {
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := client.ParseNotification(r)
 		if err != nil {
-			status := http.StatusInternalServerError // Config.APIv3Key is missing: it comes again
-			var unproved *wechatpay.VerificationError
-			var unreadable *wechatpay.NotificationError
+			status := http.StatusInternalServerError // such as a missing Config.APIv3Key
+			var verificationErr *wechatpay.VerificationError
+			var notificationErr *wechatpay.NotificationError
 			switch {
-			case errors.As(err, &unproved):
+			case errors.As(err, &verificationErr):
 				status = http.StatusUnauthorized
-			case errors.As(err, &unreadable):
+			case errors.As(err, &notificationErr):
 				status = http.StatusBadRequest
 			}
 			w.WriteHeader(status)
@@ -153,7 +161,10 @@ func ExampleClient_ParseNotification() {
 
 	for _, fault := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultForged} {
 		resp, err := server.Notify(context.Background(), shop.URL, wechatpaytest.Notification{
-			EventType: "COMPLAINT.STATE_CHANGE", ActionType: "USER_RESPONSE", ComplaintID: "200201820200101080076610000", Fault: fault,
+			EventType:   "COMPLAINT.STATE_CHANGE",
+			ActionType:  "USER_RESPONSE",
+			ComplaintID: "200201820200101080076610000",
+			Fault:       fault,
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -166,11 +177,12 @@ func ExampleClient_ParseNotification() {
 	// 401 Unauthorized
 }
 
-// What became of a refund.
+// This example handles the notification of a refund's result.
 func ExampleNotification_Refund() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
@@ -187,20 +199,24 @@ func ExampleNotification_Refund() {
 	}))
 	defer shop.Close()
 
-	created, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil)
+	created, err := client.ComplaintsV2.Refund(ctx, complaintID, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	if err := server.SettleRefund(created.OutRefundNo, "SUCCESS"); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := server.Notify(ctx, shop.URL, wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: created.OutRefundNo}); err != nil {
+	_, err = server.Notify(ctx, shop.URL, wechatpaytest.Notification{
+		EventType:   "REFUND.SUCCESS",
+		OutRefundNo: created.OutRefundNo,
+	})
+	if err != nil {
 		log.Fatal(err)
 	}
 	// Output: REFUND.SUCCESS SUCCESS 100
 }
 
-// Prove that a notification is WeChat Pay's.
+// This example verifies the signature of a notification.
 func ExampleVerifier_Verify() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -219,7 +235,10 @@ func ExampleVerifier_Verify() {
 
 	for _, fault := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultForged} {
 		resp, err := server.Notify(context.Background(), shop.URL, wechatpaytest.Notification{
-			EventType: "COMPLAINT.CREATE", ComplaintID: "200201820200101080076610000", ActionType: "CREATE_COMPLAINT", Fault: fault,
+			EventType:   "COMPLAINT.CREATE",
+			ActionType:  "CREATE_COMPLAINT",
+			ComplaintID: "200201820200101080076610000",
+			Fault:       fault,
 		})
 		if err != nil {
 			log.Fatal(err)

@@ -10,20 +10,24 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// A refund of an order that no complaint is about.
+// This example refunds an order without a complaint.
 func ExampleRefundsService_Create() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
-		ComplaintID:        "200201820200101080076610000",
-		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000404201909069117582536", OutTradeNo: "20190906154617947762231", Amount: 1000}},
+		ComplaintID: "200201820200101080076610000",
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{
+			TransactionID: "4200000404201909069117582536",
+			OutTradeNo:    "20190906154617947762231",
+			Amount:        1000,
+		}},
 	})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// Keep the number before it is sent: under one number WeChat Pay pays once.
+	// Store OutRefundNo first: a retry with the same number cannot pay twice.
 	refund, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{
 		TransactionID: "4200000404201909069117582536",
 		OutRefundNo:   "20190906154617947762231-r1",
@@ -37,17 +41,18 @@ func ExampleRefundsService_Create() {
 	// Output: PROCESSING 400
 }
 
-// Has the money arrived? Ask from a minute after creation on.
+// This example queries a refund. Wait a minute after creating it.
 func ExampleRefundsService_Get() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	created, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil)
+	created, err := client.ComplaintsV2.Refund(ctx, complaintID, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -63,23 +68,29 @@ func ExampleRefundsService_Get() {
 	case wechatpay.RefundStatusSuccess:
 		fmt.Println("arrived:", !refund.SuccessTime.IsZero())
 	case wechatpay.RefundStatusProcessing:
-		fmt.Println("on its way: ask again in a minute")
+		fmt.Println("processing: query again in a minute")
 	case wechatpay.RefundStatusAbnormal:
-		fmt.Println("the bank refused it: act in the merchant platform")
+		fmt.Println("the bank rejected it: handle it in the merchant platform")
 	case wechatpay.RefundStatusClosed:
-		fmt.Println("failed for good: a new attempt needs a new number")
+		fmt.Println("failed permanently: create a refund with a new number")
 	}
 	// Output: arrived: true
 }
 
-// Approve, and pay. The second call finds the refund of the first.
+// This example approves a refund and pays it. The second call to Refund returns
+// the refund of the first.
 func ExampleComplaintsV2Service_Refund() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
-		ComplaintID:        "200201820200101080076610000",
-		ApplyRefundAmount:  1000,
-		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000404201909069117582536", OutTradeNo: "20190906154617947762231", Amount: 1500}},
+		ComplaintID:       complaintID,
+		ApplyRefundAmount: 1000,
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{
+			TransactionID: "4200000404201909069117582536",
+			OutTradeNo:    "20190906154617947762231",
+			Amount:        1500,
+		}},
 	})
 	client, err := wechatpay.NewClient(server.Config())
 	if err != nil {
@@ -87,11 +98,11 @@ func ExampleComplaintsV2Service_Refund() {
 	}
 	ctx := context.Background()
 
-	if err := client.ComplaintsV2.UpdateRefundProgress(ctx, "200201820200101080076610000", wechatpay.ApproveRefund(0)); err != nil {
+	if err := client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0)); err != nil {
 		log.Fatal(err)
 	}
 	for range 2 {
-		refund, err := client.ComplaintsV2.Refund(ctx, "200201820200101080076610000", nil) // nil: what the complaint says
+		refund, err := client.ComplaintsV2.Refund(ctx, complaintID, nil) // nil: the amount applied for
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -104,13 +115,14 @@ func ExampleComplaintsV2Service_Refund() {
 	// 1 refund
 }
 
-// WeChat Pay refunded the overdue complaint by itself: nothing is sent that
-// moves money.
+// In this example, WeChat Pay has refunded an overdue complaint by itself, so
+// Refund sends nothing.
 func ExampleRefundRefusedError() {
+	const complaintID = "200201820200101080076610000"
 	server := wechatpaytest.NewServer()
 	defer server.Close()
-	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
-	if err := server.PlatformRefunds("200201820200101080076610000"); err != nil {
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID})
+	if err := server.PlatformRefunds(complaintID); err != nil {
 		log.Fatal(err)
 	}
 	client, err := wechatpay.NewClient(server.Config())
@@ -118,13 +130,13 @@ func ExampleRefundRefusedError() {
 		log.Fatal(err)
 	}
 
-	_, err = client.ComplaintsV2.Refund(context.Background(), "200201820200101080076610000", nil)
-	var refused *wechatpay.RefundRefusedError
-	if errors.As(err, &refused) {
-		fmt.Println(refused.Reason)
+	_, err = client.ComplaintsV2.Refund(context.Background(), complaintID, nil)
+	var refusedErr *wechatpay.RefundRefusedError
+	if errors.As(err, &refusedErr) {
+		fmt.Println(refusedErr.Reason)
 	}
-	fmt.Println(len(server.Refunds()), "refunds of the merchant")
+	fmt.Println(len(server.Refunds()), "refunds by the merchant")
 	// Output:
 	// FULLY_REFUNDED
-	// 0 refunds of the merchant
+	// 0 refunds by the merchant
 }
