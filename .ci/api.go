@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Command api prints the public surface of packages, without comments and
-// bodies, so that a change of it shows as a difference of texts.
+// Command api prints the exported declarations of the packages in the given
+// folders, without comments and bodies, so that diff shows a change of the API.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 		var lines []string
 		for _, name := range files {
 			if !strings.HasSuffix(name, "_test.go") {
-				lines = append(lines, surface(name)...)
+				lines = append(lines, exported(name)...)
 			}
 		}
 		sort.Strings(lines)
@@ -35,8 +35,8 @@ func main() {
 	}
 }
 
-// surface gives the exported declarations of a file.
-func surface(name string) (lines []string) {
+// exported returns the exported declarations of a file.
+func exported(name string) (lines []string) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
 	if err != nil {
@@ -45,7 +45,7 @@ func surface(name string) (lines []string) {
 	if !ast.FileExports(file) {
 		return nil
 	}
-	show := func(node any) {
+	add := func(node any) {
 		var b bytes.Buffer
 		if err := printer.Fprint(&b, fset, node); err != nil {
 			log.Fatal(err)
@@ -57,18 +57,18 @@ func surface(name string) (lines []string) {
 		case *ast.FuncDecl:
 			decl.Body = nil
 			if decl.Recv == nil || isExported(decl.Recv.List[0].Type) {
-				show(decl)
+				add(decl)
 			}
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {
-				show(&ast.GenDecl{Tok: decl.Tok, Specs: []ast.Spec{spec}})
+				add(&ast.GenDecl{Tok: decl.Tok, Specs: []ast.Spec{spec}})
 			}
 		}
 	}
 	return lines
 }
 
-// isExported reports whether the type of a receiver is exported.
+// isExported reports whether a receiver's type is exported.
 func isExported(t ast.Expr) bool {
 	switch t := t.(type) {
 	case *ast.StarExpr:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks each module that has a folder of its own, which the root's ./... leaves
-# out. The stores find their engines in the environment: run it by services.sh.
+# Checks the modules that the root's ./... does not include. The stores take the
+# addresses of their databases from the environment: run it with services.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for module in $(git ls-files '*/go.mod' | xargs -n1 dirname); do
-	# The page's test needs a browser, and has a script of its own.
+	# It needs a browser, and has its own script.
 	[ "$module" != cmd/wechatpay-mock/pagetest ] || continue
 	printf '\n== module %s\n' "$module"
 	(

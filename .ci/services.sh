@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# Runs a command with a Redis, a PostgreSQL and a MariaDB of its own:
+# Runs a command with temporary Redis, PostgreSQL and MariaDB servers:
 #
 #   .ci/services.sh COMMAND [ARGUMENT…]
 #
-# They listen on free ports of loopback, keep their data in a temporary folder,
-# and are stopped and removed when the command ends, whose exit status is this
-# script's. Their addresses are in the environment of the command:
+# The servers listen on free loopback ports and keep their data in a temporary
+# folder. When the command ends, they are stopped and removed, and the script
+# exits with the status of the command. The command finds their addresses in:
 #
 #   REDISSTORE_TEST_ADDR      host:port
 #   SQLSTORE_TEST_POSTGRESQL  for pgx
 #   SQLSTORE_TEST_MYSQL       for go-sql-driver/mysql
 #
-# Programs that are missing are installed from Debian's packages, as root.
+# Missing programs are installed from Debian's packages, which needs root.
 set -euo pipefail
 [ $# -gt 0 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 fail() { echo "services.sh: $*" >&2; exit 1; }
 
-# program NAME…: the first of these that is there, also where Debian hides them.
+# program NAME… prints the path of the first that is installed. Debian does not
+# add PostgreSQL's programs to the PATH.
 program() {
 	local name found
 	for name in "$@"; do
@@ -32,14 +33,14 @@ program redis-server >/dev/null && program redis-cli >/dev/null || missing+=(red
 program postgres >/dev/null && program initdb >/dev/null || missing+=(postgresql)
 program mariadbd >/dev/null && program mariadb-install-db >/dev/null && program mariadb >/dev/null || missing+=(mariadb-server)
 if [ ${#missing[@]} -gt 0 ]; then
-	command -v apt-get >/dev/null || fail "missing: ${missing[*]} (Debian's names), and there is no apt-get to install them with"
-	[ "$(id -u)" = 0 ] || fail "missing: run as root once, or install them: apt-get install ${missing[*]}"
+	command -v apt-get >/dev/null || fail "missing programs, by Debian package: ${missing[*]}"
+	[ "$(id -u)" = 0 ] || fail "missing programs: run as root, or run apt-get install ${missing[*]}"
 	echo "services.sh: installing ${missing[*]}" >&2
 	log=$(mktemp)
-	# In run level 1 the packages do not start services of their own.
+	# At run level 1 the packages start no services.
 	export DEBIAN_FRONTEND=noninteractive
 	{ apt-get update && RUNLEVEL=1 apt-get install -y --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1 ||
-		{ tail -n 20 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
+		{ tail -n 20 "$log" >&2; fail "apt-get failed to install ${missing[*]}"; }
 	rm -f "$log"
 fi
 
@@ -48,7 +49,7 @@ chmod 755 "$dir"
 pids=()
 stop() {
 	local pid
-	# SIGINT: PostgreSQL ends at once, and does not wait for its clients.
+	# On SIGINT, PostgreSQL stops without waiting for its clients.
 	for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null || true; kill -TERM "$pid" 2>/dev/null || true; done
 	for pid in "${pids[@]}"; do
 		for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || continue 2; sleep 0.1; done
@@ -60,7 +61,8 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# as USER COMMAND…: PostgreSQL and MariaDB refuse to run as root.
+# as USER COMMAND… runs a command as a user if this script runs as root:
+# PostgreSQL and MariaDB refuse to run as root.
 as() {
 	local user=$1
 	shift
@@ -70,15 +72,15 @@ as() {
 	exec "$@"
 }
 
-# folder NAME USER: a folder that the user may write to.
+# folder NAME USER creates a folder that the user can write to.
 folder() {
 	mkdir "$dir/$1"
 	[ "$(id -u)" != 0 ] || chown "$2:" "$dir/$1"
 }
 
-# start NAME PROBE COMMAND…: starts a server and waits until the probe succeeds.
-# In both, PORT stands for the port. Nothing reserves a free port, so another one
-# is tried if the server dies.
+# start NAME PROBE COMMAND… starts a server and waits until the probe succeeds.
+# PORT in the probe and the command is replaced by the port. If the server exits,
+# the port was taken in the meantime, and another is tried.
 start() {
 	local name=$1 probe=$2 log="$dir/$1.log" pid
 	shift 2
@@ -90,7 +92,7 @@ start() {
 		for _ in $(seq 300); do
 			kill -0 "$pid" 2>/dev/null || continue 2
 			if eval "${probe//PORT/$port}" >/dev/null 2>&1; then
-				# Ours, and not another's on that port.
+				# Another server may have responded on that port.
 				kill -0 "$pid" 2>/dev/null || continue 2
 				pids+=("$pid")
 				return
@@ -101,7 +103,7 @@ start() {
 		break
 	done
 	tail -n 20 "$log" >&2
-	fail "$name does not start"
+	fail "$name did not start"
 }
 
 folder redis redis
