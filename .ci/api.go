@@ -45,9 +45,20 @@ func exported(name string) (lines []string) {
 	if !ast.FileExports(file) {
 		return nil
 	}
-	add := func(node any) {
+	add := func(node ast.Node) {
+		ast.Inspect(node, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.StructType:
+				n.Incomplete = false // prints no comment about unexported fields
+			case *ast.InterfaceType:
+				n.Incomplete = false
+			}
+			return true
+		})
 		var b bytes.Buffer
-		if err := printer.Fprint(&b, fset, node); err != nil {
+		// An empty FileSet has no positions, so that the layout of the source does
+		// not matter.
+		if err := printer.Fprint(&b, token.NewFileSet(), node); err != nil {
 			log.Fatal(err)
 		}
 		lines = append(lines, b.String())
