@@ -198,6 +198,9 @@ func TestBlocks_sh_zsh(t *testing.T) {
 // The Python client of the documents accepts a genuine response, and rejects
 // one that is forged, old or unsigned.
 func TestBlocks_python_verifies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
 	for _, tool := range []string{"python3", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
