@@ -3,6 +3,7 @@ package wechatpay_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,9 +16,12 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
+// decisionPath is the path of a decision about testComplaintID.
+const decisionPath = "/v3/merchant-service/complaints-v2/" + testComplaintID + "/update-refund-progress"
+
 func ptr[T any](v T) *T { return &v }
 
-func TestUpdateRefundProgressSends(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_requests(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		req  *wechatpay.UpdateRefundProgressRequest
@@ -25,52 +29,77 @@ func TestUpdateRefundProgressSends(t *testing.T) {
 	}{
 		{"approve today", wechatpay.ApproveRefund(0), `{"action":"APPROVE","launch_refund_day":0}`},
 		{"approve in 3 working days", wechatpay.ApproveRefund(3), `{"action":"APPROVE","launch_refund_day":3}`},
-		{"approve, no day said", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundApprove}, `{"action":"APPROVE"}`},
-		{"approve with a remark", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundApprove, LaunchRefundDay: ptr(1), Remark: "已联系用户"},
+		{"approve without a day", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundApprove}, `{"action":"APPROVE"}`},
+		{"approve with a remark",
+			&wechatpay.UpdateRefundProgressRequest{
+				Action:          wechatpay.RefundApprove,
+				LaunchRefundDay: ptr(1),
+				Remark:          "已联系用户",
+			},
 			`{"action":"APPROVE","launch_refund_day":1,"remark":"已联系用户"}`},
 		{"reject", wechatpay.RejectRefund("商品已使用，不符合退款条件"), `{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件"}`},
-		{"reject with pictures", wechatpay.RejectRefund("商品已使用，不符合退款条件", "file23578_21798531.jpg", "file23578_21798532.jpg"),
-			`{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件","reject_media_list":["file23578_21798531.jpg","file23578_21798532.jpg"]}`},
+		{"reject with images",
+			wechatpay.RejectRefund("商品已使用，不符合退款条件", "file23578_21798531.jpg", "file23578_21798532.jpg"),
+			`{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件",` +
+				`"reject_media_list":["file23578_21798531.jpg","file23578_21798532.jpg"]}`},
 		{"reject without a reason", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundReject}, `{"action":"REJECT"}`},
-		{"at the limits", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundReject, RejectReason: strings.Repeat("退", 200), RejectMediaList: []string{"1", "2", "3", "4"}, Remark: strings.Repeat("r", 200)},
-			`{"action":"REJECT","reject_reason":"` + strings.Repeat("退", 200) + `","reject_media_list":["1","2","3","4"],"remark":"` + strings.Repeat("r", 200) + `"}`},
+		{"at the limits",
+			&wechatpay.UpdateRefundProgressRequest{
+				Action:          wechatpay.RefundReject,
+				RejectReason:    strings.Repeat("退", 200),
+				RejectMediaList: []string{"1", "2", "3", "4"},
+				Remark:          strings.Repeat("r", 200),
+			},
+			`{"action":"REJECT","reject_reason":"` + strings.Repeat("退", 200) +
+				`","reject_media_list":["1","2","3","4"],"remark":"` + strings.Repeat("r", 200) + `"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			userAgent := "wechatpay-complaints-go/" + wechatpay.Version +
+				" (" + runtime.GOOS + "/" + runtime.GOARCH + ") " + runtime.Version()
 			calls := 0
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 				calls++
 				body, _ := io.ReadAll(r.Body)
 				require.Equal(t, http.MethodPost, r.Method)
-				require.Equal(t, "/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress", r.RequestURI)
+				require.Equal(t, decisionPath, r.RequestURI)
 				require.Equal(t, tt.body, string(body))
 				require.Equal(t, int64(len(tt.body)), r.ContentLength)
 				require.Equal(t, []string{"application/json"}, r.Header["Content-Type"])
 				require.Equal(t, []string{"application/json"}, r.Header["Accept"])
 				require.Equal(t, []string{testPublicKeyID}, r.Header["Wechatpay-Serial"])
-				require.Equal(t, []string{"wechatpay-complaints-go/" + wechatpay.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ") " + runtime.Version()}, r.Header["User-Agent"])
+				require.Equal(t, []string{userAgent}, r.Header["User-Agent"])
 				requireSigned(t, r, string(body))
 				reply(t, 204, "")(w, r)
 			})
-			require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, tt.req))
+			err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, tt.req)
+			require.NoError(t, err)
 			require.Equal(t, 1, calls)
 		})
 	}
 }
 
-// The complaint id is escaped once, whatever is in it.
-func TestUpdateRefundProgressEscapesTheID(t *testing.T) {
-	for id, escaped := range map[string]string{"a/b": "a%2Fb", "a?b#c": "a%3Fb%23c", "a%2Fb": "a%252Fb", "a b": "a%20b", "投诉": "%E6%8A%95%E8%AF%89", "a+b=": "a+b="} {
+// The complaint id is escaped exactly once in the path.
+func TestComplaintsV2_UpdateRefundProgress_escapedID(t *testing.T) {
+	for id, escaped := range map[string]string{
+		"a/b":   "a%2Fb",
+		"a?b#c": "a%3Fb%23c",
+		"a%2Fb": "a%252Fb",
+		"a b":   "a%20b",
+		"投诉":    "%E6%8A%95%E8%AF%89",
+		"a+b=":  "a+b=",
+	} {
 		client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 			require.Equal(t, "/v3/merchant-service/complaints-v2/"+escaped+"/update-refund-progress", r.RequestURI)
 			body, _ := io.ReadAll(r.Body)
 			requireSigned(t, r, string(body))
 			reply(t, 204, "")(w, r)
 		})
-		require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), id, wechatpay.ApproveRefund(0)), id)
+		err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), id, wechatpay.ApproveRefund(0))
+		require.NoError(t, err, id)
 	}
 }
 
-func TestUpdateRefundProgressRefusesArguments(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_arguments(t *testing.T) {
 	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	approve, reject := wechatpay.RefundApprove, wechatpay.RefundReject
 	for _, tt := range []struct {
@@ -111,105 +140,173 @@ func TestUpdateRefundProgressRefusesArguments(t *testing.T) {
 	}
 }
 
-// approve makes the decision of the outcome tests.
+// approve approves the refund of testComplaintID.
 func approve(ctx context.Context, client *wechatpay.Client) error {
 	return client.ComplaintsV2.UpdateRefundProgress(ctx, testComplaintID, wechatpay.ApproveRefund(0))
 }
 
-// What is no proved 204 is an error, and it says whether the decision may stand.
-func TestUpdateRefundProgressOutcomes(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
-	t.Cleanup(elsewhere.Close)
-	const paramError = `{"code":"PARAM_ERROR","message":"非极速退款投诉单","detail":{"field":"/action","value":"APPROVE","issue":"state","location":"body"}}`
+// requireDecisionError checks what every error of a decision has in common.
+func requireDecisionError(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.True(t, strings.HasPrefix(err.Error(), "wechatpay: ComplaintsV2.UpdateRefundProgress: "), err)
+	require.NotContains(t, err.Error(), "\n")
+	require.NotContains(t, err.Error(), "signature=")
+}
 
-	type test struct {
+func TestComplaintsV2_UpdateRefundProgress_errorResponses(t *testing.T) {
+	const requestID = "08F7A1B2C30610-0" // of reply
+	redirected := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a redirect was followed")
+	}))
+	t.Cleanup(redirected.Close)
+	for _, tt := range []struct {
 		name    string
 		handler http.HandlerFunc
 		unknown bool
-		check   func(t *testing.T, err error)
-	}
-	verification := func(reason wechatpay.VerificationReason) func(*testing.T, error) {
-		return func(t *testing.T, err error) {
-			var failed *wechatpay.VerificationError
-			require.ErrorAs(t, err, &failed)
-			require.Equal(t, reason, failed.Reason)
-		}
-	}
-	api := func(want wechatpay.APIError) func(*testing.T, error) {
-		return func(t *testing.T, err error) {
-			var refusal *wechatpay.APIError
-			require.ErrorAs(t, err, &refusal)
-			want.Method, want.Path = "POST", "/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress"
-			require.True(t, strings.HasPrefix(refusal.Host, "127.0.0.1:"), refusal.Host)
-			want.Host = refusal.Host
-			require.Equal(t, want, *refusal)
-		}
-	}
-	tests := []test{
-		{"body under an empty-body signature", func(w http.ResponseWriter, r *http.Request) {
-			signed(t, "").set(t, w.Header())
-			w.WriteHeader(200)
-			io.WriteString(w, "{}")
-		}, true, verification(wechatpay.VerificationReasonSignatureMismatch)},
-		{"200 in place of 204", reply(t, 200, "{}"), true, api(wechatpay.APIError{StatusCode: 200, Message: "not the documented success: not WeChat Pay's error format: {}", RequestID: "08F7A1B2C30610-0"})},
-		{"202 in place of 204", reply(t, 202, ""), true, api(wechatpay.APIError{StatusCode: 202, Message: "not the documented success", RequestID: "08F7A1B2C30610-0"})},
-		{"400 with detail", reply(t, 400, paramError), false, func(t *testing.T, err error) {
-			api(wechatpay.APIError{StatusCode: 400, Code: wechatpay.ErrorCodeParamError, Message: "非极速退款投诉单", RequestID: "08F7A1B2C30610-0",
-				Detail: []byte(`{"field":"/action","value":"APPROVE","issue":"state","location":"body"}`)})(t, err)
-			require.ErrorContains(t, err, "400 PARAM_ERROR: 非极速退款投诉单 (/action: state) [request id 08F7A1B2C30610-0]")
-		}},
-		{"401", reply(t, 401, `{"code":"SIGN_ERROR","message":"签名错误","detail":{"detail":{"issue":"sign not match"},"field":"signature","location":"authorization"}}`), false, func(t *testing.T, err error) {
-			require.ErrorContains(t, err, "401 SIGN_ERROR: 签名错误 (signature: sign not match)")
-		}},
-		{"404", reply(t, 404, `{"code":"RESOURCE_NOT_EXISTS","message":"no"}`), false, api(wechatpay.APIError{StatusCode: 404, Code: wechatpay.ErrorCodeResourceNotExists, Message: "no", RequestID: "08F7A1B2C30610-0"})},
-		{"404 without a body", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, false, api(wechatpay.APIError{StatusCode: 404})},
-		{"429", reply(t, 429, `{"code":"FREQUENCY_LIMITED","message":"no"}`), false, api(wechatpay.APIError{StatusCode: 429, Code: wechatpay.ErrorCodeFrequencyLimited, Message: "no", RequestID: "08F7A1B2C30610-0"})},
-		{"500", reply(t, 500, `{"code":"SYSTEM_ERROR","message":"no"}`), true, api(wechatpay.APIError{StatusCode: 500, Code: wechatpay.ErrorCodeSystemError, Message: "no", RequestID: "08F7A1B2C30610-0"})},
+		want    wechatpay.APIError
+		text    string // part of the error
+	}{
+		{"200 instead of 204", reply(t, 200, "{}"), true, wechatpay.APIError{
+			StatusCode: 200,
+			Message:    "not the documented success: not WeChat Pay's error format: {}",
+			RequestID:  requestID,
+		}, ""},
+		{"202 instead of 204", reply(t, 202, ""), true, wechatpay.APIError{
+			StatusCode: 202,
+			Message:    "not the documented success",
+			RequestID:  requestID,
+		}, ""},
+		{"400 with a detail", reply(t, 400, `{"code":"PARAM_ERROR","message":"非极速退款投诉单",`+
+			`"detail":{"field":"/action","value":"APPROVE","issue":"state","location":"body"}}`), false, wechatpay.APIError{
+			StatusCode: 400,
+			Code:       wechatpay.ErrorCodeParamError,
+			Message:    "非极速退款投诉单",
+			Detail:     []byte(`{"field":"/action","value":"APPROVE","issue":"state","location":"body"}`),
+			RequestID:  requestID,
+		}, "400 PARAM_ERROR: 非极速退款投诉单 (/action: state) [request id 08F7A1B2C30610-0]"},
+		{"401", reply(t, 401, `{"code":"SIGN_ERROR","message":"签名错误",`+
+			`"detail":{"detail":{"issue":"sign not match"},"field":"signature","location":"authorization"}}`), false,
+			wechatpay.APIError{
+				StatusCode: 401,
+				Code:       wechatpay.ErrorCodeSignError,
+				Message:    "签名错误",
+				Detail: []byte(`{"detail":{"issue":"sign not match"},` +
+					`"field":"signature","location":"authorization"}`),
+				RequestID: requestID,
+			}, "401 SIGN_ERROR: 签名错误 (signature: sign not match)"},
+		{"404", reply(t, 404, `{"code":"RESOURCE_NOT_EXISTS","message":"no"}`), false, wechatpay.APIError{
+			StatusCode: 404,
+			Code:       wechatpay.ErrorCodeResourceNotExists,
+			Message:    "no",
+			RequestID:  requestID,
+		}, ""},
+		{"404 without a body", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, false,
+			wechatpay.APIError{StatusCode: 404}, ""},
+		{"429", reply(t, 429, `{"code":"FREQUENCY_LIMITED","message":"no"}`), false, wechatpay.APIError{
+			StatusCode: 429,
+			Code:       wechatpay.ErrorCodeFrequencyLimited,
+			Message:    "no",
+			RequestID:  requestID,
+		}, ""},
+		{"500", reply(t, 500, `{"code":"SYSTEM_ERROR","message":"no"}`), true, wechatpay.APIError{
+			StatusCode: 500,
+			Code:       wechatpay.ErrorCodeSystemError,
+			Message:    "no",
+			RequestID:  requestID,
+		}, ""},
 		{"502 of a gateway", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(502)
 			io.WriteString(w, "<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>")
-		}, true, api(wechatpay.APIError{StatusCode: 502, Message: "not WeChat Pay's error format: <html> <h1>502 Bad Gateway</h1> </html>"})},
+		}, true, wechatpay.APIError{
+			StatusCode: 502,
+			Message:    "not WeChat Pay's error format: <html> <h1>502 Bad Gateway</h1> </html>",
+		}, ""},
 		{"307 to another host", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, elsewhere.URL+"/v3/x", http.StatusTemporaryRedirect)
-		}, false, api(wechatpay.APIError{StatusCode: 307, Message: "a redirect, which was not followed"})},
-		{"connection that breaks after the request", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, redirected.URL+"/v3/x", http.StatusTemporaryRedirect)
+		}, false, wechatpay.APIError{
+			StatusCode: 307,
+			Message:    "a redirect, which was not followed",
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, server := newMock(t, tt.handler)
+			err := approve(context.Background(), client)
+			requireDecisionError(t, err)
+			requireOutcome(t, err, tt.unknown)
+			var apiErr *wechatpay.APIError
+			require.ErrorAs(t, err, &apiErr)
+			tt.want.Method, tt.want.Path = http.MethodPost, decisionPath
+			tt.want.Host = strings.TrimPrefix(server.URL, "http://")
+			require.Equal(t, tt.want, *apiErr)
+			require.ErrorContains(t, err, tt.text)
+		})
+	}
+}
+
+func TestComplaintsV2_UpdateRefundProgress_brokenResponses(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		handler http.HandlerFunc
+		check   func(t *testing.T, err error)
+	}{
+		{"connection closed after the request", func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			panic(http.ErrAbortHandler)
-		}, true, func(t *testing.T, err error) { require.ErrorIs(t, err, io.EOF) }},
-		{"answer that breaks off", func(w http.ResponseWriter, r *http.Request) {
+		}, func(t *testing.T, err error) { require.ErrorIs(t, err, io.EOF) }},
+		{"truncated body", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, "{")
-		}, true, func(t *testing.T, err error) { require.ErrorIs(t, err, io.ErrUnexpectedEOF) }},
-		{"no HTTP at all", func(w http.ResponseWriter, r *http.Request) {
+		}, func(t *testing.T, err error) { require.ErrorIs(t, err, io.ErrUnexpectedEOF) }},
+		{"not HTTP", func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			require.NoError(t, err)
 			io.WriteString(conn, "SSH-2.0\r\n")
 			conn.Close()
-		}, true, func(t *testing.T, err error) { require.ErrorContains(t, err, "malformed HTTP response") }},
-	}
-	for i, forgery := range forgeries {
-		tests = append(tests, test{forgery.name, func(w http.ResponseWriter, r *http.Request) {
-			for name, values := range forge(t, i, "") {
-				w.Header()[name] = values
-			}
-			w.WriteHeader(204)
-		}, true, verification(forgery.reason)})
-	}
-	for _, tt := range tests {
+		}, func(t *testing.T, err error) { require.ErrorContains(t, err, "malformed HTTP response") }},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, _ := newMock(t, tt.handler)
 			err := approve(context.Background(), client)
-			require.Error(t, err)
-			require.True(t, strings.HasPrefix(err.Error(), "wechatpay: ComplaintsV2.UpdateRefundProgress: "), err)
-			require.NotContains(t, err.Error(), "\n")
-			require.NotContains(t, err.Error(), "signature=")
-			requireOutcome(t, err, tt.unknown)
+			requireDecisionError(t, err)
+			requireOutcome(t, err, true)
 			tt.check(t, err)
 		})
 	}
 }
 
+func TestComplaintsV2_UpdateRefundProgress_forgedResponses(t *testing.T) {
+	type test struct {
+		name    string
+		handler http.HandlerFunc
+		reason  wechatpay.VerificationReason
+	}
+	tests := []test{{"body with the signature of an empty one", func(w http.ResponseWriter, r *http.Request) {
+		signed(t, "").set(t, w.Header())
+		w.WriteHeader(200)
+		io.WriteString(w, "{}")
+	}, wechatpay.VerificationReasonSignatureMismatch}}
+	for i, forgery := range forgeries {
+		tests = append(tests, test{forgery.name, func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), forge(t, i, ""))
+			w.WriteHeader(204)
+		}, forgery.reason})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			client, _ := newMock(t, tt.handler)
+			err := approve(context.Background(), client)
+			requireDecisionError(t, err)
+			requireOutcome(t, err, true)
+			var verErr *wechatpay.VerificationError
+			require.ErrorAs(t, err, &verErr)
+			require.Equal(t, tt.reason, verErr.Reason)
+		})
+	}
+}
+
+// requireOutcome checks whether an error says that the outcome is unknown.
 func requireOutcome(t *testing.T, err error, unknown bool) {
 	t.Helper()
 	if unknown {
@@ -220,7 +317,7 @@ func requireOutcome(t *testing.T, err error, unknown bool) {
 	}
 }
 
-func TestUpdateRefundProgressContexts(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_canceled(t *testing.T) {
 	received, release := make(chan struct{}), make(chan struct{})
 	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -229,14 +326,14 @@ func TestUpdateRefundProgressContexts(t *testing.T) {
 	})
 	t.Cleanup(func() { close(release) })
 
-	t.Run("cancelled before", func(t *testing.T) {
+	t.Run("before the call", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		err := approve(ctx, client)
 		require.ErrorIs(t, err, context.Canceled)
 		requireOutcome(t, err, false)
 	})
-	t.Run("cancelled while waiting for the answer", func(t *testing.T) {
+	t.Run("while waiting for the response", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
 			<-received
@@ -246,7 +343,7 @@ func TestUpdateRefundProgressContexts(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		requireOutcome(t, err, true)
 	})
-	t.Run("cancelled while dialling", func(t *testing.T) {
+	t.Run("while dialing", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		transport := wechatpay.NewTransport()
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -263,7 +360,7 @@ func TestUpdateRefundProgressContexts(t *testing.T) {
 	})
 }
 
-func TestUpdateRefundProgressWithoutAConnection(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_noConnection(t *testing.T) {
 	client, server := newMock(t, func(http.ResponseWriter, *http.Request) {})
 	server.Close()
 	err := approve(context.Background(), client)
@@ -272,9 +369,9 @@ func TestUpdateRefundProgressWithoutAConnection(t *testing.T) {
 	requireOutcome(t, err, false)
 }
 
-// A RoundTripper that does not report to httptrace leaves it open whether the
-// request was sent, unless its error says that it could not connect.
-func TestUpdateRefundProgressThroughAnotherTransport(t *testing.T) {
+// If a RoundTripper does not report to httptrace, a failed request counts as
+// sent, unless the error says that it could not connect.
+func TestComplaintsV2_UpdateRefundProgress_customTransport(t *testing.T) {
 	for _, tt := range []struct {
 		err     error
 		unknown bool
@@ -294,7 +391,7 @@ func TestUpdateRefundProgressThroughAnotherTransport(t *testing.T) {
 	}
 }
 
-func TestUpdateRefundProgressWhenSigningFails(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_signingFails(t *testing.T) {
 	cfg := testConfig(t, "http://127.0.0.1:1")
 	cfg.PrivateKey = hsm{privateKey(t, "merchant_key.pem"), io.ErrClosedPipe}
 	client, err := wechatpay.NewClient(cfg)
@@ -304,18 +401,18 @@ func TestUpdateRefundProgressWhenSigningFails(t *testing.T) {
 	requireOutcome(t, err, false)
 }
 
-// 512 MiB take no more memory than the limit allows.
-func TestUpdateRefundProgressBoundsTheAnswer(t *testing.T) {
+// A response of 512 MiB does not take 512 MiB of memory.
+func TestComplaintsV2_UpdateRefundProgress_hugeResponse(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		status  int
 		length  string
 		unknown bool
 	}{
-		{"success, length said", 200, "536870912", true},
-		{"success, length not said", 200, "", true},
-		{"error", 400, "536870912", false},
-		{"server error, length not said", 500, "", true},
+		{"success with Content-Length", 200, "536870912", true},
+		{"success without Content-Length", 200, "", true},
+		{"client error with Content-Length", 400, "536870912", false},
+		{"server error without Content-Length", 500, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
@@ -337,17 +434,17 @@ func TestUpdateRefundProgressBoundsTheAnswer(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			requireOutcome(t, err, tt.unknown)
 			if tt.status == 200 {
-				var failed *wechatpay.VerificationError
-				require.ErrorAs(t, err, &failed)
-				require.Equal(t, wechatpay.VerificationReasonBodyTooLarge, failed.Reason)
+				var verErr *wechatpay.VerificationError
+				require.ErrorAs(t, err, &verErr)
+				require.Equal(t, wechatpay.VerificationReasonBodyTooLarge, verErr.Reason)
 			} else {
-				var refusal *wechatpay.APIError
-				require.ErrorAs(t, err, &refusal)
-				require.Equal(t, tt.status, refusal.StatusCode)
+				var apiErr *wechatpay.APIError
+				require.ErrorAs(t, err, &apiErr)
+				require.Equal(t, tt.status, apiErr.StatusCode)
 				require.Less(t, len(err.Error()), 1000)
 			}
-			// All that was allocated on the way, garbage included.
-			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20))
+			// TotalAlloc includes what was freed.
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20), "bytes allocated")
 		})
 	}
 }
