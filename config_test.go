@@ -207,77 +207,162 @@ func TestNewClient_valid(t *testing.T) {
 	}
 }
 
-// setEnv clears all variables of ConfigFromEnv and sets these.
+// setEnv sets the variables in env and clears all others that ConfigFromEnv
+// reads.
 func setEnv(t *testing.T, env map[string]string) {
 	t.Helper()
-	for _, name := range []string{"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
-		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL"} {
+	for _, name := range []string{
+		"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
+		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL",
+	} {
 		t.Setenv("WECHATPAY_"+name, env["WECHATPAY_"+name])
 	}
 }
 
-func TestConfigFromEnv(t *testing.T) {
-	pem := string(testdata(t, "merchant_key.pem"))
-	setEnv(t, map[string]string{
+func completeEnv(t *testing.T) map[string]string {
+	return map[string]string{
 		"WECHATPAY_MCHID":            testMchID + "\n",
 		"WECHATPAY_SERIAL_NO":        testSerialNo,
-		"WECHATPAY_PRIVATE_KEY":      strings.ReplaceAll(pem, "\n", `\n`),
+		"WECHATPAY_PRIVATE_KEY":      strings.ReplaceAll(string(testdata(t, "merchant_key.pem")), "\n", `\n`),
 		"WECHATPAY_CERTIFICATE_FILE": "testdata/merchant_cert.pem",
 		"WECHATPAY_APIV3_KEY":        " " + testAPIv3Key + "\n",
 		"WECHATPAY_PUBLIC_KEY_ID":    testPublicKeyID,
 		"WECHATPAY_PUBLIC_KEY_FILE":  "testdata/platform_pub.pem",
 		"WECHATPAY_BASE_URL":         "https://a.example",
 		"WECHATPAY_BACKUP_URL":       "https://b.example",
-	})
-	cfg, err := wechatpay.ConfigFromEnv()
-	require.NoError(t, err)
+	}
+}
+
+// requireCompleteEnv checks the settings of completeEnv, except for the keys
+// and the certificate.
+func requireCompleteEnv(t *testing.T, cfg wechatpay.Config) {
+	t.Helper()
 	require.Equal(t, testMchID, cfg.MchID)
 	require.Equal(t, testSerialNo, cfg.SerialNo)
-	require.True(t, privateKey(t, "merchant_key.pem").Equal(cfg.PrivateKey))
-	require.Equal(t, "1900000001", cfg.Certificate.Subject.CommonName)
 	require.Equal(t, testAPIv3Key, cfg.APIv3Key)
 	require.Equal(t, testPublicKeyID, cfg.PublicKeyID)
-	require.True(t, cfg.PublicKey.Equal(privateKey(t, "platform_key.pem").Public()))
 	require.Equal(t, "https://a.example", cfg.BaseURL)
 	require.Equal(t, "https://b.example", cfg.BackupURL)
+}
+
+func TestConfigFromEnv_complete(t *testing.T) {
+	setEnv(t, completeEnv(t))
+	cfg, err := wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	requireCompleteEnv(t, cfg)
+	require.True(t, privateKey(t, "merchant_key.pem").Equal(cfg.PrivateKey))
+	require.Equal(t, "1900000001", cfg.Certificate.Subject.CommonName)
+	require.True(t, cfg.PublicKey.Equal(privateKey(t, "platform_key.pem").Public()))
 	_, err = wechatpay.NewClient(cfg)
 	require.NoError(t, err)
+}
 
+func TestConfigFromEnv_mchIDOnly(t *testing.T) {
 	setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
-	cfg, err = wechatpay.ConfigFromEnv()
+	cfg, err := wechatpay.ConfigFromEnv()
 	require.NoError(t, err)
-	require.True(t, cfg.PrivateKey == nil, "a typed nil passes for a key")
+	require.Equal(t, wechatpay.Config{MchID: testMchID}, cfg)
+	require.True(t, cfg.PrivateKey == nil, "not a typed nil")
 	_, err = wechatpay.NewClient(cfg)
 	require.ErrorContains(t, err, "WECHATPAY_PRIVATE_KEY_FILE")
+}
 
-	for _, tt := range []struct{ name, variable, value, field, problem string }{
-		{"no mchid", "WECHATPAY_MCHID", "", "WECHATPAY_MCHID", "not set"},
-		{"the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", pem, "WECHATPAY_PRIVATE_KEY_FILE", "holds the PEM itself, and not a file name: set WECHATPAY_PRIVATE_KEY"},
-		{"a part of the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", strings.Split(pem, "\n")[1], "WECHATPAY_PRIVATE_KEY_FILE", "the file that it names cannot be read"},
-		{"no such file", "WECHATPAY_PRIVATE_KEY_FILE", filepath.Join(t.TempDir(), "missing.pem"), "WECHATPAY_PRIVATE_KEY_FILE", "no such file"},
-		{"public key for a private key", "WECHATPAY_PRIVATE_KEY_FILE", "testdata/merchant_pub.pem", "WECHATPAY_PRIVATE_KEY_FILE", "this is a public key"},
-		{"private key for a public key", "WECHATPAY_PUBLIC_KEY", pem, "WECHATPAY_PUBLIC_KEY", "this is a private key"},
-		{"private key for a certificate", "WECHATPAY_CERTIFICATE", pem, "WECHATPAY_CERTIFICATE", "this is a private key"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
-			t.Setenv(tt.variable, tt.value)
-			_, err := wechatpay.ConfigFromEnv()
-			var refused *wechatpay.ArgumentError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, "ConfigFromEnv", refused.Op)
-			require.Len(t, refused.Faults, 1)
-			require.Equal(t, tt.field, refused.Faults[0].Field)
-			require.Contains(t, refused.Faults[0].Problem, tt.problem)
-			require.NotContains(t, err.Error(), strings.Split(pem, "\n")[1], "a part of the key is shown")
-			require.NotContains(t, err.Error(), "\n")
+func TestConfigFromEnv_returnsReadableSettings(t *testing.T) {
+	tests := map[string]struct {
+		variable string
+		missing  func(wechatpay.Config) bool
+	}{
+		"private key": {"WECHATPAY_PRIVATE_KEY", func(c wechatpay.Config) bool { return c.PrivateKey == nil }},
+		"certificate": {"WECHATPAY_CERTIFICATE_FILE", func(c wechatpay.Config) bool { return c.Certificate == nil }},
+		"public key":  {"WECHATPAY_PUBLIC_KEY_FILE", func(c wechatpay.Config) bool { return c.PublicKey == nil }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, completeEnv(t))
+			t.Setenv(tt.variable, "?")
+			cfg, err := wechatpay.ConfigFromEnv()
+			var argument *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			require.Len(t, argument.Faults, 1)
+			requireCompleteEnv(t, cfg)
+			for other, read := range tests {
+				require.Equal(t, other == name, read.missing(cfg), other)
+			}
 		})
 	}
-	t.Run("both forms", func(t *testing.T) {
-		setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID, "WECHATPAY_PRIVATE_KEY": pem, "WECHATPAY_PRIVATE_KEY_FILE": "testdata/merchant_key.pem"})
-		_, err := wechatpay.ConfigFromEnv()
-		require.ErrorContains(t, err, "set one of the two")
+
+	t.Run("all unreadable", func(t *testing.T) {
+		env := completeEnv(t)
+		for _, tt := range tests {
+			env[tt.variable] = "?"
+		}
+		env["WECHATPAY_MCHID"] = ""
+		setEnv(t, env)
+		cfg, err := wechatpay.ConfigFromEnv()
+		var argument *wechatpay.ArgumentError
+		require.ErrorAs(t, err, &argument)
+		var fields []string
+		for _, fault := range argument.Faults {
+			fields = append(fields, fault.Field)
+		}
+		require.Equal(t, []string{
+			"WECHATPAY_MCHID", "WECHATPAY_PRIVATE_KEY", "WECHATPAY_CERTIFICATE_FILE", "WECHATPAY_PUBLIC_KEY_FILE",
+		}, fields)
+		require.Equal(t, wechatpay.Config{
+			SerialNo:    testSerialNo,
+			APIv3Key:    testAPIv3Key,
+			PublicKeyID: testPublicKeyID,
+			BaseURL:     "https://a.example",
+			BackupURL:   "https://b.example",
+		}, cfg)
 	})
+}
+
+func TestConfigFromEnv_problems(t *testing.T) {
+	const keyFile, publicKey = "WECHATPAY_PRIVATE_KEY_FILE", "WECHATPAY_PUBLIC_KEY"
+	pem := string(testdata(t, "merchant_key.pem"))
+	keyLine := strings.Split(pem, "\n")[1]
+	for name, tt := range map[string]struct {
+		env            map[string]string
+		field, problem string
+	}{
+		"no MchID": {map[string]string{"WECHATPAY_MCHID": ""},
+			"WECHATPAY_MCHID", "not set"},
+		"PEM instead of a file name": {map[string]string{keyFile: pem},
+			keyFile, "contains the PEM, not a file name: use WECHATPAY_PRIVATE_KEY"},
+		"part of the PEM instead of a file name": {map[string]string{keyFile: keyLine},
+			keyFile, "cannot read the file: "},
+		"missing file": {map[string]string{keyFile: filepath.Join(t.TempDir(), "missing.pem")},
+			keyFile, "cannot read the file: no such file or directory"},
+		"public key as private key": {map[string]string{keyFile: "testdata/merchant_pub.pem"},
+			keyFile, "this is a public key: use apiclient_key.pem"},
+		"private key as public key": {map[string]string{publicKey: pem},
+			publicKey, "this is a private key: use pub_key.pem"},
+		"private key as certificate": {map[string]string{"WECHATPAY_CERTIFICATE": pem},
+			"WECHATPAY_CERTIFICATE", "this is a private key, not a certificate"},
+		"PEM and file": {map[string]string{publicKey: pem, publicKey + "_FILE": "testdata/platform_pub.pem"},
+			publicKey, "set together with WECHATPAY_PUBLIC_KEY_FILE: set only one"},
+		"damaged": {map[string]string{publicKey: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
+			publicKey, "the public key is damaged: asn1: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			_, err := wechatpay.ConfigFromEnv()
+			var argument *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			require.Equal(t, "ConfigFromEnv", argument.Op)
+			require.Len(t, argument.Faults, 1)
+			require.Equal(t, tt.field, argument.Faults[0].Field)
+			require.Contains(t, argument.Faults[0].Problem, tt.problem)
+			require.NotContains(t, err.Error(), keyLine)
+			require.NotContains(t, err.Error(), "\n")
+			require.Equal(t, 1, strings.Count(err.Error(), "wechatpay:"))
+			requireBounded(t, err)
+		})
+	}
 }
 
 func TestConfig_hidesSecrets(t *testing.T) {
