@@ -163,7 +163,7 @@ func (cfg *Config) completeURLs(f *faults) (onLoopback bool) {
 	onLoopback = baseURL != nil && isLoopback(baseURL.Hostname()) &&
 		(backupURL == nil || isLoopback(backupURL.Hostname()))
 	if cfg.InsecureSkipVerify && !onLoopback {
-		f.add("InsecureSkipVerify", "BaseURL and BackupURL must be loopback")
+		f.add("InsecureSkipVerify", "requires that BaseURL and BackupURL are loopback")
 	}
 	return onLoopback
 }
@@ -181,19 +181,18 @@ func (cfg *Config) completeKey(f *faults) *rsa.PublicKey {
 
 func (cfg *Config) checkCertificate(f *faults, merchantKey *rsa.PublicKey) {
 	if cfg.Certificate.SerialNumber == nil {
-		f.add("Certificate", "empty: use ParseCertificate to read apiclient_cert.pem")
+		f.add("Certificate", "is empty: use ParseCertificate to read apiclient_cert.pem")
 		return
 	}
 	serialNo := serialNumber(cfg.Certificate)
 	if cfg.SerialNo == "" || sameSerial(cfg.SerialNo, serialNo) {
 		cfg.SerialNo = serialNo // in WeChat Pay's notation
 	} else {
-		f.add("SerialNo", "%s is not the serial number of Certificate (%s): leave it empty",
-			glimpse(cfg.SerialNo), serialNo)
+		f.add("SerialNo", "must be empty or that of Certificate (%s), got %s", serialNo, glimpse(cfg.SerialNo))
 	}
 	key, problem := usableKey(cfg.Certificate.PublicKey)
 	if problem != "" {
-		f.add("Certificate", "public key: %s", problem)
+		f.add("Certificate", "its key is %s", problem)
 	} else if merchantKey != nil && !key.Equal(merchantKey) {
 		f.add("Certificate", "does not match PrivateKey: use apiclient_cert.pem and apiclient_key.pem of one package")
 	}
@@ -204,17 +203,17 @@ func (cfg *Config) checkPublicKey(f *faults, merchantKey *rsa.PublicKey, onLoopb
 	switch {
 	case cfg.PublicKey == nil && cfg.PublicKeyID == "":
 		if len(cfg.PlatformCertificates) == 0 && len(cfg.APIv3Key) != 32 && !cfg.InsecureSkipVerify {
-			f.add("PublicKey", "missing: set PublicKey and PublicKeyID "+
+			f.add("PublicKey", "is required, with PublicKeyID "+
 				"(WECHATPAY_PUBLIC_KEY_FILE, WECHATPAY_PUBLIC_KEY_ID), or APIv3Key (WECHATPAY_APIV3_KEY)")
 		}
 	case cfg.PublicKey == nil:
-		f.add("PublicKey", "missing, but PublicKeyID is set: use pub_key.pem (WECHATPAY_PUBLIC_KEY_FILE)")
+		f.add("PublicKey", "is required with PublicKeyID: use pub_key.pem (WECHATPAY_PUBLIC_KEY_FILE)")
 	case cfg.PublicKeyID == "":
-		f.add("PublicKeyID", "missing, but PublicKey is set: see API安全 → 微信支付公钥 (WECHATPAY_PUBLIC_KEY_ID)")
+		f.add("PublicKeyID", "is required with PublicKey: see API安全 → 微信支付公钥 (WECHATPAY_PUBLIC_KEY_ID)")
 	}
 	if cfg.PublicKey != nil {
 		if _, problem := usableKey(cfg.PublicKey); problem != "" {
-			f.add("PublicKey", "%s", problem)
+			f.add("PublicKey", "is %s", problem)
 		}
 	}
 	if cfg.PublicKeyID != "" && (!strings.HasPrefix(cfg.PublicKeyID, publicKeyIDPrefix) || !isToken(cfg.PublicKeyID)) {
@@ -231,11 +230,11 @@ func (cfg *Config) checkPlatformCertificates(f *faults, merchantKey *rsa.PublicK
 	for i, certificate := range cfg.PlatformCertificates {
 		field := fmt.Sprintf("PlatformCertificates[%d]", i)
 		if certificate == nil || certificate.SerialNumber == nil {
-			f.add(field, "empty")
+			f.add(field, "is empty")
 			continue
 		}
 		if key, problem := usableKey(certificate.PublicKey); problem != "" {
-			f.add(field, "public key: %s", problem)
+			f.add(field, "its key is %s", problem)
 		} else if merchantKey != nil && !onLoopback && key.Equal(merchantKey) {
 			f.add(field, "is the merchant's own certificate: use those of GET %s", certificatesPath)
 		}

@@ -37,7 +37,7 @@ func ConfigFromEnv() (Config, error) {
 		BackupURL:   getenv("WECHATPAY_BACKUP_URL"),
 	}
 	if cfg.MchID == "" {
-		f.add("WECHATPAY_MCHID", "not set: see ConfigFromEnv for all variables")
+		f.add("WECHATPAY_MCHID", "is not set: see ConfigFromEnv for all variables")
 	}
 	// A nil *rsa.PrivateKey in PrivateKey would not compare equal to nil.
 	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", parsePrivateKey); key != nil {
@@ -58,7 +58,7 @@ func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *
 	field := name
 	switch {
 	case content != "" && file != "":
-		f.add(name, "set together with %s_FILE: set only one", name)
+		f.add(name, "is set together with %s_FILE: set only one", name)
 		return nil
 	case content == "" && file == "":
 		return nil
@@ -75,7 +75,7 @@ func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *
 			if errors.As(err, &pathError) {
 				err = pathError.Err
 			}
-			f.add(field, "cannot read the file: %v", err)
+			f.add(field, "the file cannot be read: %v", err)
 			return nil
 		}
 		content = string(read)

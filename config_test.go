@@ -66,7 +66,7 @@ func TestNewClient_invalidMerchant(t *testing.T) {
 			"SerialNo", "openssl x509"},
 		{"SerialNo of another certificate", func(c *wechatpay.Config) {
 			c.Certificate, c.SerialNo = certificate, "1234"
-		}, "SerialNo", `"1234" is not the serial number of Certificate (` + testSerialNo + ")"},
+		}, "SerialNo", "must be empty or that of Certificate (" + testSerialNo + `), got "1234"`},
 		{"no PrivateKey", func(c *wechatpay.Config) { c.PrivateKey = nil },
 			"PrivateKey", "apiclient_key.pem"},
 		{"Certificate of another key", func(c *wechatpay.Config) {
@@ -74,9 +74,9 @@ func TestNewClient_invalidMerchant(t *testing.T) {
 		}, "Certificate", "does not match PrivateKey"},
 		{"Certificate without an RSA key", func(c *wechatpay.Config) {
 			c.Certificate, c.SerialNo = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}, ""
-		}, "Certificate", "public key: string, and RSA is required"},
+		}, "Certificate", "its key is string, and RSA is required"},
 		{"empty Certificate", func(c *wechatpay.Config) { c.Certificate = &x509.Certificate{} },
-			"Certificate", "empty"},
+			"Certificate", "is empty"},
 		{"APIv3Key of 31 bytes", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] },
 			"APIv3Key", "must be 32 bytes, got 31"},
 		{"APIv3Key in MchID", func(c *wechatpay.Config) { c.MchID = c.APIv3Key },
@@ -92,13 +92,13 @@ func TestNewClient_invalidVerificationKeys(t *testing.T) {
 	certificate := merchantCertificate(t)
 	testInvalidSettings(t, []invalidSetting{
 		{"none", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID, c.APIv3Key = nil, "", "" },
-			"PublicKey", "missing: set PublicKey and PublicKeyID"},
+			"PublicKey", "is required, with PublicKeyID"},
 		{"PublicKey without PublicKeyID", func(c *wechatpay.Config) { c.PublicKeyID = "" },
-			"PublicKeyID", "missing, but PublicKey is set"},
+			"PublicKeyID", "is required with PublicKey"},
 		{"PublicKeyID without PublicKey", func(c *wechatpay.Config) { c.PublicKey = nil },
-			"PublicKey", "missing, but PublicKeyID is set: use pub_key.pem"},
+			"PublicKey", "is required with PublicKeyID: use pub_key.pem"},
 		{"empty PublicKey", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} },
-			"PublicKey", "an empty or damaged RSA key"},
+			"PublicKey", "is an empty or damaged RSA key"},
 		{"PublicKey of 1024 bits", func(c *wechatpay.Config) {
 			c.PublicKey = &privateKey(t, "short_key.pem").PublicKey
 		}, "PublicKey", "1024 bits"},
@@ -110,7 +110,7 @@ func TestNewClient_invalidVerificationKeys(t *testing.T) {
 			c.BaseURL, c.PublicKey = wechatpay.DefaultBaseURL, &privateKey(t, "merchant_key.pem").PublicKey
 		}, "PublicKey", "the merchant's own"},
 		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} },
-			"PlatformCertificates[0]", "empty"},
+			"PlatformCertificates[0]", "is empty"},
 		{"platform certificate without an RSA key", func(c *wechatpay.Config) {
 			c.PlatformCertificates = []*x509.Certificate{certificate, {SerialNumber: big.NewInt(1), PublicKey: "?"}}
 		}, "PlatformCertificates[1]", "RSA is required"},
@@ -144,10 +144,10 @@ func TestNewClient_invalidHosts(t *testing.T) {
 		{"not a URL", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" },
 			"BaseURL", "not a URL"},
 		{"InsecureSkipVerify", func(c *wechatpay.Config) { c.BaseURL, c.InsecureSkipVerify = live, true },
-			"InsecureSkipVerify", "must be loopback"},
+			"InsecureSkipVerify", "requires that BaseURL and BackupURL are loopback"},
 		{"InsecureSkipVerify with a backup", func(c *wechatpay.Config) {
 			c.BackupURL, c.InsecureSkipVerify = wechatpay.DefaultBackupURL, true
-		}, "InsecureSkipVerify", "must be loopback"},
+		}, "InsecureSkipVerify", "requires that BaseURL and BackupURL are loopback"},
 		{"nil *http.Transport", func(c *wechatpay.Config) { c.Transport = (*http.Transport)(nil) },
 			"Transport", "leave the field nil"},
 	})
@@ -327,13 +327,13 @@ func TestConfigFromEnv_problems(t *testing.T) {
 		field, problem string
 	}{
 		"no MchID": {map[string]string{"WECHATPAY_MCHID": ""},
-			"WECHATPAY_MCHID", "not set"},
+			"WECHATPAY_MCHID", "is not set"},
 		"PEM instead of a file name": {map[string]string{keyFile: pem},
 			keyFile, "contains the PEM, not a file name: use WECHATPAY_PRIVATE_KEY"},
 		"part of the PEM instead of a file name": {map[string]string{keyFile: keyLine},
-			keyFile, "cannot read the file: "},
+			keyFile, "the file cannot be read: "},
 		"missing file": {map[string]string{keyFile: filepath.Join(t.TempDir(), "missing.pem")},
-			keyFile, "cannot read the file: no such file or directory"},
+			keyFile, "the file cannot be read: no such file or directory"},
 		"public key as private key": {map[string]string{keyFile: "testdata/merchant_pub.pem"},
 			keyFile, "this is a public key: use apiclient_key.pem"},
 		"private key as public key": {map[string]string{publicKey: pem},
@@ -341,7 +341,7 @@ func TestConfigFromEnv_problems(t *testing.T) {
 		"private key as certificate": {map[string]string{"WECHATPAY_CERTIFICATE": pem},
 			"WECHATPAY_CERTIFICATE", "this is a private key, not a certificate"},
 		"PEM and file": {map[string]string{publicKey: pem, publicKey + "_FILE": "testdata/platform_pub.pem"},
-			publicKey, "set together with WECHATPAY_PUBLIC_KEY_FILE: set only one"},
+			publicKey, "is set together with WECHATPAY_PUBLIC_KEY_FILE: set only one"},
 		"damaged": {map[string]string{publicKey: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
 			publicKey, "the public key is damaged: asn1: "},
 	} {

@@ -170,12 +170,12 @@ func TestDoctor_privateKey(t *testing.T) {
 	doctorProblems{
 		"public key": {
 			func(t *testing.T, s setup) { s.env["WECHATPAY_PRIVATE_KEY_FILE"] = publicKeyFile(t, s.cfg.PublicKey) },
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE is invalid: this is a public key"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: this is a public key"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：内容是公钥，应使用 apiclient_key.pem"},
 		},
 		"missing file": {
 			set("PRIVATE_KEY_FILE", "/none/apiclient_key.pem"),
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE is invalid: cannot read the file: no such file"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: the file cannot be read: no such file"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：无法读取文件"},
 		},
 		"PEM instead of a file name": {
@@ -184,14 +184,14 @@ func TestDoctor_privateKey(t *testing.T) {
 				require.NoError(t, err)
 				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = string(content)
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE is invalid: contains the PEM"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: contains the PEM"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：应填写文件路径"},
 		},
 		"encrypted": {
 			func(t *testing.T, s setup) {
 				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = pemFile(t, "ENCRYPTED PRIVATE KEY", []byte("x"))
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE is invalid: the private key is encrypted: use openssl pkey"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: the private key is encrypted: use openssl pkey"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：私钥已加密，请先解密：openssl pkey"},
 		},
 		"encrypted traditional": {
@@ -203,7 +203,7 @@ func TestDoctor_privateKey(t *testing.T) {
 					Bytes:   []byte("not DER at all"),
 				}))
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY is invalid: the private key is encrypted"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY: the private key is encrypted"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY 无效：私钥已加密"},
 		},
 		"of another certificate": {
@@ -321,19 +321,19 @@ func TestDoctor_publicKey(t *testing.T) {
 			func(_ *testing.T, s setup) {
 				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_PRIVATE_KEY_FILE"]
 			},
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE is invalid: this is a private key"},
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE: this is a private key"},
 			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 无效：内容是私钥，应使用 pub_key.pem"},
 		},
 		"certificate": {
 			func(_ *testing.T, s setup) {
 				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_CERTIFICATE_FILE"]
 			},
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE is invalid: this is a certificate"},
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE: this is a certificate"},
 			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 无效：内容是证书，应使用 pub_key.pem"},
 		},
 		"PEM and file": {
 			set("PUBLIC_KEY", "x"),
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY is invalid: set together with WECHATPAY_PUBLIC_KEY_FILE"},
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY: is set together with WECHATPAY_PUBLIC_KEY_FILE"},
 			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY 无效：不能与 WECHATPAY_PUBLIC_KEY_FILE 同时设置"},
 		},
 		"merchant's own": {

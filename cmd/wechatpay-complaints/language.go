@@ -112,9 +112,9 @@ func (l language) flagError(command string, err error) error {
 // settingProblems translates what ConfigFromEnv reports about keys and
 // certificates.
 var settingProblems = []translation{
-	{regexp.MustCompile(`^set together with (\S+): .*`), "不能与 $1 同时设置"},
+	{regexp.MustCompile(`^is set together with (\S+): .*`), "不能与 $1 同时设置"},
 	{regexp.MustCompile(`^contains the PEM, not a file name: use (\S+)$`), "应填写文件路径，而不是 PEM 内容（PEM 内容请填入 $1）"},
-	{regexp.MustCompile(`^cannot read the file: (.*)$`), "无法读取文件，请检查路径和权限（$1）"},
+	{regexp.MustCompile(`^the file cannot be read: (.*)$`), "无法读取文件，请检查路径和权限（$1）"},
 	{regexp.MustCompile(`^no PEM block found .*`), "内容中没有完整的 PEM（-----BEGIN … -----END）"},
 	{regexp.MustCompile(`^the private key is encrypted: use (.*)$`), "私钥已加密，请先解密：$1"},
 	{regexp.MustCompile(`^this is a private key: use (.*)$`), "内容是私钥，应使用 $1"},

@@ -196,7 +196,7 @@ func TestApp_main_usage(t *testing.T) {
 	}
 	got := run(t, nil, "list")
 	require.Equal(t, exitUsage, got.status)
-	require.Contains(t, got.stderr, "WECHATPAY_MCHID: not set")
+	require.Contains(t, got.stderr, "WECHATPAY_MCHID: is not set")
 	require.Contains(t, got.stderr, "(run doctor for details)")
 }
 

@@ -85,7 +85,7 @@ func (d *examination) checkMchID(cfg wechatpay.Config, faults map[string]string)
 
 func (d *examination) checkPrivateKey(cfg wechatpay.Config, faults, unreadable map[string]string) *rsa.PublicKey {
 	name := words{"商户私钥", "private key"}
-	if d.reportUnreadable(name, "WECHATPAY_PRIVATE_KEY", unreadable) {
+	if d.printUnreadable(name, "WECHATPAY_PRIVATE_KEY", unreadable) {
 		return nil
 	}
 	if cfg.PrivateKey == nil {
@@ -110,7 +110,7 @@ func (d *examination) checkPrivateKey(cfg wechatpay.Config, faults, unreadable m
 
 func (d *examination) checkCertificate(cfg wechatpay.Config, merchant *rsa.PublicKey, faults, unreadable map[string]string) {
 	name := words{"商户API证书", "merchant certificate"}
-	if d.reportUnreadable(name, "WECHATPAY_CERTIFICATE", unreadable) {
+	if d.printUnreadable(name, "WECHATPAY_CERTIFICATE", unreadable) {
 		return
 	}
 	if cfg.Certificate == nil {
@@ -218,7 +218,7 @@ func (d *examination) checkAPIv3Key(cfg wechatpay.Config) {
 func (d *examination) checkPublicKey(cfg wechatpay.Config, merchant *rsa.PublicKey, faults, unreadable map[string]string) {
 	name := words{"微信支付公钥", "WeChat Pay public key"}
 	switch {
-	case d.reportUnreadable(name, "WECHATPAY_PUBLIC_KEY", unreadable):
+	case d.printUnreadable(name, "WECHATPAY_PUBLIC_KEY", unreadable):
 	case cfg.PublicKey == nil && cfg.PublicKeyID == "" && cfg.APIv3Key == "":
 		d.wrong(name, words{
 			"未设置，应答无法验签：请到 " + wherePublic + " 下载 pub_key.pem，并设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID；使用平台证书的商户请设置 WECHATPAY_APIV3_KEY",
@@ -261,12 +261,12 @@ func (d *examination) checkPublicKeyID(cfg wechatpay.Config, faults map[string]s
 	}
 }
 
-// reportUnreadable reports a key or certificate that ConfigFromEnv could not
-// read. It returns whether there was one.
-func (d *examination) reportUnreadable(name words, variable string, unreadable map[string]string) bool {
+// printUnreadable prints why ConfigFromEnv could not read a key or certificate. It
+// reports whether that is so.
+func (d *examination) printUnreadable(name words, variable string, unreadable map[string]string) bool {
 	for _, v := range []string{variable, variable + "_FILE"} {
 		if problem, ok := unreadable[v]; ok {
-			d.wrong(name, words{"%s 无效：%s", "%s is invalid: %s"}, v, d.translate(settingProblems, problem))
+			d.wrong(name, words{"%s 无效：%s", "%s: %s"}, v, d.translate(settingProblems, problem))
 			return true
 		}
 	}
