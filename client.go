@@ -65,7 +65,7 @@ func NewClient(cfg Config) (*Client, error) {
 		retry:       cfg.Retry,
 		logger:      cfg.Logger,
 		hosts:       []*host{{url: cfg.BaseURL}},
-		signedHosts: cfg.signsFor(),
+		signedHosts: cfg.signedHosts(),
 	}
 	if cfg.BackupURL != "" {
 		c.hosts = append(c.hosts, &host{url: cfg.BackupURL})

@@ -19,10 +19,13 @@ import (
 //	WECHATPAY_BASE_URL
 //	WECHATPAY_BACKUP_URL
 //
-// Blanks and line ends around a value are dropped. Line ends of a PEM may be
-// the two characters \n. An *ArgumentError lists what cannot be read, and a
-// missing WECHATPAY_MCHID; whether the rest is complete is NewClient's to say,
-// since a program may fill in a key from elsewhere first.
+// Blanks and line ends around a value are trimmed. In a PEM, the two characters
+// \n also count as a line end.
+//
+// If WECHATPAY_MCHID is not set or a key or certificate cannot be read,
+// ConfigFromEnv returns an *ArgumentError that lists every such variable, and a
+// Config with all other settings. It does not check the settings: NewClient
+// does, so that a program can first set keys from another source.
 func ConfigFromEnv() (Config, error) {
 	var f faults
 	cfg := Config{
@@ -34,52 +37,50 @@ func ConfigFromEnv() (Config, error) {
 		BackupURL:   getenv("WECHATPAY_BACKUP_URL"),
 	}
 	if cfg.MchID == "" {
-		f.add("WECHATPAY_MCHID", "not set: it is the merchant number, and the other variables are listed at ConfigFromEnv")
+		f.add("WECHATPAY_MCHID", "is not set: see ConfigFromEnv for all variables")
 	}
-	// A typed nil in PrivateKey would pass for a key.
-	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", ParsePrivateKey); key != nil {
+	// A nil *rsa.PrivateKey in PrivateKey would not compare equal to nil.
+	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", parsePrivateKey); key != nil {
 		cfg.PrivateKey = key
 	}
-	cfg.Certificate = pemFromEnv(&f, "WECHATPAY_CERTIFICATE", ParseCertificate)
-	cfg.PublicKey = pemFromEnv(&f, "WECHATPAY_PUBLIC_KEY", ParsePublicKey)
-	if err := f.err("ConfigFromEnv"); err != nil {
-		return Config{}, err
-	}
-	return cfg, nil
+	cfg.Certificate = pemFromEnv(&f, "WECHATPAY_CERTIFICATE", parseCertificate)
+	cfg.PublicKey = pemFromEnv(&f, "WECHATPAY_PUBLIC_KEY", parsePublicKey)
+	return cfg, f.err("ConfigFromEnv")
 }
 
 func getenv(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// pemFromEnv parses the PEM in the variable, or in the file that the variable
-// with _FILE names; nil if neither is set.
+// pemFromEnv parses the PEM in the named variable, or in the file that the
+// variable with the suffix _FILE names. It returns nil if neither is set, and
+// after a fault.
 func pemFromEnv[T any](f *faults, name string, parse func([]byte) (*T, error)) *T {
-	text, file := getenv(name), getenv(name+"_FILE")
+	content, file := getenv(name), getenv(name+"_FILE")
 	field := name
 	switch {
-	case text != "" && file != "":
-		f.add(name, "set together with %s_FILE: set one of the two", name)
+	case content != "" && file != "":
+		f.add(name, "is set together with %s_FILE: set only one", name)
 		return nil
-	case text == "" && file == "":
+	case content == "" && file == "":
 		return nil
 	case file != "":
 		field = name + "_FILE"
 		if strings.Contains(file, "-----BEGIN") {
-			f.add(field, "holds the PEM itself, and not a file name: set %s", name)
+			f.add(field, "contains the PEM, not a file name: use %s", name)
 			return nil
 		}
-		content, err := os.ReadFile(file)
+		read, err := os.ReadFile(file)
 		if err != nil {
-			// A PathError repeats the name, which may be anything.
-			var e *fs.PathError
-			if errors.As(err, &e) {
-				err = e.Err
+			// The name may be a misplaced secret: leave it out.
+			var pathError *fs.PathError
+			if errors.As(err, &pathError) {
+				err = pathError.Err
 			}
-			f.add(field, "the file that it names cannot be read: %v", err)
+			f.add(field, "the file cannot be read: %v", err)
 			return nil
 		}
-		text = string(content)
+		content = string(read)
 	}
-	parsed, err := parse([]byte(text))
+	parsed, err := parse([]byte(content))
 	if err != nil {
 		f.add(field, "%v", err)
 		return nil

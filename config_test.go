@@ -22,112 +22,180 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func TestNewClientRefuses(t *testing.T) {
-	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
-	require.NoError(t, err)
-	const live = "https://api.mch.weixin.qq.com"
-	for _, tt := range []struct {
-		name           string
-		change         func(*wechatpay.Config)
-		field, problem string
-	}{
-		{"no mchid", func(c *wechatpay.Config) { c.MchID = "" }, "MchID", "WECHATPAY_MCHID"},
-		{"mchid with a blank", func(c *wechatpay.Config) { c.MchID = "1900000001 " }, "MchID", "not a merchant number"},
-		{"no serial number", func(c *wechatpay.Config) { c.SerialNo = "" }, "SerialNo", "openssl x509"},
-		{"serial number of another certificate", func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, "1234" }, "SerialNo", testSerialNo},
-		{"no private key", func(c *wechatpay.Config) { c.PrivateKey = nil }, "PrivateKey", "apiclient_key.pem"},
-		{"certificate of another key", func(c *wechatpay.Config) {
-			c.Certificate, c.PrivateKey = certificate, privateKey(t, "platform_key.pem")
-		}, "Certificate", "does not fit PrivateKey"},
-		{"certificate of no RSA key", func(c *wechatpay.Config) {
-			c.Certificate = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}
-			c.SerialNo = ""
-		}, "Certificate", "its key is string, and RSA is required"},
-		{"empty certificate", func(c *wechatpay.Config) { c.Certificate = &x509.Certificate{} }, "Certificate", "empty"},
-		{"31-byte APIv3 key", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] }, "APIv3Key", "31 bytes, and it has 32"},
-		{"nothing to verify with", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID, c.APIv3Key = nil, "", "" }, "PublicKey", "no answer can be verified"},
-		{"public key without its id", func(c *wechatpay.Config) { c.PublicKeyID = "" }, "PublicKeyID", "empty"},
-		{"id without its public key", func(c *wechatpay.Config) { c.PublicKey = nil }, "PublicKey", "pub_key.pem"},
-		{"empty public key", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} }, "PublicKey", "an empty or damaged RSA key"},
-		{"public key of 1024 bits", func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "short_key.pem").PublicKey }, "PublicKey", "1024 bits"},
-		{"public key without an exponent", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{N: c.PublicKey.N} }, "PublicKey", "damaged"},
-		{"APIv3 key as merchant number", func(c *wechatpay.Config) { c.MchID = c.APIv3Key }, "MchID", "the same as APIv3Key"},
-		{"APIv3 key as serial number", func(c *wechatpay.Config) { c.SerialNo = c.APIv3Key }, "SerialNo", "the same as APIv3Key"},
-		{"APIv3 key as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testAPIv3Key[:31] }, "PublicKeyID", "31 characters"},
-		{"serial number as public key id", func(c *wechatpay.Config) { c.PublicKeyID = testSerialNo }, "PublicKeyID", "PUB_KEY_ID_"},
-		{"the merchant's own public key", func(c *wechatpay.Config) {
-			c.BaseURL, c.PublicKey = live, &privateKey(t, "merchant_key.pem").PublicKey
-		}, "PublicKey", "the merchant's own"},
-		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} }, "PlatformCertificates[0]", "empty"},
-		{"platform certificate of no RSA key", func(c *wechatpay.Config) {
-			c.PlatformCertificates = []*x509.Certificate{certificate, {SerialNumber: big.NewInt(1), PublicKey: "?"}}
-		}, "PlatformCertificates[1]", "RSA is required"},
-		{"the merchant's own certificate as a platform certificate", func(c *wechatpay.Config) {
-			c.BaseURL, c.PlatformCertificates = live, []*x509.Certificate{certificate}
-		}, "PlatformCertificates[0]", "the merchant's own"},
-		{"http off loopback", func(c *wechatpay.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }, "BaseURL", "use https"},
-		{"http backup off loopback", func(c *wechatpay.Config) { c.BackupURL = "http://api2.mch.weixin.qq.com" }, "BackupURL", "use https"},
-		{"backup is the same", func(c *wechatpay.Config) { c.BackupURL = c.BaseURL + "/" }, "BackupURL", "the same as BaseURL"},
-		{"BaseURL with a path", func(c *wechatpay.Config) { c.BaseURL = live + "/v3" }, "BaseURL", "only scheme and host"},
-		{"BaseURL with a query", func(c *wechatpay.Config) { c.BaseURL = live + "?" }, "BaseURL", "only scheme and host"},
-		{"BaseURL with a password", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@api.mch.weixin.qq.com" }, "BaseURL", "only scheme and host"},
-		{"BaseURL with an escape", func(c *wechatpay.Config) { c.BaseURL = "https://[fe80::1%25eth0]:8443" }, "BaseURL", "only scheme and host"},
-		{"BaseURL without scheme", func(c *wechatpay.Config) { c.BaseURL = "api.mch.weixin.qq.com" }, "BaseURL", "scheme and host are required"},
-		{"BaseURL with an empty port", func(c *wechatpay.Config) { c.BaseURL = live + ":" }, "BaseURL", "scheme and host are required"},
-		{"BaseURL that is none", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" }, "BaseURL", "not a URL"},
-		{"InsecureSkipVerify off loopback", func(c *wechatpay.Config) { c.BaseURL, c.InsecureSkipVerify = live, true }, "InsecureSkipVerify", "not loopback"},
-		{"InsecureSkipVerify with a backup off loopback", func(c *wechatpay.Config) {
-			c.BackupURL, c.InsecureSkipVerify = "https://api2.mch.weixin.qq.com", true
-		}, "InsecureSkipVerify", "not loopback"},
-		{"nil *http.Transport", func(c *wechatpay.Config) { c.Transport = (*http.Transport)(nil) }, "Transport", "leave the field nil"},
-	} {
+// An invalidSetting is a change to a complete Config that NewClient rejects.
+type invalidSetting struct {
+	name           string
+	change         func(*wechatpay.Config)
+	field, problem string // of the only fault; problem is a part of its text
+}
+
+func testInvalidSettings(t *testing.T, tests []invalidSetting) {
+	t.Helper()
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := testConfig(t, "http://127.0.0.1:1")
 			tt.change(&cfg)
 			client, err := wechatpay.NewClient(cfg)
 			require.Nil(t, client)
-			var refused *wechatpay.ArgumentError
-			require.ErrorAs(t, err, &refused)
-			require.Len(t, refused.Faults, 1, "%v", err)
-			require.Equal(t, tt.field, refused.Faults[0].Field)
-			require.Contains(t, refused.Faults[0].Problem, tt.problem)
+			var argument *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			require.Len(t, argument.Faults, 1, "%v", err)
+			require.Equal(t, tt.field, argument.Faults[0].Field)
+			require.Contains(t, argument.Faults[0].Problem, tt.problem)
 			require.NotContains(t, err.Error(), "hunter2")
 			require.NotContains(t, err.Error(), testAPIv3Key[:31])
 		})
 	}
+}
 
-	t.Run("all faults at once", func(t *testing.T) {
-		_, err := wechatpay.NewClient(wechatpay.Config{})
-		var refused *wechatpay.ArgumentError
-		require.ErrorAs(t, err, &refused)
-		var fields []string
-		for _, fault := range refused.Faults {
-			fields = append(fields, fault.Field)
-		}
-		require.Equal(t, []string{"MchID", "PrivateKey", "SerialNo", "PublicKey"}, fields)
-		require.Equal(t, "NewClient", refused.Op)
+func merchantCertificate(t *testing.T) *x509.Certificate {
+	t.Helper()
+	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
+	require.NoError(t, err)
+	return certificate
+}
+
+func TestNewClient_invalidMerchant(t *testing.T) {
+	certificate := merchantCertificate(t)
+	testInvalidSettings(t, []invalidSetting{
+		{"no MchID", func(c *wechatpay.Config) { c.MchID = "" },
+			"MchID", "WECHATPAY_MCHID"},
+		{"MchID with a space", func(c *wechatpay.Config) { c.MchID = "1900000001 " },
+			"MchID", "not a merchant number"},
+		{"no SerialNo", func(c *wechatpay.Config) { c.SerialNo = "" },
+			"SerialNo", "openssl x509"},
+		{"SerialNo of another certificate", func(c *wechatpay.Config) {
+			c.Certificate, c.SerialNo = certificate, "1234"
+		}, "SerialNo", "must be empty or that of Certificate (" + testSerialNo + `), got "1234"`},
+		{"no PrivateKey", func(c *wechatpay.Config) { c.PrivateKey = nil },
+			"PrivateKey", "apiclient_key.pem"},
+		{"Certificate of another key", func(c *wechatpay.Config) {
+			c.Certificate, c.PrivateKey = certificate, privateKey(t, "platform_key.pem")
+		}, "Certificate", "does not match PrivateKey"},
+		{"Certificate without an RSA key", func(c *wechatpay.Config) {
+			c.Certificate, c.SerialNo = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}, ""
+		}, "Certificate", "its key is string, and RSA is required"},
+		{"empty Certificate", func(c *wechatpay.Config) { c.Certificate = &x509.Certificate{} },
+			"Certificate", "is empty"},
+		{"APIv3Key of 31 bytes", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] },
+			"APIv3Key", "must be 32 bytes, got 31"},
+		{"APIv3Key in MchID", func(c *wechatpay.Config) { c.MchID = c.APIv3Key },
+			"MchID", "equals APIv3Key"},
+		{"APIv3Key in SerialNo", func(c *wechatpay.Config) { c.SerialNo = c.APIv3Key },
+			"SerialNo", "equals APIv3Key"},
+		{"31 bytes of APIv3Key in PublicKeyID", func(c *wechatpay.Config) { c.PublicKeyID = testAPIv3Key[:31] },
+			"PublicKeyID", "31 characters"},
 	})
 }
 
-func TestNewClientTakes(t *testing.T) {
-	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
+func TestNewClient_invalidVerificationKeys(t *testing.T) {
+	certificate := merchantCertificate(t)
+	testInvalidSettings(t, []invalidSetting{
+		{"none", func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID, c.APIv3Key = nil, "", "" },
+			"PublicKey", "is required, with PublicKeyID"},
+		{"PublicKey without PublicKeyID", func(c *wechatpay.Config) { c.PublicKeyID = "" },
+			"PublicKeyID", "is required with PublicKey"},
+		{"PublicKeyID without PublicKey", func(c *wechatpay.Config) { c.PublicKey = nil },
+			"PublicKey", "is required with PublicKeyID: use pub_key.pem"},
+		{"empty PublicKey", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{} },
+			"PublicKey", "is an empty or damaged RSA key"},
+		{"PublicKey of 1024 bits", func(c *wechatpay.Config) {
+			c.PublicKey = &privateKey(t, "short_key.pem").PublicKey
+		}, "PublicKey", "1024 bits"},
+		{"PublicKey without an exponent", func(c *wechatpay.Config) { c.PublicKey = &rsa.PublicKey{N: c.PublicKey.N} },
+			"PublicKey", "damaged"},
+		{"serial number in PublicKeyID", func(c *wechatpay.Config) { c.PublicKeyID = testSerialNo },
+			"PublicKeyID", "must be PUB_KEY_ID_ followed by digits"},
+		{"merchant's own public key", func(c *wechatpay.Config) {
+			c.BaseURL, c.PublicKey = wechatpay.DefaultBaseURL, &privateKey(t, "merchant_key.pem").PublicKey
+		}, "PublicKey", "the merchant's own"},
+		{"nil platform certificate", func(c *wechatpay.Config) { c.PlatformCertificates = []*x509.Certificate{nil} },
+			"PlatformCertificates[0]", "is empty"},
+		{"platform certificate without an RSA key", func(c *wechatpay.Config) {
+			c.PlatformCertificates = []*x509.Certificate{certificate, {SerialNumber: big.NewInt(1), PublicKey: "?"}}
+		}, "PlatformCertificates[1]", "RSA is required"},
+		{"merchant's own certificate", func(c *wechatpay.Config) {
+			c.BaseURL, c.PlatformCertificates = wechatpay.DefaultBaseURL, []*x509.Certificate{certificate}
+		}, "PlatformCertificates[0]", "the merchant's own"},
+	})
+}
+
+func TestNewClient_invalidHosts(t *testing.T) {
+	const live = wechatpay.DefaultBaseURL
+	testInvalidSettings(t, []invalidSetting{
+		{"http", func(c *wechatpay.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" },
+			"BaseURL", "use https"},
+		{"http backup", func(c *wechatpay.Config) { c.BackupURL = "http://api2.mch.weixin.qq.com" },
+			"BackupURL", "use https"},
+		{"backup equals BaseURL", func(c *wechatpay.Config) { c.BackupURL = c.BaseURL + "/" },
+			"BackupURL", "must differ from BaseURL"},
+		{"path", func(c *wechatpay.Config) { c.BaseURL = live + "/v3" },
+			"BaseURL", "only scheme and host"},
+		{"query", func(c *wechatpay.Config) { c.BaseURL = live + "?" },
+			"BaseURL", "only scheme and host"},
+		{"password", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@api.mch.weixin.qq.com" },
+			"BaseURL", "only scheme and host"},
+		{"escape", func(c *wechatpay.Config) { c.BaseURL = "https://[fe80::1%25eth0]:8443" },
+			"BaseURL", "only scheme and host"},
+		{"no scheme", func(c *wechatpay.Config) { c.BaseURL = "api.mch.weixin.qq.com" },
+			"BaseURL", "scheme and host are required"},
+		{"empty port", func(c *wechatpay.Config) { c.BaseURL = live + ":" },
+			"BaseURL", "scheme and host are required"},
+		{"not a URL", func(c *wechatpay.Config) { c.BaseURL = "https://u:hunter2@[" },
+			"BaseURL", "not a URL"},
+		{"InsecureSkipVerify", func(c *wechatpay.Config) { c.BaseURL, c.InsecureSkipVerify = live, true },
+			"InsecureSkipVerify", "requires that BaseURL and BackupURL are loopback"},
+		{"InsecureSkipVerify with a backup", func(c *wechatpay.Config) {
+			c.BackupURL, c.InsecureSkipVerify = wechatpay.DefaultBackupURL, true
+		}, "InsecureSkipVerify", "requires that BaseURL and BackupURL are loopback"},
+		{"nil *http.Transport", func(c *wechatpay.Config) { c.Transport = (*http.Transport)(nil) },
+			"Transport", "leave the field nil"},
+	})
+}
+
+func TestNewClient_listsAllFaults(t *testing.T) {
+	_, err := wechatpay.NewClient(wechatpay.Config{})
+	var argument *wechatpay.ArgumentError
+	require.ErrorAs(t, err, &argument)
+	var fields []string
+	for _, fault := range argument.Faults {
+		fields = append(fields, fault.Field)
+	}
+	require.Equal(t, []string{"MchID", "PrivateKey", "SerialNo", "PublicKey"}, fields)
+	require.Equal(t, "NewClient", argument.Op)
+}
+
+func TestNewClient_valid(t *testing.T) {
+	certificate := merchantCertificate(t)
+	generated, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	for name, change := range map[string]func(*wechatpay.Config){
-		"all settings":                  func(*wechatpay.Config) {},
-		"the defaults":                  func(c *wechatpay.Config) { c.BaseURL, c.Transport, c.Time, c.APIv3Key = "", nil, nil, "" },
-		"serial number of Certificate":  func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, "" },
-		"serial number and Certificate": func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, strings.ToLower(testSerialNo) },
-		"an HSM's key":                  func(c *wechatpay.Config) { c.PrivateKey = hsm{key: privateKey(t, "merchant_key.pem")} },
-		"a slash after the host":        func(c *wechatpay.Config) { c.BaseURL += "/" },
-		"plain mock, nothing to verify": func(c *wechatpay.Config) {
+		"all settings": func(*wechatpay.Config) {},
+		"defaults": func(c *wechatpay.Config) {
+			c.BaseURL, c.Transport, c.Time, c.APIv3Key = "", nil, nil, ""
+		},
+		"Certificate without SerialNo": func(c *wechatpay.Config) { c.Certificate, c.SerialNo = certificate, "" },
+		"Certificate and SerialNo": func(c *wechatpay.Config) {
+			c.Certificate, c.SerialNo = certificate, strings.ToLower(testSerialNo)
+		},
+		"HSM": func(c *wechatpay.Config) { c.PrivateKey = hsm{key: privateKey(t, "merchant_key.pem")} },
+		"PrivateKey without precomputed values": func(c *wechatpay.Config) {
+			c.PrivateKey = &rsa.PrivateKey{PublicKey: generated.PublicKey, D: generated.D, Primes: generated.Primes}
+		},
+		"BaseURL with a slash": func(c *wechatpay.Config) { c.BaseURL += "/" },
+		"InsecureSkipVerify": func(c *wechatpay.Config) {
 			c.InsecureSkipVerify, c.PublicKey, c.PublicKeyID, c.APIv3Key = true, nil, "", ""
 		},
 		"platform certificates": func(c *wechatpay.Config) {
 			c.PublicKey, c.PublicKeyID, c.PlatformCertificates = nil, "", []*x509.Certificate{certificate}
 		},
-		"the APIv3 key alone, to download certificates": func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID = nil, "" },
-		"one key for both sides, a test":                func(c *wechatpay.Config) { c.PublicKey = &privateKey(t, "merchant_key.pem").PublicKey },
-		"another host with another backup":              func(c *wechatpay.Config) { c.BaseURL, c.BackupURL = "https://a.example", "https://b.example" },
+		"APIv3Key only": func(c *wechatpay.Config) { c.PublicKey, c.PublicKeyID = nil, "" },
+		"one key for both sides on loopback": func(c *wechatpay.Config) {
+			c.PublicKey = &privateKey(t, "merchant_key.pem").PublicKey
+		},
+		"other hosts": func(c *wechatpay.Config) {
+			c.BaseURL, c.BackupURL = "https://a.example", "https://b.example"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t, "http://127.0.0.1:1")
@@ -139,98 +207,193 @@ func TestNewClientTakes(t *testing.T) {
 	}
 }
 
-// setEnv clears all variables of ConfigFromEnv and sets these.
+// setEnv sets the variables in env and clears all others that ConfigFromEnv
+// reads.
 func setEnv(t *testing.T, env map[string]string) {
 	t.Helper()
-	for _, name := range []string{"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
-		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL"} {
+	for _, name := range []string{
+		"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
+		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL",
+	} {
 		t.Setenv("WECHATPAY_"+name, env["WECHATPAY_"+name])
 	}
 }
 
-func TestConfigFromEnv(t *testing.T) {
-	pem := string(testdata(t, "merchant_key.pem"))
-	setEnv(t, map[string]string{
+func completeEnv(t *testing.T) map[string]string {
+	return map[string]string{
 		"WECHATPAY_MCHID":            testMchID + "\n",
 		"WECHATPAY_SERIAL_NO":        testSerialNo,
-		"WECHATPAY_PRIVATE_KEY":      strings.ReplaceAll(pem, "\n", `\n`),
+		"WECHATPAY_PRIVATE_KEY":      strings.ReplaceAll(string(testdata(t, "merchant_key.pem")), "\n", `\n`),
 		"WECHATPAY_CERTIFICATE_FILE": "testdata/merchant_cert.pem",
 		"WECHATPAY_APIV3_KEY":        " " + testAPIv3Key + "\n",
 		"WECHATPAY_PUBLIC_KEY_ID":    testPublicKeyID,
 		"WECHATPAY_PUBLIC_KEY_FILE":  "testdata/platform_pub.pem",
 		"WECHATPAY_BASE_URL":         "https://a.example",
 		"WECHATPAY_BACKUP_URL":       "https://b.example",
-	})
-	cfg, err := wechatpay.ConfigFromEnv()
-	require.NoError(t, err)
+	}
+}
+
+// requireCompleteEnv checks the settings of completeEnv, except for the keys
+// and the certificate.
+func requireCompleteEnv(t *testing.T, cfg wechatpay.Config) {
+	t.Helper()
 	require.Equal(t, testMchID, cfg.MchID)
 	require.Equal(t, testSerialNo, cfg.SerialNo)
-	require.True(t, privateKey(t, "merchant_key.pem").Equal(cfg.PrivateKey))
-	require.Equal(t, "1900000001", cfg.Certificate.Subject.CommonName)
 	require.Equal(t, testAPIv3Key, cfg.APIv3Key)
 	require.Equal(t, testPublicKeyID, cfg.PublicKeyID)
-	require.True(t, cfg.PublicKey.Equal(privateKey(t, "platform_key.pem").Public()))
 	require.Equal(t, "https://a.example", cfg.BaseURL)
 	require.Equal(t, "https://b.example", cfg.BackupURL)
+}
+
+func TestConfigFromEnv_complete(t *testing.T) {
+	setEnv(t, completeEnv(t))
+	cfg, err := wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	requireCompleteEnv(t, cfg)
+	require.True(t, privateKey(t, "merchant_key.pem").Equal(cfg.PrivateKey))
+	require.Equal(t, "1900000001", cfg.Certificate.Subject.CommonName)
+	require.True(t, cfg.PublicKey.Equal(privateKey(t, "platform_key.pem").Public()))
 	_, err = wechatpay.NewClient(cfg)
 	require.NoError(t, err)
+}
 
+func TestConfigFromEnv_mchIDOnly(t *testing.T) {
 	setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
-	cfg, err = wechatpay.ConfigFromEnv()
+	cfg, err := wechatpay.ConfigFromEnv()
 	require.NoError(t, err)
-	require.True(t, cfg.PrivateKey == nil, "a typed nil passes for a key")
+	require.Equal(t, wechatpay.Config{MchID: testMchID}, cfg)
+	require.True(t, cfg.PrivateKey == nil, "not a typed nil")
 	_, err = wechatpay.NewClient(cfg)
 	require.ErrorContains(t, err, "WECHATPAY_PRIVATE_KEY_FILE")
+}
 
-	for _, tt := range []struct{ name, variable, value, field, problem string }{
-		{"no mchid", "WECHATPAY_MCHID", "", "WECHATPAY_MCHID", "not set"},
-		{"the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", pem, "WECHATPAY_PRIVATE_KEY_FILE", "holds the PEM itself, and not a file name: set WECHATPAY_PRIVATE_KEY"},
-		{"a part of the PEM for its file's name", "WECHATPAY_PRIVATE_KEY_FILE", strings.Split(pem, "\n")[1], "WECHATPAY_PRIVATE_KEY_FILE", "the file that it names cannot be read"},
-		{"no such file", "WECHATPAY_PRIVATE_KEY_FILE", filepath.Join(t.TempDir(), "missing.pem"), "WECHATPAY_PRIVATE_KEY_FILE", "no such file"},
-		{"public key for a private key", "WECHATPAY_PRIVATE_KEY_FILE", "testdata/merchant_pub.pem", "WECHATPAY_PRIVATE_KEY_FILE", "this is a public key"},
-		{"private key for a public key", "WECHATPAY_PUBLIC_KEY", pem, "WECHATPAY_PUBLIC_KEY", "this is a private key"},
-		{"private key for a certificate", "WECHATPAY_CERTIFICATE", pem, "WECHATPAY_CERTIFICATE", "this is a private key"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
-			t.Setenv(tt.variable, tt.value)
-			_, err := wechatpay.ConfigFromEnv()
-			var refused *wechatpay.ArgumentError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, "ConfigFromEnv", refused.Op)
-			require.Len(t, refused.Faults, 1)
-			require.Equal(t, tt.field, refused.Faults[0].Field)
-			require.Contains(t, refused.Faults[0].Problem, tt.problem)
-			require.NotContains(t, err.Error(), strings.Split(pem, "\n")[1], "a part of the key is shown")
-			require.NotContains(t, err.Error(), "\n")
+func TestConfigFromEnv_returnsReadableSettings(t *testing.T) {
+	tests := map[string]struct {
+		variable string
+		missing  func(wechatpay.Config) bool
+	}{
+		"private key": {"WECHATPAY_PRIVATE_KEY", func(c wechatpay.Config) bool { return c.PrivateKey == nil }},
+		"certificate": {"WECHATPAY_CERTIFICATE_FILE", func(c wechatpay.Config) bool { return c.Certificate == nil }},
+		"public key":  {"WECHATPAY_PUBLIC_KEY_FILE", func(c wechatpay.Config) bool { return c.PublicKey == nil }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, completeEnv(t))
+			t.Setenv(tt.variable, "?")
+			cfg, err := wechatpay.ConfigFromEnv()
+			var argument *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			require.Len(t, argument.Faults, 1)
+			requireCompleteEnv(t, cfg)
+			for other, read := range tests {
+				require.Equal(t, other == name, read.missing(cfg), other)
+			}
 		})
 	}
-	t.Run("both forms", func(t *testing.T) {
-		setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID, "WECHATPAY_PRIVATE_KEY": pem, "WECHATPAY_PRIVATE_KEY_FILE": "testdata/merchant_key.pem"})
-		_, err := wechatpay.ConfigFromEnv()
-		require.ErrorContains(t, err, "set one of the two")
+
+	t.Run("all unreadable", func(t *testing.T) {
+		env := completeEnv(t)
+		for _, tt := range tests {
+			env[tt.variable] = "?"
+		}
+		env["WECHATPAY_MCHID"] = ""
+		setEnv(t, env)
+		cfg, err := wechatpay.ConfigFromEnv()
+		var argument *wechatpay.ArgumentError
+		require.ErrorAs(t, err, &argument)
+		var fields []string
+		for _, fault := range argument.Faults {
+			fields = append(fields, fault.Field)
+		}
+		require.Equal(t, []string{
+			"WECHATPAY_MCHID", "WECHATPAY_PRIVATE_KEY", "WECHATPAY_CERTIFICATE_FILE", "WECHATPAY_PUBLIC_KEY_FILE",
+		}, fields)
+		require.Equal(t, wechatpay.Config{
+			SerialNo:    testSerialNo,
+			APIv3Key:    testAPIv3Key,
+			PublicKeyID: testPublicKeyID,
+			BaseURL:     "https://a.example",
+			BackupURL:   "https://b.example",
+		}, cfg)
 	})
 }
 
-// No verb of fmt, no encoder and no logger shows the keys.
-func TestConfigAndClientShowNoSecret(t *testing.T) {
+func TestConfigFromEnv_problems(t *testing.T) {
+	const keyFile, publicKey = "WECHATPAY_PRIVATE_KEY_FILE", "WECHATPAY_PUBLIC_KEY"
+	pem := string(testdata(t, "merchant_key.pem"))
+	keyLine := strings.Split(pem, "\n")[1]
+	for name, tt := range map[string]struct {
+		env            map[string]string
+		field, problem string
+	}{
+		"no MchID": {map[string]string{"WECHATPAY_MCHID": ""},
+			"WECHATPAY_MCHID", "is not set"},
+		"PEM instead of a file name": {map[string]string{keyFile: pem},
+			keyFile, "contains the PEM, not a file name: use WECHATPAY_PRIVATE_KEY"},
+		"part of the PEM instead of a file name": {map[string]string{keyFile: keyLine},
+			keyFile, "the file cannot be read: "},
+		"missing file": {map[string]string{keyFile: filepath.Join(t.TempDir(), "missing.pem")},
+			keyFile, "the file cannot be read: no such file or directory"},
+		"public key as private key": {map[string]string{keyFile: "testdata/merchant_pub.pem"},
+			keyFile, "this is a public key: use apiclient_key.pem"},
+		"private key as public key": {map[string]string{publicKey: pem},
+			publicKey, "this is a private key: use pub_key.pem"},
+		"private key as certificate": {map[string]string{"WECHATPAY_CERTIFICATE": pem},
+			"WECHATPAY_CERTIFICATE", "this is a private key, not a certificate"},
+		"PEM and file": {map[string]string{publicKey: pem, publicKey + "_FILE": "testdata/platform_pub.pem"},
+			publicKey, "is set together with WECHATPAY_PUBLIC_KEY_FILE: set only one"},
+		"damaged": {map[string]string{publicKey: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
+			publicKey, "the public key is damaged: asn1: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			_, err := wechatpay.ConfigFromEnv()
+			var argument *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			require.Equal(t, "ConfigFromEnv", argument.Op)
+			require.Len(t, argument.Faults, 1)
+			require.Equal(t, tt.field, argument.Faults[0].Field)
+			require.Contains(t, argument.Faults[0].Problem, tt.problem)
+			require.NotContains(t, err.Error(), keyLine)
+			require.NotContains(t, err.Error(), "\n")
+			require.Equal(t, 1, strings.Count(err.Error(), "wechatpay:"))
+			requireBounded(t, err)
+		})
+	}
+}
+
+func TestConfig_hidesSecrets(t *testing.T) {
 	cfg := testConfig(t, "http://127.0.0.1:1")
 	client, err := wechatpay.NewClient(cfg)
 	require.NoError(t, err)
 	key := privateKey(t, "merchant_key.pem")
-	secrets := []string{testAPIv3Key, fmt.Sprintf("%x", testAPIv3Key), fmt.Sprintf("%X", testAPIv3Key), base64.StdEncoding.EncodeToString([]byte(testAPIv3Key)),
-		key.D.String(), key.D.Text(16), key.Primes[0].String(), base64.StdEncoding.EncodeToString(key.D.Bytes()), "hunter2"}
+	secrets := []string{
+		testAPIv3Key, fmt.Sprintf("%x", testAPIv3Key), fmt.Sprintf("%X", testAPIv3Key),
+		base64.StdEncoding.EncodeToString([]byte(testAPIv3Key)),
+		key.D.String(), key.D.Text(16), key.Primes[0].String(), base64.StdEncoding.EncodeToString(key.D.Bytes()),
+		"hunter2",
+	}
 
 	withPassword := cfg
 	withPassword.BaseURL = "https://u:hunter2@127.0.0.1"
-	type holder struct{ Config wechatpay.Config }
-	type hidden struct{ client *wechatpay.Client }
-	type hiddenValue struct{ client wechatpay.Client }
-	values := map[string]any{
-		"Config": cfg, "*Config": &cfg, "exported field": holder{cfg}, "pointer to that": &holder{cfg}, "with a password": withPassword,
-		"slice": []wechatpay.Config{cfg}, "*Client": client, "Client": *client, "unexported *Client": hidden{client}, "unexported Client": hiddenValue{*client},
-	}
-	for name, value := range values {
+	type exported struct{ Config wechatpay.Config }
+	type unexportedPointer struct{ client *wechatpay.Client }
+	type unexported struct{ client wechatpay.Client }
+	for name, value := range map[string]any{
+		"Config":                     cfg,
+		"*Config":                    &cfg,
+		"Config in a field":          exported{cfg},
+		"Config in a pointer":        &exported{cfg},
+		"URL with a password":        withPassword,
+		"slice":                      []wechatpay.Config{cfg},
+		"*Client":                    client,
+		"Client":                     *client,
+		"*Client in a private field": unexportedPointer{client},
+		"Client in a private field":  unexported{*client},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
@@ -251,20 +414,8 @@ func TestConfigAndClientShowNoSecret(t *testing.T) {
 	require.Contains(t, fmt.Sprintf("%+v", cfg), "APIv3Key:set, not shown")
 }
 
-// A key made by hand, without precomputed values, works.
-func TestNewClientTakesAKeyThatIsNotPrecomputed(t *testing.T) {
-	generated, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	cfg := testConfig(t, "http://127.0.0.1:1")
-	cfg.PrivateKey = &rsa.PrivateKey{PublicKey: generated.PublicKey, D: generated.D, Primes: generated.Primes}
-	_, err = wechatpay.NewClient(cfg)
-	require.NoError(t, err)
-}
-
-// The serial number is sent as the certificate has it, in whatever form it is set.
-func TestSerialNoIsSentAsTheCertificateHasIt(t *testing.T) {
-	certificate, err := wechatpay.ParseCertificate(testdata(t, "merchant_cert.pem"))
-	require.NoError(t, err)
+func TestNewClient_sendsSerialNoOfCertificate(t *testing.T) {
+	certificate := merchantCertificate(t)
 	for _, serialNo := range []string{"", testSerialNo, strings.ToLower(testSerialNo), "00" + testSerialNo} {
 		cfg := testConfig(t, "http://127.0.0.1:1")
 		cfg.Certificate, cfg.SerialNo = certificate, serialNo

@@ -19,22 +19,22 @@ import (
 
 func list(a *app, flags *flag.FlagSet) func(context.Context) error {
 	begin := flags.String("begin", "", a.of(words{
-		"投诉的起始`日期`，北京时间，如 2006-01-02（默认：-end 之前 29 天）",
-		"first `day` of filing, as 2006-01-02 in Beijing (default: 29 days before -end)"}))
-	end := flags.String("end", "", a.of(words{"投诉的截止`日期`（默认：今天）", "last `day` of filing (default: today)"}))
+		"投诉起始`日期`，格式为 YYYY-MM-DD，北京时间（默认：--end 之前 29 天）",
+		"first `day` of filing, YYYY-MM-DD in Beijing time (default: 29 days before --end)"}))
+	end := flags.String("end", "", a.of(words{"投诉截止`日期`（默认：今天）", "last `day` of filing (default: today)"}))
 	state := flags.String("state", "", a.of(words{
-		"只列出这个`状态`的投诉单：PENDING（待处理）、PROCESSING（处理中）或 PROCESSED（已处理完成）",
+		"只列出该`状态`的投诉单：PENDING（待处理）、PROCESSING（处理中）或 PROCESSED（已处理完成）",
 		"only complaints in this `state`: PENDING, PROCESSING or PROCESSED"}))
 	mchID := flags.String("mchid", "", a.of(words{
-		"服务商：只列出针对这个被诉`商户号`的投诉单",
+		"服务商：只列出针对该被诉`商户号`的投诉单",
 		"service providers: only complaints against this merchant `number`"}))
 	a.jsonFlag(flags)
 	flags.BoolVar(&a.phone, "phone", false, a.of(words{
-		"和 -json 一起用：显示完整的电话号码，这是个人信息",
-		"with -json: show phone numbers in full, which are personal data"}))
+		"与 --json 一起使用：显示完整手机号（个人信息）",
+		"with --json: show full phone numbers (personal data)"}))
 	return func(ctx context.Context) error {
 		if a.phone && !a.json {
-			return a.usagef(words{"-phone 要和 -json 一起用：表格里没有电话号码", "-phone goes with -json: the table has no phone numbers"})
+			return a.usagef(words{"--phone 需与 --json 一起使用：表格中不含手机号", "--phone requires --json: the table has no phone numbers"})
 		}
 		req := wechatpay.ListComplaintsRequest{EndDate: time.Now(), ComplaintedMchID: *mchID}
 		if err := a.day("end", *end, &req.EndDate); err != nil {
@@ -47,11 +47,11 @@ func list(a *app, flags *flag.FlagSet) func(context.Context) error {
 		switch {
 		case !req.BeginDate.After(req.EndDate):
 		case *end == "":
-			return a.usagef(words{"-begin 的日期 %s 还没有到", "-begin is in the future: %s"}, *begin)
+			return a.usagef(words{"--begin 晚于今天：%s", "--begin is in the future: %s"}, *begin)
 		default:
-			return a.usagef(words{"-begin 在 -end 之后", "-begin is after -end"})
+			return a.usagef(words{"--begin 晚于 --end", "--begin is after --end"})
 		}
-		a.warnOfState(*state)
+		a.warnUnknownState(*state)
 		found, all := []wechatpay.Complaint{}, 0 // [] as JSON, not null
 		for c, err := range a.client.ComplaintsV2.All(ctx, &req) {
 			if err != nil {
@@ -66,8 +66,8 @@ func list(a *app, flags *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		fmt.Fprintln(a.stderr, a.of(words{
-			"列出 %[1]d 张，共 %[2]d 张投诉单，投诉时间 %[3]s 至 %[4]s（北京时间）",
-			"%[1]d of %[2]d complaints filed %[3]s to %[4]s (Beijing)"},
+			"列出 %[1]d 笔，共 %[2]d 笔投诉单，投诉时间 %[3]s 至 %[4]s（北京时间）",
+			"%[1]d of %[2]d complaints filed %[3]s to %[4]s (Beijing time)"},
 			len(found), all, dateOf(req.BeginDate), dateOf(req.EndDate)))
 		return nil
 	}
@@ -75,14 +75,14 @@ func list(a *app, flags *flag.FlagSet) func(context.Context) error {
 
 func dateOf(t time.Time) string { return t.In(beijing).Format(time.DateOnly) }
 
-// warnOfState warns of a state that no complaint may have: WeChat Pay may add
-// one, so it is not refused.
-func (a *app) warnOfState(state string) {
+// warnUnknownState warns about an unknown state. It is not an error, because
+// WeChat Pay may add states.
+func (a *app) warnUnknownState(state string) {
 	known := []wechatpay.ComplaintState{"", wechatpay.ComplaintStatePending, wechatpay.ComplaintStateProcessing, wechatpay.ComplaintStateProcessed}
 	if !slices.Contains(known, wechatpay.ComplaintState(strings.ToUpper(state))) {
 		fmt.Fprintln(a.stderr, a.of(words{
-			"-state %q 不是已知的状态：PENDING、PROCESSING、PROCESSED",
-			"-state %q is none that is known here: PENDING, PROCESSING, PROCESSED"}, state))
+			"--state %q 不是已知状态（PENDING、PROCESSING、PROCESSED）",
+			"unknown --state %q (known: PENDING, PROCESSING, PROCESSED)"}, state))
 	}
 }
 
@@ -93,35 +93,35 @@ func (a *app) printList(found []wechatpay.Complaint) error {
 		}
 		return printJSON(a.stdout, found)
 	}
-	// The user's words come last: their width in a terminal is not known.
+	// The user's text comes last, because its width on a terminal is unknown.
 	var t table
 	t.row(strings.Fields(a.of(words{
-		"投诉单号 投诉时间 状态 类型 申请退款 次数 未读 内容",
-		"COMPLAINT FILED STATE TYPE ASKED TIMES UNREAD DETAIL"}))...)
+		"投诉单号 投诉时间 状态 类型 申请退款 次数 待回复 内容",
+		"COMPLAINT FILED STATE TYPE AMOUNT ROUND UNANSWERED DETAIL"}))...)
 	for _, c := range found {
-		asked := "-"
+		amount := "-"
 		if c.ProblemType == wechatpay.ProblemTypeRefund {
-			asked = a.yuan(c.ApplyRefundAmount)
+			amount = a.yuan(c.ApplyRefundAmount)
 		}
-		t.row(clean(c.ComplaintID), when(c.ComplaintTime), clean(string(c.ComplaintState)), clean(string(c.ProblemType)),
-			asked, strconv.Itoa(c.UserComplaintTimes), a.yesNo(c.IncomingUserResponse), clean(c.ComplaintDetail))
+		t.row(clean(c.ComplaintID), when(c.ComplaintTime), clean(a.value(string(c.ComplaintState))), clean(a.value(string(c.ProblemType))),
+			amount, strconv.Itoa(c.UserComplaintTimes), a.yesNo(c.IncomingUserResponse), clean(c.ComplaintDetail))
 	}
 	return t.print(a.stdout)
 }
 
 func (a *app) jsonFlag(flags *flag.FlagSet) {
 	flags.BoolVar(&a.json, "json", false, a.of(words{
-		"输出 JSON，字段名和微信支付的一致", "print JSON, with the field names of WeChat Pay"}))
+		"输出 JSON，字段名与微信支付接口一致", "print JSON with the field names of WeChat Pay's API"}))
 }
 
-// day reads the value of a flag that is a day, if it was given.
+// day parses the value of a flag as a day in Beijing, unless it is empty.
 func (l language) day(name, value string, into *time.Time) error {
 	if value == "" {
 		return nil
 	}
 	parsed, err := time.ParseInLocation(time.DateOnly, value, beijing)
 	if err != nil {
-		return l.usagef(words{"-%s 是 %q：日期写成 2006-01-02 的样子", "-%s is %q: write a day as 2006-01-02"}, name, value)
+		return l.usagef(words{"--%s 的值 %q 无效：日期格式应为 YYYY-MM-DD", "invalid --%s %q: use YYYY-MM-DD"}, name, value)
 	}
 	*into = parsed
 	return nil
@@ -134,7 +134,7 @@ func (l language) yesNo(b bool) string {
 	return l.of(words{"否", "no"})
 }
 
-// phoneOf gives the user's number as it may be shown.
+// phoneOf returns the user's phone number, masked unless --phone is given.
 func (a *app) phoneOf(c *wechatpay.Complaint) string {
 	if c.PayerPhone == "" {
 		return ""
@@ -142,7 +142,7 @@ func (a *app) phoneOf(c *wechatpay.Complaint) string {
 	phone, err := a.client.Decrypt(c.PayerPhone)
 	switch {
 	case err != nil:
-		return a.of(words{"解密失败：%v", "cannot be decrypted: %v"}, err)
+		return a.of(words{"解密失败：%v", "decryption failed: %v"}, err)
 	case a.phone:
 		return phone
 	}
@@ -151,7 +151,7 @@ func (a *app) phoneOf(c *wechatpay.Complaint) string {
 
 func show(a *app, flags *flag.FlagSet) func(context.Context) error {
 	a.jsonFlag(flags)
-	flags.BoolVar(&a.phone, "phone", false, a.of(words{"显示完整的电话号码：这是个人信息", "show the phone number in full: it is personal data"}))
+	flags.BoolVar(&a.phone, "phone", false, a.of(words{"显示完整手机号（个人信息）", "show the full phone number (personal data)"}))
 	return func(ctx context.Context) error {
 		c, err := a.client.ComplaintsV2.Get(ctx, a.args[0])
 		if err != nil {
@@ -165,8 +165,8 @@ func show(a *app, flags *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// printComplaint prints what is there of a complaint, line by line. PayerPhone
-// is as it may be shown.
+// printComplaint prints the fields of a complaint that are set. PayerPhone is
+// printed as it is: see phoneOf.
 func (l language) printComplaint(w io.Writer, c *wechatpay.Complaint) error {
 	var t table
 	line := func(name, text words, args ...any) {
@@ -176,36 +176,36 @@ func (l language) printComplaint(w io.Writer, c *wechatpay.Complaint) error {
 	}
 	plain := words{"%s", "%s"}
 	line(words{"投诉单号", "complaint"}, plain, c.ComplaintID)
-	line(words{"状态", "state"}, plain, c.ComplaintState)
-	line(words{"投诉时间", "filed"}, words{"%s，累计投诉 %d 次", "%s, %d time(s)"}, when(c.ComplaintTime), c.UserComplaintTimes)
+	line(words{"状态", "state"}, plain, l.value(string(c.ComplaintState)))
+	line(words{"投诉时间", "filed"}, words{"%s，当前为第 %d 次投诉", "%s, now in round %d"}, when(c.ComplaintTime), c.UserComplaintTimes)
 	line(words{"被诉商户号", "merchant"}, plain, c.ComplaintedMchID)
-	line(words{"类型", "type"}, plain, c.ProblemType)
+	line(words{"类型", "type"}, plain, l.value(string(c.ProblemType)))
 	if c.ProblemType == wechatpay.ProblemTypeRefund {
-		line(words{"申请退款", "asks for"}, plain, l.yuan(c.ApplyRefundAmount))
+		line(words{"申请退款", "amount"}, plain, l.yuan(c.ApplyRefundAmount))
 	}
 	line(words{"问题", "problem"}, plain, c.ProblemDescription)
 	line(words{"内容", "detail"}, plain, c.ComplaintDetail)
-	line(words{"电话", "phone"}, plain, c.PayerPhone)
+	line(words{"手机号", "phone"}, plain, c.PayerPhone)
 	line(words{"OpenID", "openid"}, plain, c.PayerOpenID)
 	for _, o := range c.ComplaintOrderInfo {
-		line(words{"订单", "order"}, words{"%s，商户订单号 %s，%s", "%s, the merchant's %s, %s"}, o.TransactionID, o.OutTradeNo, l.yuan(o.Amount))
+		line(words{"订单", "order"}, words{"%s，商户订单号 %s，%s", "%s, merchant's number %s, %s"}, o.TransactionID, o.OutTradeNo, l.yuan(o.Amount))
 	}
 	for _, o := range c.ServiceOrderInfo {
-		line(words{"服务单", "service order"}, words{"%s，商户服务单号 %s，%s", "%s, the merchant's %s, %s"}, o.OrderID, o.OutOrderNo, o.State)
+		line(words{"服务单", "service order"}, words{"%s，商户服务单号 %s，%s", "%s, merchant's number %s, %s"}, o.OrderID, o.OutOrderNo, l.value(string(o.State)))
 	}
 	for _, tag := range c.UserTagList {
-		line(words{"用户标签", "tag"}, plain, tag)
+		line(words{"用户标签", "tag"}, plain, l.value(string(tag)))
 	}
 	for _, media := range c.ComplaintMediaList {
-		line(words{"图片", "pictures"}, words{"%d 张，%s", "%d, %s"}, len(media.MediaURL), media.MediaType)
+		line(words{"图片", "images"}, words{"%d 张，%s", "%d, %s"}, len(media.MediaURL), l.value(string(media.MediaType)))
 	}
-	line(words{"已全额退款", "refunded"}, plain, l.yesNo(c.ComplaintFullRefunded))
-	line(words{"有未读消息", "unread message"}, plain, l.yesNo(c.IncomingUserResponse))
+	line(words{"已全额退款", "fully refunded"}, plain, l.yesNo(c.ComplaintFullRefunded))
+	line(words{"待回复", "unanswered"}, plain, l.yesNo(c.IncomingUserResponse))
 	if c.NeedImmediateService {
-		line(words{"紧急", "urgent"}, words{"需要即时服务：reply -immediate", "a fast answer is due: reply -immediate"})
+		line(words{"即时服务", "immediate service"}, words{"需要（请用 reply --immediate 回复）", "required (use reply --immediate)"})
 	}
 	if c.InPlatformService {
-		line(words{"平台协助", "platform"}, words{"微信支付客服正在协助", "WeChat Pay's staff assist"})
+		line(words{"平台协助", "platform"}, words{"微信支付客服协助中", "WeChat Pay staff are assisting"})
 	}
 	return t.print(w)
 }
@@ -221,15 +221,15 @@ func history(a *app, flags *flag.FlagSet) func(context.Context) error {
 			return printJSON(a.stdout, records)
 		}
 		var t table
-		t.row(a.of(words{"时间", "TIME"}), a.of(words{"操作", "WHAT"}), a.of(words{"操作人和内容", "WHO AND DETAILS"}))
+		t.row(a.of(words{"时间", "TIME"}), a.of(words{"操作", "OPERATION"}), a.of(words{"操作人和内容", "OPERATOR AND CONTENT"}))
 		for _, r := range records {
-			t.row(when(r.OperateTime), clean(string(r.OperateType)), clean(strings.TrimSuffix(r.Operator+": "+a.said(r), ": ")))
+			t.row(when(r.OperateTime), clean(a.operation(r.OperateType)), clean(strings.TrimSuffix(r.Operator+": "+a.content(r), ": ")))
 		}
 		return t.print(a.stdout)
 	}
 }
 
-// history reads the whole history of the complaint that the command names.
+// history returns the whole history of the complaint named on the command line.
 func (a *app) history(ctx context.Context) ([]wechatpay.NegotiationRecord, error) {
 	records := []wechatpay.NegotiationRecord{} // [] as JSON, not null
 	for r, err := range a.client.ComplaintsV2.AllNegotiationHistory(ctx, a.args[0]) {
@@ -241,8 +241,8 @@ func (a *app) history(ctx context.Context) ([]wechatpay.NegotiationRecord, error
 	return records, nil
 }
 
-// said is what was said in a record, in any of its fields.
-func (l language) said(r wechatpay.NegotiationRecord) string {
+// content returns the text of a record, from all its fields.
+func (l language) content(r wechatpay.NegotiationRecord) string {
 	parts := []string{r.OperateDetails, r.UserApplyPlatformServiceReason, r.UserApplyPlatformServiceReasonDescription, r.ClickMessage.MessageContent}
 	for _, block := range r.NormalMessage.Blocks {
 		switch {
@@ -256,20 +256,20 @@ func (l language) said(r wechatpay.NegotiationRecord) string {
 			parts = append(parts, "["+string(block.Type)+"]")
 		}
 	}
-	pictures := len(r.ImageList)
+	images := len(r.ImageList)
 	for _, media := range r.ComplaintMediaList {
-		pictures += len(media.MediaURL)
+		images += len(media.MediaURL)
 	}
-	if pictures > 0 {
-		parts = append(parts, l.of(words{"[%d 张图片]", "[%d picture(s)]"}, pictures))
+	if images > 0 {
+		parts = append(parts, l.of(words{"[%d 张图片]", "[%d image(s)]"}, images))
 	}
 	return strings.Join(strings.FieldsFunc(strings.Join(parts, "\n"), func(r rune) bool { return r == '\n' }), " / ")
 }
 
 func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 	dir := flags.String("dir", ".", a.of(words{
-		"保存到这个`目录`，没有就新建（默认：当前目录）",
-		"the `directory` to save them in; it is made if it is not there (default: the present one)"}))
+		"保存图片的`目录`，不存在时新建（默认：当前目录）",
+		"`directory` for the images, created if missing (default: current directory)"}))
 	return func(ctx context.Context) error {
 		c, err := a.client.ComplaintsV2.Get(ctx, a.args[0])
 		if err != nil {
@@ -287,13 +287,13 @@ func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 		if err := os.MkdirAll(*dir, 0o700); err != nil {
 			return err
 		}
-		done, failed := map[string]bool{}, 0
+		seen, failed := map[string]bool{}, 0
 		for _, m := range media {
 			for _, url := range m.MediaURL {
-				if done[url] {
+				if seen[url] {
 					continue
 				}
-				done[url] = true
+				seen[url] = true
 				if err := a.saveImage(ctx, url, *dir); err != nil {
 					if ctx.Err() != nil {
 						return err
@@ -304,13 +304,13 @@ func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 			}
 		}
 		if failed > 0 {
-			return a.errorf(words{"%d 张图片没有保存，共 %d 张", "%d of %d picture(s) are not saved"}, failed, len(done))
+			return a.errorf(words{"%d 张图片保存失败，共 %d 张", "%d of %d image(s) could not be saved"}, failed, len(seen))
 		}
-		fmt.Fprintln(a.stderr, a.of(words{"共 %d 张图片。", "%d picture(s)."}, len(done)))
+		fmt.Fprintln(a.stderr, a.of(words{"共 %d 张图片。", "%d image(s)."}, len(seen)))
 		if links > 0 {
 			fmt.Fprintln(a.stderr, a.of(words{
-				"协商历史里另有 %d 张图片是指向其他域名的链接，没有下载：history -json 可以看到。",
-				"%d further picture(s) of the negotiation are plain links to other hosts, and not fetched: history -json shows them."}, links))
+				"协商历史中另有 %d 张图片位于其他域名，未下载；可用 history --json 查看链接。",
+				"%d more image(s) in the history are on other hosts and were not downloaded: history --json lists the links."}, links))
 		}
 		return nil
 	}
@@ -318,8 +318,8 @@ func images(a *app, flags *flag.FlagSet) func(context.Context) error {
 
 var extensions = map[string]string{"image/jpeg": ".jpg", "image/png": ".png", "image/bmp": ".bmp", "image/gif": ".gif", "image/webp": ".webp"}
 
-// saveImage saves one picture under a name that is the same each time, and
-// prints it. A file that is there already is left alone.
+// saveImage saves an image and prints the file name, which depends only on the
+// complaint and the URL. It does not overwrite an existing file.
 func (a *app) saveImage(ctx context.Context, url, dir string) error {
 	image, err := a.client.ComplaintsV2.DownloadImage(ctx, url)
 	if err != nil {
@@ -336,7 +336,7 @@ func (a *app) saveImage(ctx context.Context, url, dir string) error {
 		_, err = fmt.Fprintln(a.stdout, name)
 		return err
 	}
-	// Nobody sees a half of it: it gets its name once it is complete.
+	// The file is renamed once it is complete.
 	file, err := os.CreateTemp(dir, ".wechatpay-")
 	if err != nil {
 		return err
@@ -353,13 +353,13 @@ func (a *app) saveImage(ctx context.Context, url, dir string) error {
 	return err
 }
 
-// imageName is the complaint, and the beginning of a hash of the address.
+// imageName returns a name of the complaint id and the beginning of a hash of url.
 func imageName(complaintID, url, extension string) string {
 	sum := sha256.Sum256([]byte(url))
 	return fmt.Sprintf("%s-%x%s", fileName(complaintID), sum[:6], extension)
 }
 
-// fileName keeps of a text what is harmless in a file name.
+// fileName replaces the characters that are not safe in a file name.
 func fileName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' || r == '_' {

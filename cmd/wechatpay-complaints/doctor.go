@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"time"
 
@@ -23,36 +22,35 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-var doctorHelp = words{`每项检查一行：✓ 没问题；✗ 有问题，并说明怎么办；– 无法判断，或不需要。会调用
-微信支付的自检接口（不影响任何数据），其余只读；不改动任何东西，也不显示密钥。
+var doctorHelp = words{`每项检查输出一行：✓ 通过；✗ 有问题，并说明处理办法；– 无法判断或无需处理。doctor 会
+调用微信支付的自检接口（不影响任何数据），其余均为只读操作；不作任何改动，不显示密钥。
 
-加上 -notify-url，会向这个 URL 发一条没有签名的通知，接收方必须拒绝；再请微信支付
-发一条，到没到只有接收方知道。和 -mock 一起用时，发的是用内置服务的密钥签名的通知，
-接收方不可能认识这个密钥，也必须拒绝。
-`, `One line for each check: ✓ it holds, ✗ it does not, and what to do, – what cannot
-be told or need not be. It calls WeChat Pay's self-test, which touches nothing,
-and reads; it changes nothing, and shows no secret.
+加上 --notify-url 时，doctor 向该 URL 发送一条未签名的通知，接收方必须拒绝；再请微信支付
+发送一条，是否送达请查看接收方的日志。与 --mock 一起使用时，发送的是由内置服务签名的通知，
+接收方没有对应的密钥，也必须拒绝。
+`, `Each check prints one line: ✓ passed, ✗ a problem and how to fix it, – cannot be
+checked or needs no action. doctor calls WeChat Pay's self-test, which changes
+nothing, and otherwise only reads. It shows no secrets.
 
-With -notify-url it sends the URL a notification that nobody signed, which the
-receiver must refuse, and asks WeChat Pay to send one. Whether that arrived only
-the receiver can tell. With -mock it sends one that is signed by the embedded
-server's keys, which no receiver can know: it must be refused too.
+With --notify-url it sends an unsigned notification to the URL, which the receiver
+must reject, and asks WeChat Pay to send one: check the receiver's log for it. With
+--mock it sends one signed by the embedded server, whose key the receiver does not
+have; the receiver must reject it too.
 `}
 
-// examination is one run of the doctor.
+// examination is one run of doctor.
 type examination struct {
 	language
 	out         io.Writer
-	outErr      error             // the first of writing to it
-	environment map[string]string // as it was at the beginning
-	secret      string            // what no line may show, wherever it was put by mistake
+	outErr      error  // first error of out
+	secret      string // removed from all lines
 	now         func() time.Time
 	interrupted func() bool
 	cfg         wechatpay.Config
 	client      *wechatpay.Client
 	transport   *http.Transport
-	addresses   map[string]bool // BaseURL and BackupURL, where one is wrong
-	clockKnown  bool            // the service's Date was seen
+	invalidURLs map[string]bool // by field of Config
+	clockKnown  bool            // a response had a Date header
 	clockWrong  bool
 	failed      bool
 }
@@ -69,8 +67,8 @@ func (d *examination) line(sign string, name, text words, args []any) {
 func (d *examination) ok(name, text words, args ...any)   { d.line("✓", name, text, args) }
 func (d *examination) note(name, text words, args ...any) { d.line("–", name, text, args) }
 
-// wrong says nothing once the doctor is interrupted: what fails then, fails for
-// that.
+// wrong reports a problem. It does nothing after an interrupt, which makes calls
+// fail.
 func (d *examination) wrong(name, text words, args ...any) {
 	if d.interrupted() {
 		return
@@ -81,13 +79,16 @@ func (d *examination) wrong(name, text words, args ...any) {
 
 func doctor(a *app, flags *flag.FlagSet) func(context.Context) error {
 	notifyURL := flags.String("notify-url", "", a.of(words{
-		"另外把这个 `URL` 当作通知接收方来检查",
+		"同时检查该通知接收 `URL`",
 		"also check this `URL` as a receiver of notifications"}))
 	return func(ctx context.Context) error {
 		d := &examination{
-			language: a.language, out: a.stdout, environment: environment(), now: time.Now,
+			language:    a.language,
+			out:         a.stdout,
+			now:         time.Now,
 			interrupted: func() bool { return ctx.Err() != nil },
-			transport:   wechatpay.NewTransport(), addresses: map[string]bool{},
+			transport:   wechatpay.NewTransport(),
+			invalidURLs: map[string]bool{},
 		}
 		defer d.transport.CloseIdleConnections()
 		var server *wechatpaytest.Server
@@ -97,63 +98,62 @@ func doctor(a *app, flags *flag.FlagSet) func(context.Context) error {
 			defer server.Close()
 			d.cfg = server.Config()
 		} else {
-			var err error
-			if d.cfg, unreadable, err = readSettings(); err != nil {
-				return err
-			}
+			cfg, err := wechatpay.ConfigFromEnv()
+			d.cfg, unreadable = cfg, faultsByField(err)
 		}
 		d.cfg.Transport, d.cfg.Logger = d.transport, a.logger()
-		// A doctor is asked because calls fail: one repetition is enough.
+		// Calls may well fail here: retry only once.
 		d.cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 2, AttemptTimeout: 10 * time.Second}
 		d.client = d.checkSettings(d.cfg, unreadable)
-		reachable := d.checkHosts(ctx, d.cfg)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case d.client == nil:
-			d.note(words{"签名自检和投诉接口", "self-test and complaint API"}, words{"没有检查：先改正上面的设置", "not checked: mend the settings above first"})
-		case !reachable:
-			d.note(words{"签名自检和投诉接口", "self-test and complaint API"}, words{"没有检查：连不上服务", "not checked: no host can be reached"})
-		default:
-			d.checkEcho(ctx)
-			if d.checkRead(ctx) {
-				d.checkCertificates(ctx, d.cfg)
-			}
-		}
-		if ctx.Err() == nil {
-			d.checkNotifications(ctx, server, *notifyURL, reachable)
-		}
+		d.checkService(ctx, server, *notifyURL)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		result := words{"没有发现问题。", "Nothing is wrong."}
-		if d.failed {
-			result = words{"有问题：见 ✗ 各行。", "Something is wrong: see the lines with ✗."}
-		}
-		_, err := fmt.Fprintln(a.stdout, a.of(result))
-		switch err = cmp.Or(d.outErr, err); {
-		case err != nil:
-			return err
-		case d.failed:
-			return errFound
-		}
-		return nil
+		return d.conclude()
 	}
 }
 
-func environment() map[string]string {
-	all := map[string]string{}
-	for _, setting := range os.Environ() {
-		if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "WECHATPAY_") {
-			all[name] = strings.TrimSpace(value)
+// checkService runs the checks that send requests.
+func (d *examination) checkService(ctx context.Context, server *wechatpaytest.Server, notifyURL string) {
+	reachable := d.checkHosts(ctx, d.cfg)
+	name := words{"签名自检和投诉接口", "self-test and complaint API"}
+	switch {
+	case ctx.Err() != nil:
+		return
+	case d.client == nil:
+		d.note(name, words{"未检查：请先修正以上配置", "not checked: fix the settings above first"})
+	case !reachable:
+		d.note(name, words{"未检查：服务无法连接", "not checked: no host can be reached"})
+	default:
+		d.checkEcho(ctx)
+		if d.checkRead(ctx) {
+			d.checkCertificates(ctx, d.cfg)
 		}
 	}
-	return all
+	if ctx.Err() == nil {
+		d.checkNotifications(ctx, server, notifyURL, reachable)
+	}
 }
 
-// checkHosts asks both hosts for anything, unsigned: an answer of any status
-// proves that it can be reached, and tells its time. It says whether one can be
-// reached.
+// conclude prints the result.
+func (d *examination) conclude() error {
+	result := words{"未发现问题。", "No problems found."}
+	if d.failed {
+		result = words{"发现问题：见标有 ✗ 的行。", "Problems found: see the lines marked ✗."}
+	}
+	_, err := fmt.Fprintln(d.out, d.of(result))
+	switch err = cmp.Or(d.outErr, err); {
+	case err != nil:
+		return err
+	case d.failed:
+		return errProblemsFound
+	}
+	return nil
+}
+
+// checkHosts sends an unsigned request to both hosts. Any response shows that a
+// host is reachable, and its Date header is compared with the clock. It reports
+// whether a host is reachable.
 func (d *examination) checkHosts(ctx context.Context, cfg wechatpay.Config) (reachable bool) {
 	main := cmp.Or(strings.TrimSuffix(cfg.BaseURL, "/"), wechatpay.DefaultBaseURL)
 	backup := strings.TrimSuffix(cfg.BackupURL, "/")
@@ -166,31 +166,31 @@ func (d *examination) checkHosts(ctx context.Context, cfg wechatpay.Config) (rea
 		url   string
 	}{{words{"主域名", "main host"}, "BaseURL", main}, {words{"备用域名", "backup host"}, "BackupURL", backup}} {
 		switch {
-		case d.addresses[host.field]: // which may hold a password: it is not shown
-			d.note(host.name, words{"没有检查：地址写得不对", "not checked: its address is wrong"})
+		case d.invalidURLs[host.field]: // do not print it, it may contain a password
+			d.note(host.name, words{"未检查：地址无效", "not checked: its URL is invalid"})
 			continue
 		case host.url == "":
-			d.note(host.name, words{"没有设置", "none is set"})
+			d.note(host.name, words{"未设置", "not set"})
 			continue
 		}
 		took, date, err := d.probe(ctx, host.url)
 		switch {
-		case ctx.Err() != nil: // interrupted, which says nothing about the host
+		case ctx.Err() != nil:
 			return false
 		case err != nil:
 			why := d.of(whyUnreachable(err))
-			d.wrong(host.name, words{"%s 连不上，%s（%v）", "%s cannot be reached: %s (%v)"}, host.url, why, err)
+			d.wrong(host.name, words{"%s 无法连接：%s（%v）", "%s cannot be reached: %s (%v)"}, host.url, why, err)
 			continue
 		}
 		reachable = true
-		d.ok(host.name, words{"%s 连得上，%d 毫秒", "%s answers, in %d ms"}, host.url, took.Milliseconds())
+		d.ok(host.name, words{"%s 可连通，%d 毫秒", "%s is reachable, %d ms"}, host.url, took.Milliseconds())
 		if !date.IsZero() && !d.clockKnown {
 			d.clockKnown = true
 			d.checkClock(d.now().Add(-took / 2).Sub(date.Add(500 * time.Millisecond)))
 		}
 	}
 	if !d.clockKnown {
-		d.note(words{"本机时钟", "clock"}, words{"没有检查：没有应答带 Date 头", "not checked: no answer had a Date header"})
+		d.note(words{"本机时钟", "clock"}, words{"未检查：应答没有 Date 头", "not checked: no response had a Date header"})
 	}
 	return reachable
 }
@@ -203,14 +203,14 @@ func (d *examination) probe(ctx context.Context, url string) (took time.Duration
 		return 0, date, errors.New("not a URL")
 	}
 	req.Header.Set("User-Agent", "wechatpay-complaints/"+wechatpay.Version)
-	began := time.Now()
-	resp, err := d.transport.RoundTrip(req) // which follows no redirect
+	start := time.Now()
+	resp, err := d.transport.RoundTrip(req) // does not follow redirects
 	if err != nil {
 		return 0, date, err
 	}
 	resp.Body.Close()
 	date, _ = http.ParseTime(resp.Header.Get("Date"))
-	return time.Since(began), date, nil
+	return time.Since(start), date, nil
 }
 
 func whyUnreachable(err error) words {
@@ -219,191 +219,211 @@ func whyUnreachable(err error) words {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &dns):
-		return words{"域名解析失败：检查 DNS", "its name is not resolved: look at the DNS"}
+		return words{"域名解析失败，请检查 DNS", "its name cannot be resolved, check the DNS"}
 	case errors.As(err, &certificate):
-		return words{"TLS 证书不可信：检查系统根证书，以及中间有没有代理", "its TLS certificate is not trusted: look at the system's root certificates, and whether a proxy is on the way"}
+		return words{"TLS 证书不受信任，请检查系统根证书和代理", "its TLS certificate is not trusted, check the system's root certificates and proxies"}
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return words{"超时：检查防火墙和代理（HTTPS_PROXY）", "time ran out: look at firewall and proxy (HTTPS_PROXY)"}
+		return words{"连接超时，请检查防火墙和代理（HTTPS_PROXY）", "timed out, check firewall and proxy (HTTPS_PROXY)"}
 	}
-	return words{"检查网络、防火墙和代理（HTTPS_PROXY）", "look at network, firewall and proxy (HTTPS_PROXY)"}
+	return words{"请检查网络、防火墙和代理（HTTPS_PROXY）", "check network, firewall and proxy (HTTPS_PROXY)"}
 }
 
-// checkClock takes this machine's clock less the service's.
+// checkClock checks skew, the local clock minus the server's.
 func (d *examination) checkClock(skew time.Duration) {
 	name := words{"本机时钟", "clock"}
 	direction := words{"快", "ahead of"}
 	if skew < 0 {
 		direction = words{"慢", "behind"}
 	}
-	way, off := d.of(direction), skew.Abs().Round(time.Second)
-	if off < time.Second {
-		off = time.Second // the header has whole seconds
-	}
+	off := max(skew.Abs().Round(time.Second), time.Second) // the header has whole seconds
 	switch {
 	case off >= 300*time.Second:
 		d.clockWrong = true
 		d.wrong(name, words{
-			"比服务%s %v，超过 5 分钟，签名会被拒绝，应答也验不过：用 NTP 校时",
-			"%s the service's by %v: over 5 minutes signatures are refused, and answers not accepted; set it by NTP"}, way, off)
+			"比服务器%s %v，达到 5 分钟时请求会被拒绝，应答无法验签：请用 NTP 校时",
+			"%s the server by %v: from 5 minutes on, requests are rejected and responses cannot be verified; use NTP"}, d.of(direction), off)
 	case off > 60*time.Second:
-		d.note(name, words{"比服务%s %v，到 5 分钟签名就会被拒绝：用 NTP 校时", "%s the service's by %v, and at 5 minutes signatures are refused: set it by NTP"}, way, off)
+		d.note(name, words{
+			"比服务器%s %v，达到 5 分钟时请求会被拒绝：请用 NTP 校时",
+			"%s the server by %v: from 5 minutes on, requests are rejected; use NTP"}, d.of(direction), off)
 	default:
-		d.ok(name, words{"和服务相差不到 %v", "within %v of the service's"}, off+time.Second)
+		d.ok(name, words{"与服务器相差不到 %v", "within %v of the server"}, off+time.Second)
 	}
 }
 
-// checkEcho lets WeChat Pay repeat a message: signatures first, encryption then,
-// so that each has its own answer.
+const echoMessage = "wechatpay-complaints doctor"
+
+// checkEcho calls the self-test, without encryption first, so that a problem with
+// signatures and one with encryption are distinguished.
 func (d *examination) checkEcho(ctx context.Context) {
-	name := words{"签名自检", "self-test of signatures"}
-	resp, err := d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: "wechatpay-complaints doctor"})
-	var refusal *wechatpay.APIError
+	name := words{"签名自检", "signature self-test"}
+	resp, err := d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: echoMessage})
 	switch {
-	case errors.As(err, &refusal) && (refusal.StatusCode == http.StatusForbidden || refusal.StatusCode == http.StatusNotFound):
+	case selfTestUnavailable(err):
 		d.note(name, words{
-			"这个商户可能没有开通自检接口，不说明密钥有问题，以下面读投诉为准（%v）",
-			"this call may not be open to this merchant, which says nothing about the keys: the reading below tells (%v)"}, refusal)
+			"该商户可能未开通自检接口，不代表密钥有问题，以下方的查询结果为准（%v）",
+			"this merchant may not have the self-test; the next check shows whether the keys are right (%v)"}, err)
 		return
 	case err != nil:
 		d.wrongCall(name, err)
 		return
-	case resp.EchoMessage != "wechatpay-complaints doctor":
-		d.wrong(name, words{"应答的签名是对的，内容却不是发出去的那句", "the answer is signed, and does not repeat the message"})
+	case resp.EchoMessage != echoMessage:
+		d.wrong(name, words{"应答验签通过，但内容与发送的不一致", "the response is signed but does not repeat the message"})
 		return
 	}
-	d.ok(name, words{"请求的签名被接受，应答的签名验过了", "the request's signature is accepted, and the answer's verified"})
+	d.ok(name, words{"请求签名被接受，应答验签通过", "the request was accepted and the response verified"})
 
-	name = words{"加密自检", "self-test of encryption"}
-	resp, err = d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: "wechatpay-complaints doctor", EncryptedEchoMessage: "doctor"})
+	name = words{"加密自检", "encryption self-test"}
+	resp, err = d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: echoMessage, EncryptedEchoMessage: "doctor"})
 	switch {
 	case err != nil:
 		d.wrongCall(name, err)
 	case resp.EncryptedEchoMessage == "":
-		d.note(name, words{"微信支付解开了，应答里没有密文，反方向没有验证", "WeChat Pay took it; its answer has none, so that the way back is not proved"})
+		d.note(name, words{
+			"微信支付解密成功，但应答中没有密文，未验证本机解密",
+			"WeChat Pay decrypted the message; its response is not encrypted, so decryption was not checked"})
 	case resp.EncryptedEchoMessage != "doctor":
-		d.wrong(name, words{"解密出来的不是发出去的那句", "the decrypted answer does not repeat the message"})
+		d.wrong(name, words{"解密后的内容与发送的不一致", "the decrypted response does not repeat the message"})
 	default:
-		d.ok(name, words{"双向加解密都通过", "both ways hold"})
+		d.ok(name, words{"加密和解密成功", "encryption and decryption succeeded"})
 	}
 }
 
-// checkRead reads the complaints of today, and says whether it could.
+// selfTestUnavailable reports whether err means that the merchant does not have
+// the self-test.
+func selfTestUnavailable(err error) bool {
+	var apiError *wechatpay.APIError
+	return errors.As(err, &apiError) &&
+		(apiError.StatusCode == http.StatusForbidden || apiError.StatusCode == http.StatusNotFound)
+}
+
+// checkRead lists the complaints of today. It reports whether that succeeded.
 func (d *examination) checkRead(ctx context.Context) bool {
-	name := words{"查询投诉单列表", "reading complaints"}
+	name := words{"查询投诉单列表", "list of complaints"}
 	today := d.now()
 	page, err := d.client.ComplaintsV2.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: today, EndDate: today, Limit: 1})
 	if err != nil {
 		d.wrongCall(name, err)
 		return false
 	}
-	d.ok(name, words{"今天有 %d 张投诉单", "%d were filed today"}, page.TotalCount)
+	d.ok(name, words{"今天有 %d 笔投诉单", "%d filed today"}, page.TotalCount)
 	return true
 }
 
-// checkCertificates reads the platform certificates, which the APIv3 key opens:
-// nothing else proves that key but a notification.
+// checkCertificates checks that the APIv3 key decrypts the platform certificates.
 func (d *examination) checkCertificates(ctx context.Context, cfg wechatpay.Config) {
 	if cfg.APIv3Key == "" {
 		return
 	}
-	name := words{"APIv3密钥能否解密", "APIv3 key, tried"}
-	var answer struct {
+	name := words{"APIv3密钥解密验证", "APIv3 key decryption"}
+	var resp struct {
 		Data []struct {
-			EncryptCertificate struct {
-				Nonce          string
-				AssociatedData string `json:"associated_data"`
-				Ciphertext     []byte
-			} `json:"encrypt_certificate"`
+			EncryptCertificate encrypted `json:"encrypt_certificate"`
 		}
 	}
-	err := d.client.Do(ctx, http.MethodGet, "/v3/certificates", nil, &answer)
-	var refusal *wechatpay.APIError
+	err := d.client.Do(ctx, http.MethodGet, "/v3/certificates", nil, &resp)
+	var apiError *wechatpay.APIError
 	switch {
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound, err == nil && len(answer.Data) == 0:
+	case errors.As(err, &apiError) && apiError.StatusCode == http.StatusNotFound, err == nil && len(resp.Data) == 0:
 		d.note(name, words{
-			"这个商户没有平台证书，试不了：收到第一条通知才知道对不对",
-			"this merchant has no platform certificate to try it on: the first notification will tell"})
-		return
+			"未检查：该商户没有平台证书，以能否解密第一条回调通知为准",
+			"not checked: this merchant has no platform certificate; the first notification will show"})
 	case err != nil:
 		d.wrongCall(name, err)
-		return
-	}
-	block, err := aes.NewCipher([]byte(cfg.APIv3Key))
-	if err == nil {
-		var aead cipher.AEAD
-		if aead, err = cipher.NewGCM(block); err == nil {
-			c := answer.Data[0].EncryptCertificate
-			if len(c.Nonce) != aead.NonceSize() {
-				err = errors.New("the nonce has another length")
-			} else {
-				_, err = aead.Open(nil, []byte(c.Nonce), c.Ciphertext, []byte(c.AssociatedData))
-			}
-		}
-	}
-	if err != nil {
+	case resp.Data[0].EncryptCertificate.decrypt(cfg.APIv3Key) != nil:
 		d.wrong(name, words{
-			"解不开平台证书：WECHATPAY_APIV3_KEY 不是 " + whereSecurity + " 里现在的那个，通知也会解不开；忘了只能重设",
-			"it does not open the platform certificates: WECHATPAY_APIV3_KEY is not the one that is set in the merchant platform under API安全, and notifications cannot be read either; if it is lost, set a new one there"})
-		return
+			"平台证书解密失败：WECHATPAY_APIV3_KEY 与 " + whereSecurity + " 中当前的密钥不一致，回调通知也无法解密；如已遗忘，请重新设置",
+			"cannot decrypt the platform certificates: WECHATPAY_APIV3_KEY is not the key set in the merchant platform under API安全, and notifications cannot be decrypted either; if it is lost, set a new one"})
+	default:
+		d.ok(name, words{"平台证书解密成功", "decrypted the platform certificates"})
 	}
-	d.ok(name, words{"解开了平台证书", "it opens the platform certificates"})
 }
 
-// wrongCall says what the error of a call means, and what to do.
+// encrypted is AES-256-GCM ciphertext in the form of WeChat Pay.
+type encrypted struct {
+	Nonce          string
+	AssociatedData string `json:"associated_data"`
+	Ciphertext     []byte
+}
+
+func (e *encrypted) decrypt(key string) error {
+	block, err := aes.NewCipher([]byte(key))
+	if err != nil {
+		return err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return err
+	}
+	if len(e.Nonce) != aead.NonceSize() {
+		return fmt.Errorf("nonce of %d bytes", len(e.Nonce))
+	}
+	_, err = aead.Open(nil, []byte(e.Nonce), e.Ciphertext, []byte(e.AssociatedData))
+	return err
+}
+
+// wrongCall reports the error of a call, with its meaning and the remedy.
 func (d *examination) wrongCall(name words, err error) {
-	var refusal *wechatpay.APIError
-	var forged *wechatpay.VerificationError
-	var meaning words
+	var apiError *wechatpay.APIError
+	var unverified *wechatpay.VerificationError
+	meaning := words{"请求失败", "failed"}
 	switch {
-	case errors.As(err, &forged) && forged.Reason == wechatpay.VerificationReasonProbe:
+	case errors.As(err, &unverified) && unverified.Reason == wechatpay.VerificationReasonProbe:
 		d.note(name, words{
-			"微信支付这次故意用错误的签名来测试验签，SDK 拒绝了，这是对的：再执行一次 doctor",
-			"WeChat Pay tested with a wrong signature, which was refused, as it should be: run the doctor again"})
+			"微信支付以错误的签名测试验签，SDK 已正确拒绝：请再次运行 doctor",
+			"WeChat Pay sent a wrong signature as a test, and it was rejected as it should be: run doctor again"})
 		return
-	case errors.As(err, &forged):
-		meaning = d.whyNotVerified(forged)
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && d.clockWrong:
-		meaning = words{"请求的签名被拒绝：先校正时钟", "the request's signature is refused: set the clock first"}
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && speaksOfTime(refusal):
-		meaning = words{"请求的签名被拒绝，原因是时间：用 NTP 校正本机时钟", "the request's signature is refused for its time: set this machine's clock by NTP"}
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && !d.clockKnown:
-		meaning = words{
-			"请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上（没能检查）；到 " + whereSecurity + " → 商户API证书 核对序列号，并用 NTP 校时",
-			"the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked, or this machine's clock, which could not be checked, is over 5 minutes off; compare the serial number in the merchant platform under API安全 → 商户API证书, and set the clock by NTP"}
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized:
-		meaning = words{
-			"请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废；到 " + whereSecurity + " → 商户API证书 核对序列号",
-			"the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked; compare the serial number in the merchant platform under API安全 → 商户API证书"}
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusForbidden:
-		meaning = words{"没有权限：到商户平台确认已开通", "no permission: see in the merchant platform that it is granted"}
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusTooManyRequests:
-		meaning = words{"太频繁，过一分钟再试", "too often: try again in a minute"}
-	case errors.As(err, &refusal) && refusal.StatusCode >= 500:
-		meaning = words{"服务出错，过一会再试", "the service failed: try again later"}
-	case errors.As(err, &refusal) && strings.Contains(string(refusal.Detail), "Wechatpay-Serial"):
-		meaning = words{
-			"微信支付不认识这个公钥ID：WECHATPAY_PUBLIC_KEY_ID 照 " + wherePublic + " 填写",
-			"WeChat Pay does not know the public key id: take WECHATPAY_PUBLIC_KEY_ID from the merchant platform under API安全 → 微信支付公钥"}
-	case errors.As(err, &refusal) && strings.Contains(string(refusal.Detail), "encrypted_echo_message"):
-		meaning = words{
-			"微信支付解不开：WECHATPAY_PUBLIC_KEY 不是这个公钥ID的，到 " + wherePublic + " 重新下载 pub_key.pem",
-			"WeChat Pay cannot decrypt it: WECHATPAY_PUBLIC_KEY is not the key of its id; download pub_key.pem again"}
-	case errors.As(err, &refusal):
-		meaning = words{"被拒绝", "refused"}
-	default:
-		meaning = words{"没有成功", "it failed"}
+	case errors.As(err, &unverified):
+		meaning = d.whyNotVerified(unverified)
+	case errors.As(err, &apiError):
+		meaning = d.whyRejected(apiError)
 	}
 	d.wrong(name, words{"%s（%v）", "%s (%v)"}, d.of(meaning), err)
 }
 
-// speaksOfTime looks into the detail of a refused signature. It echoes the
-// message that was signed too, which may hold any word.
-func speaksOfTime(refusal *wechatpay.APIError) bool {
+func (d *examination) whyRejected(err *wechatpay.APIError) words {
+	switch {
+	case err.StatusCode == http.StatusUnauthorized && d.clockWrong:
+		return words{"请求签名被拒绝：请先校正本机时钟", "the request signature was rejected: set the clock first"}
+	case err.StatusCode == http.StatusUnauthorized && isAboutTime(err):
+		return words{
+			"请求签名因时间被拒绝：请用 NTP 校正本机时钟",
+			"the request signature was rejected because of its time: set this machine's clock with NTP"}
+	case err.StatusCode == http.StatusUnauthorized && !d.clockKnown:
+		return words{
+			"请求签名被拒绝：商户号、证书序列号与私钥不匹配，或证书已作废，或本机时钟（未能检查）偏差超过 5 分钟；请到 " + whereSecurity + " → 商户API证书 核对序列号，并用 NTP 校时",
+			"the request signature was rejected: merchant number, serial number and private key do not match, or the certificate is revoked, or this machine's clock (not checked) is off by more than 5 minutes; compare the serial number in the merchant platform under API安全 → 商户API证书, and set the clock with NTP"}
+	case err.StatusCode == http.StatusUnauthorized:
+		return words{
+			"请求签名被拒绝：商户号、证书序列号与私钥不匹配，或证书已作废；请到 " + whereSecurity + " → 商户API证书 核对序列号",
+			"the request signature was rejected: merchant number, serial number and private key do not match, or the certificate is revoked; compare the serial number in the merchant platform under API安全 → 商户API证书"}
+	case err.StatusCode == http.StatusForbidden:
+		return words{"没有权限：请在商户平台确认已开通", "no permission: check in the merchant platform that it is granted"}
+	case err.StatusCode == http.StatusTooManyRequests:
+		return words{"请求过于频繁：请一分钟后重试", "too many requests: try again in a minute"}
+	case err.StatusCode >= 500:
+		return words{"服务异常：请稍后重试", "the service failed: try again later"}
+	case strings.Contains(string(err.Detail), "Wechatpay-Serial"):
+		return words{
+			"微信支付无法识别该公钥ID：请按 " + wherePublic + " 填写 WECHATPAY_PUBLIC_KEY_ID",
+			"WeChat Pay does not know the public key id: set WECHATPAY_PUBLIC_KEY_ID as in the merchant platform under API安全 → 微信支付公钥"}
+	case strings.Contains(string(err.Detail), "encrypted_echo_message"):
+		return words{
+			"微信支付解密失败：WECHATPAY_PUBLIC_KEY 与公钥ID不匹配，请到 " + wherePublic + " 重新下载 pub_key.pem",
+			"WeChat Pay cannot decrypt the message: WECHATPAY_PUBLIC_KEY does not match its id; download pub_key.pem again"}
+	}
+	return words{"请求被拒绝", "rejected"}
+}
+
+// isAboutTime reports whether the detail of a rejected signature names the
+// timestamp. It ignores the string to sign in the detail, which may contain any
+// word.
+func isAboutTime(err *wechatpay.APIError) bool {
 	var detail struct {
 		Field string
 		Issue any
 	}
-	_ = json.Unmarshal(refusal.Detail, &detail) // which is free-form
+	_ = json.Unmarshal(err.Detail, &detail) // it may have any form
 	for _, word := range []string{"timestamp", "时间"} {
 		if strings.Contains(strings.ToLower(fmt.Sprint(detail.Field, " ", detail.Issue)), word) {
 			return true
@@ -413,47 +433,61 @@ func speaksOfTime(refusal *wechatpay.APIError) bool {
 }
 
 func (d *examination) whyNotVerified(err *wechatpay.VerificationError) words {
-	ofPublicKey := strings.HasPrefix(err.SerialNo, "PUB_KEY_ID_")
-	switch {
-	case err.Reason == wechatpay.VerificationReasonTimestamp:
-		return words{"应答的时间和本机差 5 分钟以上：用 NTP 校时", "the answer's time is over 5 minutes from this machine's clock: set it by NTP"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial && ofPublicKey && d.cfg.PublicKeyID == "":
+	isPublicKey := strings.HasPrefix(err.SerialNo, "PUB_KEY_ID_")
+	switch err.Reason {
+	case wechatpay.VerificationReasonTimestamp:
 		return words{
-			"微信支付用公钥签名，这里却没有设置：到 " + wherePublic + " 下载 pub_key.pem，填 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID",
-			"WeChat Pay signs with its public key, and none is set: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥, and set WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial && ofPublicKey:
+			"应答时间与本机时钟相差 5 分钟以上：请用 NTP 校时",
+			"the response's time differs from this machine's clock by more than 5 minutes: set the clock with NTP"}
+	case wechatpay.VerificationReasonUnknownSerial:
+		return d.whyUnknownSerial(err, isPublicKey)
+	case wechatpay.VerificationReasonCertificateNotValid:
 		return words{
-			"微信支付用的公钥ID和 WECHATPAY_PUBLIC_KEY_ID 不同：到 " + wherePublic + " 核对公钥ID和 pub_key.pem",
-			"WeChat Pay signs with another public key id than WECHATPAY_PUBLIC_KEY_ID: compare id and pub_key.pem with the merchant platform under API安全 → 微信支付公钥"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial && d.cfg.APIv3Key == "":
-		return words{"微信支付用平台证书签名：设置 WECHATPAY_APIV3_KEY，SDK 会下载平台证书", "WeChat Pay signs with a platform certificate: set WECHATPAY_APIV3_KEY, and certificates are downloaded"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial && err.Err != nil:
+			"按本机时钟，平台证书不在有效期内：请核对本机日期并用 NTP 校时",
+			"the platform certificate is not valid by this machine's clock: check the date, and set the clock with NTP"}
+	case wechatpay.VerificationReasonSignatureMismatch:
+		if d.cfg.PublicKey != nil && isPublicKey {
+			return words{
+				"应答验签失败：WECHATPAY_PUBLIC_KEY 与公钥ID不匹配（请到 " + wherePublic + " 重新下载 pub_key.pem），或应答被代理修改",
+				"signature verification failed: WECHATPAY_PUBLIC_KEY does not match its id (download pub_key.pem again), or a proxy changed the response"}
+		}
 		return words{
-			"微信支付用平台证书签名，而平台证书没有下载成功：按括号里的原因处理；解不开就是 WECHATPAY_APIV3_KEY 不对",
-			"WeChat Pay signs with a platform certificate, and they could not be downloaded, for the reason in brackets; if they cannot be decrypted, WECHATPAY_APIV3_KEY is not the one that is set in the merchant platform"}
-	case err.Reason == wechatpay.VerificationReasonUnknownSerial:
+			"应答验签失败：应答被代理修改，或并非来自微信支付；请检查代理和 WECHATPAY_BASE_URL",
+			"signature verification failed: a proxy changed the response, or it is not from WeChat Pay; check proxies and WECHATPAY_BASE_URL"}
+	case wechatpay.VerificationReasonUnsigned:
 		return words{
-			"下载的平台证书里没有这个序列号：过一会再试，还是这样就检查代理和 WECHATPAY_BASE_URL",
-			"the platform certificates that were downloaded have no such serial number: try again later; if it stays, look at proxies and WECHATPAY_BASE_URL"}
-	case err.Reason == wechatpay.VerificationReasonCertificateNotValid:
-		return words{
-			"按本机时钟，平台证书不在有效期内：核对本机的日期，用 NTP 校时",
-			"the platform certificate is not valid by this machine's clock: look at the date, and set the clock by NTP"}
-	case err.Reason == wechatpay.VerificationReasonSignatureMismatch && d.cfg.PublicKey != nil && ofPublicKey:
-		return words{
-			"应答验签不通过：WECHATPAY_PUBLIC_KEY 不是这个公钥ID的（到 " + wherePublic + " 重新下载 pub_key.pem），或者代理改动了应答",
-			"the answer's signature does not hold: WECHATPAY_PUBLIC_KEY is not the key of its id (download pub_key.pem again), or a proxy changes answers"}
-	case err.Reason == wechatpay.VerificationReasonSignatureMismatch:
-		return words{
-			"应答验签不通过：代理改动了应答，或者不是微信支付在应答；检查代理和 WECHATPAY_BASE_URL",
-			"the answer's signature does not hold: a proxy changes answers, or it is not WeChat Pay who answers; look at proxies and WECHATPAY_BASE_URL"}
-	case err.Reason == wechatpay.VerificationReasonUnsigned:
-		return words{"应答没有签名：不是微信支付在应答，检查代理和 WECHATPAY_BASE_URL", "the answer is not signed: it is not WeChat Pay who answers; look at proxies and WECHATPAY_BASE_URL"}
+			"应答没有签名，并非来自微信支付：请检查代理和 WECHATPAY_BASE_URL",
+			"the response is not signed, so it is not from WeChat Pay: check proxies and WECHATPAY_BASE_URL"}
 	}
-	return words{"应答不能证明来自微信支付", "the answer does not prove to be WeChat Pay's"}
+	return words{"应答验签失败", "signature verification failed"}
 }
 
-// checkNotifications checks a receiver, as far as can be told from here.
+func (d *examination) whyUnknownSerial(err *wechatpay.VerificationError, isPublicKey bool) words {
+	switch {
+	case isPublicKey && d.cfg.PublicKeyID == "":
+		return words{
+			"微信支付使用公钥签名，但未设置公钥：请到 " + wherePublic + " 下载 pub_key.pem，并设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID",
+			"WeChat Pay signs with its public key, which is not set: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥, and set WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID"}
+	case isPublicKey:
+		return words{
+			"微信支付使用的公钥ID与 WECHATPAY_PUBLIC_KEY_ID 不一致：请到 " + wherePublic + " 核对公钥ID和 pub_key.pem",
+			"WeChat Pay signs with another public key id than WECHATPAY_PUBLIC_KEY_ID: compare the id and pub_key.pem with the merchant platform under API安全 → 微信支付公钥"}
+	case d.cfg.APIv3Key == "":
+		return words{
+			"微信支付使用平台证书签名：请设置 WECHATPAY_APIV3_KEY，SDK 将下载平台证书",
+			"WeChat Pay signs with a platform certificate: set WECHATPAY_APIV3_KEY, and the SDK downloads it"}
+	case err.Err != nil:
+		return words{
+			"微信支付使用平台证书签名，但平台证书下载失败，原因见括号；若为解密失败，则 WECHATPAY_APIV3_KEY 不正确",
+			"WeChat Pay signs with a platform certificate, but the download failed for the reason in parentheses; if that is decryption, WECHATPAY_APIV3_KEY is wrong"}
+	}
+	return words{
+		"已下载的平台证书中没有该序列号：请稍后重试；如仍失败，请检查代理和 WECHATPAY_BASE_URL",
+		"no downloaded platform certificate has this serial number: try again later; if it persists, check proxies and WECHATPAY_BASE_URL"}
+}
+
+// checkNotifications checks the receiver at url, if any. With the embedded server
+// it checks the SDK's own handler too.
 func (d *examination) checkNotifications(ctx context.Context, server *wechatpaytest.Server, url string, reachable bool) {
 	if server != nil && d.client != nil {
 		d.checkOwnReceiver(ctx, server)
@@ -461,59 +495,70 @@ func (d *examination) checkNotifications(ctx context.Context, server *wechatpayt
 	if url == "" {
 		return
 	}
-	d.checkRefusesUnsigned(ctx, url)
-	name := words{"通知往返", "notification round trip"}
+	d.checkRejectsUnsigned(ctx, url)
+	name := words{"通知收发", "notification round trip"}
 	switch {
 	case server != nil:
-		resp, err := server.Notify(ctx, url, sampleNotification)
-		if err != nil {
-			d.wrong(name, words{"%s 收不到：%v", "%s does not receive it: %v"}, url, err)
-			return
-		}
-		switch judge(resp.StatusCode) {
-		case accepted:
-			d.wrong(name, words{
-				"%s 接受了用别人的密钥签名的通知：它没有验签，谁都能伪造",
-				"%s takes a notification that is signed by a stranger's key: it does not verify, and anybody can forge one"}, url)
-		case refused:
-			d.ok(name, words{"%s 收到了，并且拒绝了别人的密钥（%d），这是对的", "%s receives it, and refuses a stranger's key, as it should (%d)"}, url, resp.StatusCode)
-		default:
-			d.note(name, words{"%s 应答 %d，看不出它是否验签", "%s answers %d, which does not tell whether it verifies"}, url, resp.StatusCode)
-		}
+		d.checkRejectsUnknownKey(ctx, server, name, url)
 	case d.client == nil || !reachable:
-		d.note(name, words{"没有检查：先改正上面的问题", "not checked: mend what is wrong above first"})
+		d.note(name, words{"未检查：请先解决以上问题", "not checked: fix the problems above first"})
 	default:
-		_, err := d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: "wechatpay-complaints doctor", NotifyURL: url})
-		var refusal *wechatpay.APIError
+		_, err := d.client.Echo(ctx, &wechatpay.EchoRequest{EchoMessage: echoMessage, NotifyURL: url})
 		switch {
-		case errors.As(err, &refusal) && (refusal.StatusCode == http.StatusForbidden || refusal.StatusCode == http.StatusNotFound):
-			d.note(name, words{"这个商户可能没有开通自检接口，无法请微信支付发一条", "this merchant may not have the self-test, so that WeChat Pay cannot be asked for one"})
+		case selfTestUnavailable(err):
+			d.note(name, words{
+				"未检查：该商户可能未开通自检接口，无法请微信支付发送通知",
+				"not checked: this merchant may not have the self-test, which sends the notification"})
 		case err != nil:
 			d.wrongCall(name, err)
 		default:
 			d.note(name, words{
-				"已请微信支付向 %s 发一条，到没到只有接收方知道：看它的日志，几分钟内应有一条验签通过的请求",
-				"WeChat Pay was asked to send one to %s. Only the receiver knows whether it came: its log should have one that verifies, within some minutes"}, url)
+				"已请微信支付向 %s 发送一条通知：请查看接收方的日志，几分钟内应有一条验签通过的请求",
+				"WeChat Pay was asked to send a notification to %s: within minutes, the receiver's log should show one with a valid signature"}, url)
 		}
 	}
 }
 
-// verdict is what a receiver's answer says of a notification that WeChat Pay
-// did not sign.
-type verdict int
+// checkRejectsUnknownKey sends a notification signed by the embedded server,
+// whose key a receiver does not have.
+func (d *examination) checkRejectsUnknownKey(ctx context.Context, server *wechatpaytest.Server, name words, url string) {
+	resp, err := server.Notify(ctx, url, sampleNotification)
+	if err != nil {
+		d.wrong(name, words{"%s 未收到通知：%v", "%s did not receive the notification: %v"}, url, err)
+		return
+	}
+	switch code := resp.StatusCode; reactionOf(code) {
+	case accepted:
+		d.wrong(name, words{
+			"%s 接受了以未知密钥签名的通知（%d）：未验签，任何人都可伪造通知",
+			"%s accepted a notification signed with an unknown key (%d): it does not verify, so anyone can forge one"}, url, code)
+	case rejected:
+		d.ok(name, words{
+			"%s 已收到通知，并正确拒绝了未知密钥的签名（%d）",
+			"%s received it and rejected the unknown key, as it should (%d)"}, url, code)
+	default:
+		d.note(name, words{
+			"%s 应答 %d，无法判断是否验签",
+			"%s returned %d, which does not show whether it verifies"}, url, code)
+	}
+}
+
+// reaction is how a receiver responds to a notification that is not from WeChat
+// Pay.
+type reaction int
 
 const (
-	unclear  verdict = iota // whether it verifies
-	accepted                // it does not verify
-	refused                 // as it should
+	unclear  reaction = iota
+	accepted          // it does not verify signatures
+	rejected          // as it should
 )
 
-func judge(status int) verdict {
+func reactionOf(status int) reaction {
 	switch {
 	case status >= 200 && status < 300:
 		return accepted
 	case status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return refused
+		return rejected
 	}
 	return unclear
 }
@@ -524,10 +569,10 @@ var sampleNotification = wechatpaytest.Notification{
 	ActionType:  string(wechatpay.NotificationActionTypeCreateComplaint),
 }
 
-// checkOwnReceiver lets the embedded server send a notification to the SDK's
-// own handler.
+// checkOwnReceiver sends a notification from the embedded server to the SDK's
+// handler.
 func (d *examination) checkOwnReceiver(ctx context.Context, server *wechatpaytest.Server) {
-	name := words{"通知往返（内置服务）", "notification round trip (embedded)"}
+	name := words{"通知收发（内置服务）", "notification round trip (embedded)"}
 	received := make(chan string, 1)
 	receiver := httptest.NewServer(d.client.NotificationHandler(func(_ context.Context, n *wechatpay.Notification) error {
 		received <- n.ComplaintID
@@ -542,39 +587,42 @@ func (d *examination) checkOwnReceiver(ctx context.Context, server *wechatpaytes
 		d.wrong(name, words{"%v", "%v"}, err)
 		return
 	}
-	d.ok(name, words{"验签和解密都通过，投诉 %s", "verified and decrypted, complaint %s"}, <-received)
+	d.ok(name, words{"验签通过，解密成功，投诉单 %s", "verified and decrypted, complaint %s"}, <-received)
 }
 
-// checkRefusesUnsigned sends what nobody signed, which a receiver must refuse.
-func (d *examination) checkRefusesUnsigned(ctx context.Context, url string) {
-	name := words{"通知地址", "notification URL"}
+// checkRejectsUnsigned sends an unsigned notification, which a receiver must
+// reject.
+func (d *examination) checkRejectsUnsigned(ctx context.Context, url string) {
+	name := words{"通知接收地址", "notification URL"}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // as long as WeChat Pay waits
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte("{}")))
 	if err != nil || req.URL.Host == "" {
-		d.wrong(name, words{"不是网址", "it is no URL"})
+		d.wrong(name, words{"不是有效的 URL", "not a valid URL"})
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "wechatpay-complaints/"+wechatpay.Version)
 	resp, err := d.transport.RoundTrip(req)
 	if err != nil {
-		d.wrong(name, words{"%s 从这里连不上，%s（%v）", "%s cannot be reached from here: %s (%v)"}, url, d.of(whyUnreachable(err)), err)
+		d.wrong(name, words{"%s 从本机无法连接：%s（%v）", "%s cannot be reached from here: %s (%v)"}, url, d.of(whyUnreachable(err)), err)
 		return
 	}
 	resp.Body.Close()
-	switch code, verdict := resp.StatusCode, judge(resp.StatusCode); {
-	case verdict == accepted:
+	switch code, reaction := resp.StatusCode, reactionOf(resp.StatusCode); {
+	case reaction == accepted:
 		d.wrong(name, words{
-			"%s 接受了没有签名的请求（%d）：它没有验签，谁都能伪造",
-			"%s takes a request that nobody signed (%d): it does not verify, and anybody can forge a notification"}, url, code)
-	case verdict == refused:
-		d.ok(name, words{"%s 从这里连得上，拒绝了没有签名的请求（%d）", "%s can be reached from here, and refuses what nobody signed (%d)"}, url, code)
+			"%s 接受了未签名的请求（%d）：未验签，任何人都可伪造通知",
+			"%s accepted an unsigned request (%d): it does not verify, so anyone can forge a notification"}, url, code)
+	case reaction == rejected:
+		d.ok(name, words{
+			"%s 从本机可连通，并正确拒绝了未签名的请求（%d）",
+			"%s can be reached from here and rejects unsigned requests, as it should (%d)"}, url, code)
 	case code < 400:
-		d.wrong(name, words{"%s 应答了跳转（%d），微信支付不会跟随", "%s answers with a redirect (%d), which WeChat Pay does not follow"}, url, code)
+		d.wrong(name, words{"%s 返回重定向（%d），微信支付不会跟随", "%s redirects (%d), which WeChat Pay does not follow"}, url, code)
 	case code < 500:
-		d.wrong(name, words{"%s 应答 %d：路径或方法不对，它要接受 POST", "%s answers %d: path or method is wrong, it must take POST"}, url, code)
+		d.wrong(name, words{"%s 应答 %d：请检查路径，并确认接受 POST", "%s returned %d: check the path, and that it accepts POST"}, url, code)
 	default:
-		d.wrong(name, words{"%s 应答 %d：看它的日志", "%s answers %d: look at its log"}, url, code)
+		d.wrong(name, words{"%s 应答 %d：请查看其日志", "%s returned %d: check its log"}, url, code)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// closedAddress is an address of loopback where nobody listens.
+// closedAddress returns the URL of a loopback port without a listener.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -31,7 +31,8 @@ func closedAddress(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-// ownCertificate is a certificate of the merchant's key that ends on a day.
+// ownCertificate returns the file of a certificate with the merchant's key that
+// expires at until.
 func ownCertificate(t *testing.T, cfg wechatpay.Config, until time.Time) string {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: cfg.Certificate.SerialNumber, NotBefore: until.AddDate(-5, 0, 0), NotAfter: until}
@@ -40,9 +41,8 @@ func ownCertificate(t *testing.T, cfg wechatpay.Config, until time.Time) string 
 	return pemFile(t, "CERTIFICATE", der)
 }
 
-// bothLanguages runs the doctor in both, and gives what he says in English and
-// in Chinese.
-func bothLanguages(t *testing.T, env environ, args ...string) (en, zh result) {
+// runDoctor runs doctor in both languages.
+func runDoctor(t *testing.T, env environ, args ...string) (en, zh result) {
 	t.Helper()
 	env["LC_ALL"] = "en_US.UTF-8"
 	en = run(t, env, append([]string{"doctor"}, args...)...)
@@ -53,7 +53,7 @@ func bothLanguages(t *testing.T, env environ, args ...string) (en, zh result) {
 	return en, zh
 }
 
-// lines are those of an output that begin with a sign.
+// lines returns the lines that begin with a sign, without it.
 func lines(output, sign string) (found []string) {
 	for line := range strings.Lines(output) {
 		if rest, ok := strings.CutPrefix(line, sign+" "); ok {
@@ -63,7 +63,7 @@ func lines(output, sign string) (found []string) {
 	return found
 }
 
-// secrets are what no output may show.
+// secrets returns what no output may contain.
 func secrets(t *testing.T, cfg wechatpay.Config, env environ) []string {
 	t.Helper()
 	key, err := os.ReadFile(privateKeyFile(t, cfg))
@@ -80,18 +80,18 @@ func secrets(t *testing.T, cfg wechatpay.Config, env environ) []string {
 	return all
 }
 
-func TestDoctorFindsNothing(t *testing.T) {
+func TestDoctor_noProblems(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
-	en, zh := bothLanguages(t, env)
+	en, zh := runDoctor(t, env)
 	require.Equal(t, exitDone, en.status, en.stdout)
 	require.Empty(t, en.stderr)
 	require.Len(t, lines(en.stdout, "✓"), 13, en.stdout)
-	require.Equal(t, []string{"backup host: none is set"}, lines(en.stdout, "–"))
-	require.Contains(t, en.stdout, "Nothing is wrong.")
-	require.Contains(t, en.stdout, "✓ self-test of signatures: ")
-	require.Contains(t, en.stdout, "✓ self-test of encryption: ")
+	require.Equal(t, []string{"backup host: not set"}, lines(en.stdout, "–"))
+	require.Contains(t, en.stdout, "No problems found.")
+	require.Contains(t, en.stdout, "✓ signature self-test: ")
+	require.Contains(t, en.stdout, "✓ encryption self-test: ")
 	require.Contains(t, zh.stdout, "✓ 查询投诉单列表：")
 	for _, r := range server.Requests() {
 		require.False(t, r.TookEffect, r)
@@ -99,245 +99,103 @@ func TestDoctorFindsNothing(t *testing.T) {
 
 	delete(env, "LC_ALL")
 	env["LANG"] = "zh_TW.UTF-8"
-	require.Contains(t, run(t, env, "doctor").stdout, "没有发现问题")
-	require.Contains(t, run(t, env, "doctor", "-lang", "en").stdout, "Nothing is wrong")
+	require.Contains(t, run(t, env, "doctor").stdout, "未发现问题")
+	require.Contains(t, run(t, env, "doctor", "-lang", "en").stdout, "No problems found")
 	env["LC_MESSAGES"] = "C"
-	require.Contains(t, run(t, env, "doctor").stdout, "Nothing is wrong")
+	require.Contains(t, run(t, env, "doctor").stdout, "No problems found")
 }
 
-func TestDoctorOnMock(t *testing.T) {
+func TestDoctor_mock(t *testing.T) {
 	t.Parallel()
 	got := run(t, nil, "doctor", "-mock")
 	require.Equal(t, exitDone, got.status, got.stdout)
 	require.Contains(t, got.stdout, "✓ notification round trip (embedded): verified and decrypted")
 }
 
-func TestDoctorFindsWrongSettings(t *testing.T) {
-	type setting struct {
-		server *wechatpaytest.Server
-		cfg    wechatpay.Config
-		env    environ
-	}
-	remove := func(names ...string) func(*testing.T, setting) {
-		return func(_ *testing.T, s setting) {
-			for _, name := range names {
-				delete(s.env, "WECHATPAY_"+name)
-			}
+// A setup is a server and the settings for it, before a test changes them.
+type setup struct {
+	server *wechatpaytest.Server
+	cfg    wechatpay.Config
+	env    environ
+}
+
+func remove(names ...string) func(*testing.T, setup) {
+	return func(_ *testing.T, s setup) {
+		for _, name := range names {
+			delete(s.env, "WECHATPAY_"+name)
 		}
 	}
-	set := func(name, value string) func(*testing.T, setting) {
-		return func(_ *testing.T, s setting) { s.env["WECHATPAY_"+name] = value }
+}
+
+func set(name, value string) func(*testing.T, setup) {
+	return func(_ *testing.T, s setup) { s.env["WECHATPAY_"+name] = value }
+}
+
+// doctorProblems are tests by their names.
+type doctorProblems map[string]struct {
+	change func(*testing.T, setup)
+	en, zh []string // the beginnings of all ✗ lines
+}
+
+func (tests doctorProblems) run(t *testing.T) {
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newServer(t)
+			s := setup{server, server.Config(), settings(t, server.Config())}
+			test.change(t, s)
+			en, zh := runDoctor(t, s.env)
+			require.Equal(t, exitFailed, en.status)
+			requireProblems(t, test.en, en, s)
+			requireProblems(t, test.zh, zh, s)
+		})
 	}
-	for name, test := range map[string]struct {
-		spoil  func(*testing.T, setting)
-		en, zh []string // beginnings of the ✗ lines, all of them
-	}{
-		"APIv3 key of 31 bytes": {
-			func(_ *testing.T, s setting) { s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key[1:] },
-			[]string{"APIv3 key: 31 bytes, and it has 32: "}, []string{"APIv3密钥：31 字节，应为 32 字节："},
+}
+
+func requireProblems(t *testing.T, want []string, got result, s setup) {
+	t.Helper()
+	found := lines(got.stdout, "✗")
+	require.Len(t, found, len(want), got.stdout)
+	for i, beginning := range want {
+		require.Truef(t, strings.HasPrefix(found[i], beginning), "%s\ndoes not begin with\n%s", found[i], beginning)
+	}
+	require.Empty(t, got.stderr)
+	require.NotContains(t, got.stdout, "wechatpay: Parse")
+	for _, secret := range secrets(t, s.cfg, s.env) {
+		require.NotContains(t, got.stdout, secret)
+	}
+}
+
+func TestDoctor_privateKey(t *testing.T) {
+	doctorProblems{
+		"public key": {
+			func(t *testing.T, s setup) { s.env["WECHATPAY_PRIVATE_KEY_FILE"] = publicKeyFile(t, s.cfg.PublicKey) },
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: this is a public key"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：内容是公钥，应使用 apiclient_key.pem"},
 		},
-		"APIv3 key of somebody else": {
-			set("APIV3_KEY", "0123456789abcdefghijABCDEFGHIJ__"),
-			[]string{"APIv3 key, tried: it does not open the platform certificates"}, []string{"APIv3密钥能否解密：解不开平台证书"},
-		},
-		"public key for private key": {
-			func(t *testing.T, s setting) { s.env["WECHATPAY_PRIVATE_KEY_FILE"] = publicKeyFile(t, s.cfg.PublicKey) },
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE cannot be read: "}, []string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 读不出来：里面是公钥"},
-		},
-		"private key for public key": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_PRIVATE_KEY_FILE"]
-			},
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE cannot be read: "}, []string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 读不出来：里面是私钥"},
-		},
-		"certificate for public key": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_CERTIFICATE_FILE"]
-			},
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE cannot be read: "}, []string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 读不出来：里面是证书"},
-		},
-		"a file that is not there": {
+		"missing file": {
 			set("PRIVATE_KEY_FILE", "/none/apiclient_key.pem"),
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE cannot be read: the file"}, []string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 读不出来：文件打不开"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: the file cannot be read: no such file"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：无法读取文件"},
 		},
-		"the key where its file's name belongs": {
-			func(t *testing.T, s setting) {
+		"PEM instead of a file name": {
+			func(t *testing.T, s setup) {
 				content, err := os.ReadFile(s.env["WECHATPAY_PRIVATE_KEY_FILE"])
 				require.NoError(t, err)
 				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = string(content)
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE cannot be read: holds the PEM itself"}, []string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 读不出来：这里要文件路径"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: contains the PEM"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：应填写文件路径"},
 		},
-		"a key and a file": {
-			set("PUBLIC_KEY", "x"),
-			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY cannot be read: set together"}, []string{"微信支付公钥：WECHATPAY_PUBLIC_KEY 读不出来：和 WECHATPAY_PUBLIC_KEY_FILE 同时设置了"},
-		},
-		"two wrong at once": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = "/none"
-				s.env["WECHATPAY_APIV3_KEY"] = "short"
-				delete(s.env, "WECHATPAY_MCHID")
-			},
-			[]string{"merchant number: WECHATPAY_MCHID is not set", "private key: WECHATPAY_PRIVATE_KEY_FILE", "APIv3 key: 5 bytes"},
-			[]string{"商户号：没有设置", "商户私钥：WECHATPAY_PRIVATE_KEY_FILE", "APIv3密钥：5 字节"},
-		},
-		"nothing set": {
-			remove("MCHID", "PRIVATE_KEY_FILE", "SERIAL_NO", "CERTIFICATE_FILE", "APIV3_KEY", "PUBLIC_KEY_FILE", "PUBLIC_KEY_ID"),
-			[]string{"merchant number: WECHATPAY_MCHID is not set", "private key: not set", "serial number: neither", "WeChat Pay public key: not set"},
-			[]string{"商户号：没有设置", "商户私钥：没有设置", "证书序列号：没有设置", "微信支付公钥：没有设置"},
-		},
-		"merchant number with blanks": {
-			set("MCHID", "1900 0001"),
-			[]string{"merchant number: WECHATPAY_MCHID is no merchant number"}, []string{"商户号：WECHATPAY_MCHID 不是商户号"},
-		},
-		"merchant number of somebody else": {
-			set("MCHID", "1900000009"),
-			[]string{"self-test of signatures: the request's signature is refused: merchant number", "reading complaints: the request's signature is refused"},
-			[]string{"签名自检：请求的签名被拒绝：商户号", "查询投诉单列表：请求的签名被拒绝"},
-		},
-		"certificate of another key": {
-			func(t *testing.T, s setting) {
-				other := s.server.RenewMerchantCertificate()
-				s.env["WECHATPAY_CERTIFICATE_FILE"] = pemFile(t, "CERTIFICATE", other.Certificate.Raw)
-				delete(s.env, "WECHATPAY_SERIAL_NO")
-			},
-			[]string{"merchant certificate: it does not fit the private key"}, []string{"商户API证书：和商户私钥不是一对"},
-		},
-		"certificate that expired": {
-			func(t *testing.T, s setting) {
-				s.env["WECHATPAY_CERTIFICATE_FILE"] = ownCertificate(t, s.cfg, time.Date(2020, 5, 6, 0, 0, 0, 0, beijing))
-			},
-			[]string{"merchant certificate: it expired on 2020-05-06"}, []string{"商户API证书：2020-05-06 已过期"},
-		},
-		"private key of another certificate": {
-			func(t *testing.T, s setting) {
-				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = privateKeyFile(t, s.server.RenewMerchantCertificate())
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-			},
-			[]string{"self-test of signatures: the request's signature is refused", "reading complaints: the request's signature is refused"},
-			[]string{"签名自检：请求的签名被拒绝", "查询投诉单列表：请求的签名被拒绝"},
-		},
-		"serial number not the certificate's": {
-			set("SERIAL_NO", "0123456789ABCDEF"),
-			[]string{"serial number: WECHATPAY_SERIAL_NO is not that of the merchant certificate, which is "}, []string{"证书序列号：WECHATPAY_SERIAL_NO 不是这张商户API证书的，证书的是 "},
-		},
-		"serial number wrong, and no certificate": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"] = "0123456789ABCDEF"
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-			},
-			[]string{"self-test of signatures: the request's signature is refused: merchant number, serial number", "reading complaints: "},
-			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号", "查询投诉单列表："},
-		},
-		"serial number as openssl prints it": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"] = "serial=0123456789ABCDEF"
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-			},
-			[]string{"serial number: WECHATPAY_SERIAL_NO is no serial number"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 不是序列号"},
-		},
-		"public key id for serial number": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"] = s.cfg.PublicKeyID
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-			},
-			[]string{"serial number: WECHATPAY_SERIAL_NO holds the id of the WeChat Pay public key"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 填成了微信支付公钥ID"},
-		},
-		"certificate revoked": {
-			func(_ *testing.T, s setting) { s.server.RevokeMerchantCertificate(s.cfg.SerialNo) },
-			[]string{"self-test of signatures: the request's signature is refused", "reading complaints: "},
-			[]string{"签名自检：请求的签名被拒绝", "查询投诉单列表："},
-		},
-		"the merchant's own public key": {
-			func(t *testing.T, s setting) {
-				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = publicKeyFile(t, s.cfg.PrivateKey.Public().(*rsa.PublicKey))
-			},
-			[]string{"WeChat Pay public key: it is the merchant's own public key", "self-test of signatures: the answer's signature does not hold", "reading complaints: the answer's signature does not hold"},
-			[]string{"微信支付公钥：这是商户自己的公钥", "签名自检：应答验签不通过", "查询投诉单列表：应答验签不通过"},
-		},
-		"public key id wrong": {
-			set("PUBLIC_KEY_ID", "PUB_KEY_ID_0100000000000000000000000000"),
-			[]string{"self-test of signatures: WeChat Pay does not know the public key id", "reading complaints: WeChat Pay signs with another public key id"},
-			[]string{"签名自检：微信支付不认识这个公钥ID", "查询投诉单列表：微信支付用的公钥ID和"},
-		},
-		"public key id without its beginning": {
-			set("PUBLIC_KEY_ID", "0100000000"),
-			[]string{"WeChat Pay public key id: WECHATPAY_PUBLIC_KEY_ID is wrong"}, []string{"微信支付公钥ID：WECHATPAY_PUBLIC_KEY_ID 不对"},
-		},
-		"public key without its id": {
-			remove("PUBLIC_KEY_ID"),
-			[]string{"WeChat Pay public key id: WECHATPAY_PUBLIC_KEY_ID is not set"}, []string{"微信支付公钥ID：没有设置"},
-		},
-		"public key id without the key": {
-			remove("PUBLIC_KEY_FILE"),
-			[]string{"WeChat Pay public key: its id is set, and it is not"}, []string{"微信支付公钥：设置了公钥ID，却没有公钥"},
-		},
-		"no keys to verify with": {
-			remove("PUBLIC_KEY_FILE", "PUBLIC_KEY_ID", "APIV3_KEY"),
-			[]string{"WeChat Pay public key: not set"}, []string{"微信支付公钥：没有设置"},
-		},
-		"clock 10 minutes behind": {
-			func(t *testing.T, s setting) {
-				s.server.Advance(10*time.Minute + 30*time.Second)
-				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
-			},
-			[]string{"clock: behind the service's by 10m", "self-test of signatures: the request's signature is refused: set the clock first", "reading complaints: "},
-			[]string{"本机时钟：比服务慢 10m", "签名自检：请求的签名被拒绝：先校正时钟", "查询投诉单列表："},
-		},
-		"clock 10 minutes ahead": {
-			func(t *testing.T, s setting) {
-				s.server.Configure(func(b *wechatpaytest.Behavior) {
-					b.Time = func() time.Time { return time.Now().Add(-10*time.Minute - 30*time.Second) }
-				})
-				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
-			},
-			[]string{"clock: ahead of the service's by 10m", "self-test of signatures: the request's signature is refused: set the clock first", "reading complaints: "},
-			[]string{"本机时钟：比服务快 10m", "签名自检：请求的签名被拒绝：先校正时钟", "查询投诉单列表："},
-		},
-		"clock 10 minutes behind, and no Date": {
-			func(t *testing.T, s setting) {
-				s.server.Advance(10*time.Minute + 30*time.Second)
-				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
-			},
-			[]string{"self-test of signatures: the request's signature is refused for its time: set", "reading complaints: the request's signature is refused for its time"},
-			[]string{"签名自检：请求的签名被拒绝，原因是时间：用 NTP", "查询投诉单列表：请求的签名被拒绝，原因是时间"},
-		},
-		"private key of another certificate, and no Date": {
-			func(t *testing.T, s setting) {
-				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = privateKeyFile(t, s.server.RenewMerchantCertificate())
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
-			},
-			[]string{
-				"self-test of signatures: the request's signature is refused: merchant number, serial number and private key do not belong together, or the certificate is revoked, or this machine's clock, which could not be checked",
-				"reading complaints: the request's signature is refused: merchant number"},
-			[]string{"签名自检：请求的签名被拒绝：商户号、证书序列号、私钥不是一套，或者证书已作废，或者本机时钟差了 5 分钟以上", "查询投诉单列表："},
-		},
-		"serial number and APIv3 key swapped": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"], s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key, s.cfg.SerialNo
-				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
-			},
-			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key: the two may be swapped", "APIv3 key: 40 bytes"},
-			[]string{"证书序列号：WECHATPAY_SERIAL_NO 看起来是 APIv3密钥：它和 WECHATPAY_APIV3_KEY 可能填反了", "APIv3密钥：40 字节"},
-		},
-		"APIv3 key for serial number, and a certificate": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"] = s.cfg.APIv3Key
-				delete(s.env, "WECHATPAY_APIV3_KEY")
-			},
-			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key"},
-			[]string{"证书序列号：WECHATPAY_SERIAL_NO 看起来是 APIv3密钥"},
-		},
-		"private key with a password": {
-			func(t *testing.T, s setting) {
+		"encrypted": {
+			func(t *testing.T, s setup) {
 				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = pemFile(t, "ENCRYPTED PRIVATE KEY", []byte("x"))
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE cannot be read: the private key is encrypted: decrypt it first with openssl pkcs8"},
-			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 读不出来：这是带密码的私钥"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: the private key is encrypted: use openssl pkey"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：私钥已加密，请先解密：openssl pkey"},
 		},
-		"private key with a password, in the traditional form": {
-			func(t *testing.T, s setting) {
+		"encrypted traditional": {
+			func(t *testing.T, s setup) {
 				delete(s.env, "WECHATPAY_PRIVATE_KEY_FILE")
 				s.env["WECHATPAY_PRIVATE_KEY"] = string(pem.EncodeToMemory(&pem.Block{
 					Type:    "RSA PRIVATE KEY",
@@ -345,80 +203,270 @@ func TestDoctorFindsWrongSettings(t *testing.T) {
 					Bytes:   []byte("not DER at all"),
 				}))
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY cannot be read: the private key is encrypted"},
-			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY 读不出来：这是带密码的私钥"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY: the private key is encrypted"},
+			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY 无效：私钥已加密"},
 		},
-		"a host that cannot be reached": {
-			func(t *testing.T, s setting) { s.env["WECHATPAY_BASE_URL"] = closedAddress(t) },
-			[]string{"main host: http://127.0.0.1:"}, []string{"主域名：http://127.0.0.1:"},
-		},
-		"a backup that cannot be reached": {
-			func(t *testing.T, s setting) { s.env["WECHATPAY_BACKUP_URL"] = closedAddress(t) },
-			[]string{"backup host: http://127.0.0.1:"}, []string{"备用域名：http://127.0.0.1:"},
-		},
-		"a URL with a path": {
-			func(_ *testing.T, s setting) { s.env["WECHATPAY_BASE_URL"] += "/v3" },
-			[]string{"address: WECHATPAY_BASE_URL is wrong"}, []string{"服务地址：WECHATPAY_BASE_URL 写得不对"},
-		},
-		"a URL with a password": {
-			set("BASE_URL", "http://user:hunter2@127.0.0.1"),
-			[]string{"address: WECHATPAY_BASE_URL is wrong"}, []string{"服务地址：WECHATPAY_BASE_URL 写得不对"},
-		},
-		"APIv3 key for merchant number": {
-			func(_ *testing.T, s setting) { s.env["WECHATPAY_MCHID"] = s.cfg.APIv3Key },
-			[]string{"merchant number: WECHATPAY_MCHID holds the APIv3 key"},
-			[]string{"商户号：WECHATPAY_MCHID 填成了 APIv3密钥"},
-		},
-		"APIv3 key for serial number": {
-			func(_ *testing.T, s setting) {
-				s.env["WECHATPAY_SERIAL_NO"] = s.cfg.APIv3Key
-				delete(s.env, "WECHATPAY_CERTIFICATE")
+		"of another certificate": {
+			func(t *testing.T, s setup) {
+				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = privateKeyFile(t, s.server.RenewMerchantCertificate())
 				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
 			},
-			[]string{"serial number: WECHATPAY_SERIAL_NO holds the APIv3 key"},
-			[]string{"证书序列号：WECHATPAY_SERIAL_NO 填成了 APIv3密钥"},
+			[]string{"signature self-test: the request signature was rejected", "list of complaints: the request signature was rejected"},
+			[]string{"签名自检：请求签名被拒绝", "查询投诉单列表：请求签名被拒绝"},
 		},
-		"a proxy that answers by itself": {
-			func(t *testing.T, s setting) {
+	}.run(t)
+}
+
+func TestDoctor_merchant(t *testing.T) {
+	doctorProblems{
+		"nothing set": {
+			remove("MCHID", "PRIVATE_KEY_FILE", "SERIAL_NO", "CERTIFICATE_FILE", "APIV3_KEY", "PUBLIC_KEY_FILE", "PUBLIC_KEY_ID"),
+			[]string{"merchant number: WECHATPAY_MCHID is not set", "private key: not set", "serial number: neither", "WeChat Pay public key: not set"},
+			[]string{"商户号：未设置", "商户私钥：未设置", "证书序列号：未设置", "微信支付公钥：未设置"},
+		},
+		"merchant number with spaces": {
+			set("MCHID", "1900 0001"),
+			[]string{"merchant number: WECHATPAY_MCHID is not a merchant number"}, []string{"商户号：WECHATPAY_MCHID 不是有效的商户号"},
+		},
+		"another merchant number": {
+			set("MCHID", "1900000009"),
+			[]string{"signature self-test: the request signature was rejected: merchant number", "list of complaints: the request signature was rejected"},
+			[]string{"签名自检：请求签名被拒绝：商户号", "查询投诉单列表：请求签名被拒绝"},
+		},
+		"APIv3 key in merchant number": {
+			func(_ *testing.T, s setup) { s.env["WECHATPAY_MCHID"] = s.cfg.APIv3Key },
+			[]string{"merchant number: WECHATPAY_MCHID contains the APIv3 key"},
+			[]string{"商户号：WECHATPAY_MCHID 误填为 APIv3密钥"},
+		},
+		"certificate of another key": {
+			func(t *testing.T, s setup) {
+				other := s.server.RenewMerchantCertificate()
+				s.env["WECHATPAY_CERTIFICATE_FILE"] = pemFile(t, "CERTIFICATE", other.Certificate.Raw)
+				delete(s.env, "WECHATPAY_SERIAL_NO")
+			},
+			[]string{"merchant certificate: does not match the private key"}, []string{"商户API证书：与商户私钥不匹配"},
+		},
+		"expired certificate": {
+			func(t *testing.T, s setup) {
+				s.env["WECHATPAY_CERTIFICATE_FILE"] = ownCertificate(t, s.cfg, time.Date(2020, 5, 6, 0, 0, 0, 0, beijing))
+			},
+			[]string{"merchant certificate: expired on 2020-05-06"}, []string{"商户API证书：已于 2020-05-06 过期"},
+		},
+		"revoked certificate": {
+			func(_ *testing.T, s setup) { s.server.RevokeMerchantCertificate(s.cfg.SerialNo) },
+			[]string{"signature self-test: the request signature was rejected", "list of complaints: "},
+			[]string{"签名自检：请求签名被拒绝", "查询投诉单列表："},
+		},
+	}.run(t)
+}
+
+func TestDoctor_serialNo(t *testing.T) {
+	doctorProblems{
+		"not the certificate's": {
+			set("SERIAL_NO", "0123456789ABCDEF"),
+			[]string{"serial number: WECHATPAY_SERIAL_NO is not the serial number of the merchant certificate ("}, []string{"证书序列号：WECHATPAY_SERIAL_NO 与商户API证书的序列号 "},
+		},
+		"wrong without a certificate": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE_FILE")(t, s)
+				set("SERIAL_NO", "0123456789ABCDEF")(t, s)
+			},
+			[]string{"signature self-test: the request signature was rejected: merchant number, serial number", "list of complaints: "},
+			[]string{"签名自检：请求签名被拒绝：商户号、证书序列号", "查询投诉单列表："},
+		},
+		"as printed by openssl": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE_FILE")(t, s)
+				set("SERIAL_NO", "serial=0123456789ABCDEF")(t, s)
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO is not a serial number"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 不是有效的序列号"},
+		},
+		"public key id": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE_FILE")(t, s)
+				set("SERIAL_NO", s.cfg.PublicKeyID)(t, s)
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO contains a WeChat Pay public key id"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 误填为微信支付公钥ID"},
+		},
+		"swapped with APIv3 key": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE_FILE")(t, s)
+				s.env["WECHATPAY_SERIAL_NO"], s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key, s.cfg.SerialNo
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key: it may be swapped", "APIv3 key: 40 bytes"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 疑似为 APIv3密钥：可能与 WECHATPAY_APIV3_KEY 填反", "APIv3密钥：长度为 40 字节"},
+		},
+		"APIv3 key, which is not set": {
+			func(t *testing.T, s setup) {
+				remove("APIV3_KEY")(t, s)
+				set("SERIAL_NO", s.cfg.APIv3Key)(t, s)
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO looks like the APIv3 key"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 疑似为 APIv3密钥"},
+		},
+		"APIv3 key": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE", "CERTIFICATE_FILE")(t, s)
+				set("SERIAL_NO", s.cfg.APIv3Key)(t, s)
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO contains the APIv3 key"},
+			[]string{"证书序列号：WECHATPAY_SERIAL_NO 误填为 APIv3密钥"},
+		},
+	}.run(t)
+}
+
+func TestDoctor_publicKey(t *testing.T) {
+	doctorProblems{
+		"private key": {
+			func(_ *testing.T, s setup) {
+				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_PRIVATE_KEY_FILE"]
+			},
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE: this is a private key"},
+			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 无效：内容是私钥，应使用 pub_key.pem"},
+		},
+		"certificate": {
+			func(_ *testing.T, s setup) {
+				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = s.env["WECHATPAY_CERTIFICATE_FILE"]
+			},
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY_FILE: this is a certificate"},
+			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY_FILE 无效：内容是证书，应使用 pub_key.pem"},
+		},
+		"PEM and file": {
+			set("PUBLIC_KEY", "x"),
+			[]string{"WeChat Pay public key: WECHATPAY_PUBLIC_KEY: is set together with WECHATPAY_PUBLIC_KEY_FILE"},
+			[]string{"微信支付公钥：WECHATPAY_PUBLIC_KEY 无效：不能与 WECHATPAY_PUBLIC_KEY_FILE 同时设置"},
+		},
+		"merchant's own": {
+			func(t *testing.T, s setup) {
+				s.env["WECHATPAY_PUBLIC_KEY_FILE"] = publicKeyFile(t, s.cfg.PrivateKey.Public().(*rsa.PublicKey))
+			},
+			[]string{"WeChat Pay public key: this is the merchant's own public key", "signature self-test: signature verification failed", "list of complaints: signature verification failed"},
+			[]string{"微信支付公钥：这是商户自己的公钥", "签名自检：应答验签失败", "查询投诉单列表：应答验签失败"},
+		},
+		"wrong id": {
+			set("PUBLIC_KEY_ID", "PUB_KEY_ID_0100000000000000000000000000"),
+			[]string{"signature self-test: WeChat Pay does not know the public key id", "list of complaints: WeChat Pay signs with another public key id"},
+			[]string{"签名自检：微信支付无法识别该公钥ID", "查询投诉单列表：微信支付使用的公钥ID与"},
+		},
+		"id without prefix": {
+			set("PUBLIC_KEY_ID", "0100000000"),
+			[]string{"WeChat Pay public key id: WECHATPAY_PUBLIC_KEY_ID is invalid"}, []string{"微信支付公钥ID：WECHATPAY_PUBLIC_KEY_ID 无效"},
+		},
+		"no id": {
+			remove("PUBLIC_KEY_ID"),
+			[]string{"WeChat Pay public key id: WECHATPAY_PUBLIC_KEY_ID is not set"}, []string{"微信支付公钥ID：未设置"},
+		},
+		"id only": {
+			remove("PUBLIC_KEY_FILE"),
+			[]string{"WeChat Pay public key: not set, but its id is"}, []string{"微信支付公钥：已设置公钥ID，但未设置公钥"},
+		},
+		"no keys": {
+			remove("PUBLIC_KEY_FILE", "PUBLIC_KEY_ID", "APIV3_KEY"),
+			[]string{"WeChat Pay public key: not set"}, []string{"微信支付公钥：未设置"},
+		},
+	}.run(t)
+}
+
+func TestDoctor_apiV3Key(t *testing.T) {
+	doctorProblems{
+		"31 bytes": {
+			func(_ *testing.T, s setup) { s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key[1:] },
+			[]string{"APIv3 key: 31 bytes, must be 32: "}, []string{"APIv3密钥：长度为 31 字节，应为 32 字节："},
+		},
+		"of another merchant": {
+			set("APIV3_KEY", "0123456789abcdefghijABCDEFGHIJ__"),
+			[]string{"APIv3 key decryption: cannot decrypt the platform certificates"}, []string{"APIv3密钥解密验证：平台证书解密失败"},
+		},
+		"several problems": {
+			func(t *testing.T, s setup) {
+				set("PRIVATE_KEY_FILE", "/none")(t, s)
+				set("APIV3_KEY", "short")(t, s)
+				remove("MCHID")(t, s)
+			},
+			[]string{"merchant number: WECHATPAY_MCHID is not set", "private key: WECHATPAY_PRIVATE_KEY_FILE", "APIv3 key: 5 bytes"},
+			[]string{"商户号：未设置", "商户私钥：WECHATPAY_PRIVATE_KEY_FILE", "APIv3密钥：长度为 5 字节"},
+		},
+	}.run(t)
+}
+
+func TestDoctor_clock(t *testing.T) {
+	const off = 10*time.Minute + 30*time.Second
+	doctorProblems{
+		"behind": {
+			func(t *testing.T, s setup) {
+				s.server.Advance(off)
+				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
+			},
+			[]string{"clock: behind the server by 10m", "signature self-test: the request signature was rejected: set the clock first", "list of complaints: "},
+			[]string{"本机时钟：比服务器慢 10m", "签名自检：请求签名被拒绝：请先校正本机时钟", "查询投诉单列表："},
+		},
+		"ahead": {
+			func(t *testing.T, s setup) {
+				s.server.Configure(func(b *wechatpaytest.Behavior) { b.Time = func() time.Time { return time.Now().Add(-off) } })
+				s.env["WECHATPAY_BASE_URL"] = withDate(t, s.server)
+			},
+			[]string{"clock: ahead of the server by 10m", "signature self-test: the request signature was rejected: set the clock first", "list of complaints: "},
+			[]string{"本机时钟：比服务器快 10m", "签名自检：请求签名被拒绝：请先校正本机时钟", "查询投诉单列表："},
+		},
+		"behind without Date": {
+			func(t *testing.T, s setup) {
+				s.server.Advance(off)
+				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
+			},
+			[]string{"signature self-test: the request signature was rejected because of its time: set", "list of complaints: the request signature was rejected because of its time"},
+			[]string{"签名自检：请求签名因时间被拒绝：请用 NTP", "查询投诉单列表：请求签名因时间被拒绝"},
+		},
+		"unknown, and another private key": {
+			func(t *testing.T, s setup) {
+				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = privateKeyFile(t, s.server.RenewMerchantCertificate())
+				delete(s.env, "WECHATPAY_CERTIFICATE_FILE")
+				s.env["WECHATPAY_BASE_URL"] = withoutDate(t, s.server)
+			},
+			[]string{
+				"signature self-test: the request signature was rejected: merchant number, serial number and private key do not match, or the certificate is revoked, or this machine's clock (not checked)",
+				"list of complaints: the request signature was rejected: merchant number"},
+			[]string{"签名自检：请求签名被拒绝：商户号、证书序列号与私钥不匹配，或证书已作废，或本机时钟（未能检查）偏差超过 5 分钟", "查询投诉单列表："},
+		},
+	}.run(t)
+}
+
+func TestDoctor_hosts(t *testing.T) {
+	doctorProblems{
+		"unreachable": {
+			func(t *testing.T, s setup) { s.env["WECHATPAY_BASE_URL"] = closedAddress(t) },
+			[]string{"main host: http://127.0.0.1:"}, []string{"主域名：http://127.0.0.1:"},
+		},
+		"unreachable backup": {
+			func(t *testing.T, s setup) { s.env["WECHATPAY_BACKUP_URL"] = closedAddress(t) },
+			[]string{"backup host: http://127.0.0.1:"}, []string{"备用域名：http://127.0.0.1:"},
+		},
+		"URL with a path": {
+			func(_ *testing.T, s setup) { s.env["WECHATPAY_BASE_URL"] += "/v3" },
+			[]string{"URL: WECHATPAY_BASE_URL is invalid"}, []string{"服务地址：WECHATPAY_BASE_URL 无效"},
+		},
+		"URL with a password": {
+			set("BASE_URL", "http://user:hunter2@127.0.0.1"),
+			[]string{"URL: WECHATPAY_BASE_URL is invalid"}, []string{"服务地址：WECHATPAY_BASE_URL 无效"},
+		},
+		"proxy that responds by itself": {
+			func(t *testing.T, s setup) {
 				proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
 				t.Cleanup(proxy.Close)
 				s.env["WECHATPAY_BASE_URL"] = proxy.URL
 			},
-			[]string{"self-test of signatures: the answer is not signed", "reading complaints: the answer is not signed"},
+			[]string{"signature self-test: the response is not signed", "list of complaints: the response is not signed"},
 			[]string{"签名自检：应答没有签名", "查询投诉单列表：应答没有签名"},
 		},
-		"no permission for complaints": {
-			func(_ *testing.T, s setting) { s.server.Handle("GET /v3/merchant-service/", status(403, "NO_AUTH")) },
-			[]string{"reading complaints: no permission"}, []string{"查询投诉单列表：没有权限"},
+		"no permission": {
+			func(_ *testing.T, s setup) {
+				s.server.Handle("GET /v3/merchant-service/", respondWith(403, "NO_AUTH"))
+			},
+			[]string{"list of complaints: no permission"}, []string{"查询投诉单列表：没有权限"},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := newServer(t)
-			s := setting{server, server.Config(), settings(t, server.Config())}
-			test.spoil(t, s)
-			en, zh := bothLanguages(t, s.env)
-			require.Equal(t, exitFailed, en.status)
-			for _, said := range []struct {
-				want []string
-				got  result
-			}{{test.en, en}, {test.zh, zh}} {
-				found := lines(said.got.stdout, "✗")
-				require.Len(t, found, len(said.want), said.got.stdout)
-				for i, beginning := range said.want {
-					require.Truef(t, strings.HasPrefix(found[i], beginning), "%s\ndoes not begin with\n%s", found[i], beginning)
-				}
-				require.Empty(t, said.got.stderr)
-				require.NotContains(t, said.got.stdout, "wechatpay: Parse")
-				for _, secret := range secrets(t, s.cfg, s.env) {
-					require.NotContains(t, said.got.stdout, secret)
-				}
-			}
-		})
-	}
+	}.run(t)
 }
 
-// withoutDate is the server behind one that tells no time.
+// withoutDate returns the URL of a proxy to server that removes the Date header.
 func withoutDate(t *testing.T, server *wechatpaytest.Server) (url string) {
 	t.Helper()
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -429,7 +477,8 @@ func withoutDate(t *testing.T, server *wechatpaytest.Server) (url string) {
 	return front.URL
 }
 
-// withDate is the server behind one that tells the server's time in Date.
+// withDate returns the URL of a proxy to server that sets the Date header to the
+// server's time.
 func withDate(t *testing.T, server *wechatpaytest.Server) (url string) {
 	t.Helper()
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -440,145 +489,155 @@ func withDate(t *testing.T, server *wechatpaytest.Server) (url string) {
 	return front.URL
 }
 
-func status(code int, name string) http.Handler {
+// respondWith returns a handler that responds with an error of WeChat Pay's format.
+func respondWith(status int, code string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_, _ = w.Write([]byte(`{"code":"` + name + `","message":"-"}`))
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(`{"code":"` + code + `","message":"-"}`))
 	})
 }
 
-func TestDoctorTakesNeutralAnswersAsSuch(t *testing.T) {
+func TestDoctor_unavailableChecks(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*wechatpaytest.Server)
 		note    string
 	}{
-		"no self-test, 403": {func(s *wechatpaytest.Server) { s.Handle("POST /v3/security/echo", status(403, "NO_AUTH")) }, "self-test of signatures: this call may not be open"},
-		"no self-test, 404": {func(s *wechatpaytest.Server) { s.Handle("POST /v3/security/echo", status(404, "RESOURCE_NOT_EXISTS")) }, "self-test of signatures: this call may not be open"},
-		"no certificates": {func(s *wechatpaytest.Server) {
+		"self-test, 403": {func(s *wechatpaytest.Server) {
+			s.Handle("POST /v3/security/echo", respondWith(403, "NO_AUTH"))
+		}, "signature self-test: this merchant may not have the self-test"},
+		"self-test, 404": {func(s *wechatpaytest.Server) {
+			s.Handle("POST /v3/security/echo", respondWith(404, "RESOURCE_NOT_EXISTS"))
+		}, "signature self-test: this merchant may not have the self-test"},
+		"certificates": {func(s *wechatpaytest.Server) {
 			s.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
-		}, "APIv3 key, tried: this merchant has no platform certificate"},
+		}, "APIv3 key decryption: not checked: this merchant has no platform certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newServer(t)
 			test.prepare(server)
-			en, _ := bothLanguages(t, settings(t, server.Config()))
+			en, _ := runDoctor(t, settings(t, server.Config()))
 			require.Equal(t, exitDone, en.status, en.stdout)
 			require.Contains(t, en.stdout, "– "+test.note)
-			require.Contains(t, en.stdout, "✓ reading complaints")
+			require.Contains(t, en.stdout, "✓ list of complaints")
 		})
 	}
-
-	t.Run("platform certificates alone", func(t *testing.T) {
-		t.Parallel()
-		server := newServer(t)
-		server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
-		env := environ{}
-		cfg := server.Config()
-		cfg.PublicKey = cfg.PrivateKey.Public().(*rsa.PublicKey) // left out below
-		for name, value := range settings(t, cfg) {
-			if !strings.Contains(name, "PUBLIC_KEY") {
-				env[name] = value
-			}
-		}
-		en, _ := bothLanguages(t, env)
-		require.Equal(t, exitDone, en.status, en.stdout)
-		require.Contains(t, en.stdout, "✓ self-test of encryption")
-	})
 }
 
-func TestDoctorOnNotifications(t *testing.T) {
-	receiver := func(t *testing.T, h http.Handler) string {
-		server := httptest.NewServer(h)
-		t.Cleanup(server.Close)
-		return server.URL + "/notify"
+func TestDoctor_platformCertificates(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModeCertificate })
+	env := environ{}
+	cfg := server.Config()
+	cfg.PublicKey = cfg.PrivateKey.Public().(*rsa.PublicKey) // left out below
+	for name, value := range settings(t, cfg) {
+		if !strings.Contains(name, "PUBLIC_KEY") {
+			env[name] = value
+		}
 	}
+	en, _ := runDoctor(t, env)
+	require.Equal(t, exitDone, en.status, en.stdout)
+	require.Contains(t, en.stdout, "✓ encryption self-test")
+}
+
+func TestDoctor_notifyURL(t *testing.T) {
 	client, err := wechatpay.NewClient(newServer(t).Config())
 	require.NoError(t, err)
-	good := client.NotificationHandler(func(context.Context, *wechatpay.Notification) error { return nil })
-	answering := func(code int) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+	verifying := client.NotificationHandler(func(context.Context, *wechatpay.Notification) error { return nil })
+	always := func(status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 	}
-	signedGets := func(code int) http.Handler { // and what nobody signed, 401
+	ifSigned := func(status int) http.Handler { // otherwise 401
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Wechatpay-Signature") == "" {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
-			w.WriteHeader(code)
+			w.WriteHeader(status)
 		})
 	}
 	for name, test := range map[string]struct {
 		handler http.Handler
 		status  int
-		says    []string
+		outputs []string
 	}{
-		"takes anything":        {answering(200), exitFailed, []string{"✗ notification URL: ", "nobody signed (200)", "✗ notification round trip: ", "stranger's key"}},
-		"takes a stranger's":    {signedGets(202), exitFailed, []string{"✓ notification URL: ", "✗ notification round trip: ", "stranger's key"}},
-		"refuses a stranger's":  {signedGets(403), exitDone, []string{"✓ notification URL: ", "✓ notification round trip: "}},
-		"fails on a stranger's": {signedGets(500), exitDone, []string{"✓ notification URL: ", "– notification round trip: ", "answers 500, which does not tell whether it verifies"}},
-		"no such path":          {http.NotFoundHandler(), exitFailed, []string{"✗ notification URL: ", "answers 404"}},
-		"redirects":             {http.RedirectHandler("/", http.StatusFound), exitFailed, []string{"✗ notification URL: ", "redirect (302)"}},
-		"broken":                {answering(500), exitFailed, []string{"✗ notification URL: ", "answers 500"}},
-		"verifies":              {good, exitDone, []string{"✓ notification URL: ", "refuses what nobody signed (401)", "✓ notification round trip (embedded)", "✓ notification round trip: "}},
+		"accepts anything": {always(200), exitFailed,
+			[]string{"✗ notification URL: ", "accepted an unsigned request (200)", "✗ notification round trip: ", "signed with an unknown key (200)"}},
+		"accepts an unknown key": {ifSigned(202), exitFailed,
+			[]string{"✓ notification URL: ", "✗ notification round trip: ", "signed with an unknown key (202)"}},
+		"rejects an unknown key": {ifSigned(403), exitDone,
+			[]string{"✓ notification URL: ", "✓ notification round trip: ", "rejected the unknown key, as it should (403)"}},
+		"fails on an unknown key": {ifSigned(500), exitDone,
+			[]string{"✓ notification URL: ", "– notification round trip: ", "returned 500, which does not show whether it verifies"}},
+		"no such path": {http.NotFoundHandler(), exitFailed,
+			[]string{"✗ notification URL: ", "returned 404"}},
+		"redirect": {http.RedirectHandler("/", http.StatusFound), exitFailed,
+			[]string{"✗ notification URL: ", "redirects (302)"}},
+		"broken": {always(500), exitFailed,
+			[]string{"✗ notification URL: ", "returned 500"}},
+		"verifies": {verifying, exitDone,
+			[]string{"✓ notification URL: ", "rejects unsigned requests, as it should (401)", "✓ notification round trip (embedded)", "✓ notification round trip: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := run(t, nil, "doctor", "-mock", "-notify-url", receiver(t, test.handler))
+			receiver := httptest.NewServer(test.handler)
+			t.Cleanup(receiver.Close)
+			got := run(t, nil, "doctor", "-mock", "-notify-url", receiver.URL+"/notify")
 			require.Equal(t, test.status, got.status, got.stdout)
-			for _, text := range test.says {
+			for _, text := range test.outputs {
 				require.Contains(t, got.stdout, text)
 			}
 		})
 	}
-
-	t.Run("WeChat Pay is asked for one", func(t *testing.T) {
-		t.Parallel()
-		server := newServer(t)
-		url := closedAddress(t) + "/notify"
-		got := run(t, settings(t, server.Config()), "doctor", "-notify-url", strings.Replace(url, "http:", "https:", 1))
-		require.Equal(t, exitFailed, got.status, got.stdout)
-		require.Contains(t, got.stdout, "✗ notification URL: https://127.0.0.1:")
-		require.Contains(t, got.stdout, "– notification round trip: WeChat Pay was asked to send one")
-	})
 }
 
-// The advice fits the keys that are set.
-func TestDoctorOnAnswersThatDoNotVerify(t *testing.T) {
+func TestDoctor_notifyURLFromWeChatPay(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	url := closedAddress(t) + "/notify"
+	got := run(t, settings(t, server.Config()), "doctor", "-notify-url", strings.Replace(url, "http:", "https:", 1))
+	require.Equal(t, exitFailed, got.status, got.stdout)
+	require.Contains(t, got.stdout, "✗ notification URL: https://127.0.0.1:")
+	require.Contains(t, got.stdout, "– notification round trip: WeChat Pay was asked to send a notification")
+}
+
+func TestExamination_wrongCall_verificationError(t *testing.T) {
 	const certificate, publicKeyID = "7EF22AEFF6D44DF0169DF2A0994023264C68566A", "PUB_KEY_ID_0100000000"
+	const unknownSerial, mismatch = wechatpay.VerificationReasonUnknownSerial, wechatpay.VerificationReasonSignatureMismatch
 	public := newServer(t).Config()
 	certificates := wechatpay.Config{APIv3Key: "0123456789abcdefghijABCDEFGHIJ__"}
 	for name, test := range map[string]struct {
-		cfg  wechatpay.Config
-		err  wechatpay.VerificationError
-		says string
-		not  string
+		cfg      wechatpay.Config
+		err      wechatpay.VerificationError
+		contains string
+		not      string
 	}{
-		"certificate, and no APIv3 key": {wechatpay.Config{}, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate},
+		"certificate without APIv3 key": {wechatpay.Config{}, wechatpay.VerificationError{Reason: unknownSerial, SerialNo: certificate},
 			"✗ name: WeChat Pay signs with a platform certificate: set WECHATPAY_APIV3_KEY", "download failed"},
-		"certificate, and the download failed": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate, Err: errors.New("the reason")},
-			"they could not be downloaded, for the reason in brackets", "set WECHATPAY_APIV3_KEY"},
-		"certificate that is not listed": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: certificate},
-			"have no such serial number", "set WECHATPAY_APIV3_KEY"},
-		"public key, and none is set": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: publicKeyID},
-			"signs with its public key, and none is set", "another public key id"},
-		"another public key": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: publicKeyID},
-			"another public key id", "none is set"},
-		"mismatch of the public key": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonSignatureMismatch, SerialNo: publicKeyID},
-			"WECHATPAY_PUBLIC_KEY is not the key of its id", ""},
-		"mismatch of a certificate": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonSignatureMismatch, SerialNo: certificate},
-			"a proxy changes answers, or it is not WeChat Pay", "WECHATPAY_PUBLIC_KEY"},
-		"certificate not valid": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonCertificateNotValid, SerialNo: certificate},
-			"set the clock by NTP", ""},
+		"failed download": {certificates, wechatpay.VerificationError{Reason: unknownSerial, SerialNo: certificate, Err: errors.New("the reason")},
+			"the download failed for the reason in parentheses", "set WECHATPAY_APIV3_KEY"},
+		"unlisted certificate": {certificates, wechatpay.VerificationError{Reason: unknownSerial, SerialNo: certificate},
+			"no downloaded platform certificate has this serial number", "set WECHATPAY_APIV3_KEY"},
+		"public key not set": {certificates, wechatpay.VerificationError{Reason: unknownSerial, SerialNo: publicKeyID},
+			"signs with its public key, which is not set", "another public key id"},
+		"another public key": {public, wechatpay.VerificationError{Reason: unknownSerial, SerialNo: publicKeyID},
+			"another public key id", "not set"},
+		"public key mismatch": {public, wechatpay.VerificationError{Reason: mismatch, SerialNo: publicKeyID},
+			"WECHATPAY_PUBLIC_KEY does not match its id", ""},
+		"certificate mismatch": {certificates, wechatpay.VerificationError{Reason: mismatch, SerialNo: certificate},
+			"a proxy changed the response, or it is not from WeChat Pay", "WECHATPAY_PUBLIC_KEY"},
+		"expired certificate": {certificates, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonCertificateNotValid, SerialNo: certificate},
+			"set the clock with NTP", ""},
 		"probe": {public, wechatpay.VerificationError{Reason: wechatpay.VerificationReasonProbe},
-			"– name: WeChat Pay tested with a wrong signature", "✗"},
+			"– name: WeChat Pay sent a wrong signature as a test", "✗"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			d := &examination{language: english, out: &out, cfg: test.cfg, interrupted: func() bool { return false }}
 			d.wrongCall(words{"名", "name"}, &test.err)
-			require.Contains(t, out.String(), test.says)
+			require.Contains(t, out.String(), test.contains)
 			if test.not != "" {
 				require.NotContains(t, out.String(), test.not)
 			}
@@ -587,7 +646,7 @@ func TestDoctorOnAnswersThatDoNotVerify(t *testing.T) {
 	}
 }
 
-func TestDoctorSendsNoKeyAsASerialNumber(t *testing.T) {
+func TestDoctor_sendsNoKeyAsSerialNo(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())

@@ -1,6 +1,11 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"go/ast"
 	"go/parser"
@@ -15,13 +20,15 @@ import (
 	"unicode"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/wechatpay-complaints/wechatpay"
 )
 
 var (
 	verb  = regexp.MustCompile(`%(?:\[\d+\])?[-+# 0]*[\d.]*[a-zA-Z]`)
 	typed = regexp.MustCompile(`-[a-z]+|y/N`)
-	// merchantPlatform names pages of the merchant platform, which has no
-	// English.
+	// merchantPlatform matches the names of pages in the merchant platform, which
+	// has no English version.
 	merchantPlatform = regexp.MustCompile(`API安全|微信支付公钥|商户API证书|APIv3密钥|账户中心|商户信息`)
 )
 
@@ -29,7 +36,7 @@ func hasChinese(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
 }
 
-// constants are the texts of the files by their names.
+// constants returns the string constants and variables of the files by name.
 func constants(files []*ast.File) map[string]string {
 	found := map[string]string{}
 	for _, file := range files {
@@ -45,7 +52,7 @@ func constants(files []*ast.File) map[string]string {
 	return found
 }
 
-// textOf is a text that is written in the code, or "" and false.
+// textOf returns the value of a constant expression.
 func textOf(e ast.Expr, constants map[string]string) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -62,9 +69,8 @@ func textOf(e ast.Expr, constants map[string]string) (string, bool) {
 	return "", false
 }
 
-// A text of one language that lacks the other, or that takes other arguments,
-// shows only when somebody reads it in that language.
-func TestBothLanguagesSayTheSame(t *testing.T) {
+// Each text must be there in both languages, with the same arguments.
+func TestWords_bothLanguages(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	fset := token.NewFileSet()
@@ -78,7 +84,7 @@ func TestBothLanguagesSayTheSame(t *testing.T) {
 		files = append(files, file)
 	}
 	constants := constants(files)
-	seen := 0
+	checked := 0
 	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			literal, ok := n.(*ast.CompositeLit)
@@ -90,12 +96,12 @@ func TestBothLanguagesSayTheSame(t *testing.T) {
 			}
 			where := fset.Position(literal.Pos())
 			require.Len(t, literal.Elts, 2, where)
-			zh, zhWritten := textOf(literal.Elts[0], constants)
-			en, enWritten := textOf(literal.Elts[1], constants)
-			if !zhWritten || !enWritten {
-				return true // put together where it is used
+			zh, zhConstant := textOf(literal.Elts[0], constants)
+			en, enConstant := textOf(literal.Elts[1], constants)
+			if !zhConstant || !enConstant {
+				return true
 			}
-			seen++
+			checked++
 			require.NotEmpty(t, zh, where)
 			require.NotEmpty(t, en, where)
 			require.False(t, hasChinese(merchantPlatform.ReplaceAllString(en, "")), "%v: %s", where, en)
@@ -105,10 +111,10 @@ func TestBothLanguagesSayTheSame(t *testing.T) {
 			return true
 		})
 	}
-	require.Greater(t, seen, 200, "the texts are found at all")
+	require.Greater(t, checked, 200)
 }
 
-// usages are what the flags of a command are said to be.
+// usages returns the help texts of a command by flag.
 func usages(l language, c *command) map[string]string {
 	a := &app{language: l}
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
@@ -121,7 +127,7 @@ func usages(l language, c *command) map[string]string {
 	return found
 }
 
-func TestEveryFlagHasBothLanguages(t *testing.T) {
+func TestCommands_bothLanguages(t *testing.T) {
 	for i := range commands {
 		zh, en := usages(chinese, &commands[i]), usages(english, &commands[i])
 		require.Contains(t, en, "lang")
@@ -134,11 +140,10 @@ func TestEveryFlagHasBothLanguages(t *testing.T) {
 	}
 }
 
-// sentence is what of English must not be in Chinese output: names of the wire
-// and what is typed may be.
+// sentence matches English sentences, but not names of fields, values and flags.
 var sentence = regexp.MustCompile(`[A-Za-z]{2,}[,.]? [a-z]{2,} [a-z]{2,}`)
 
-func TestChineseIsAllChinese(t *testing.T) {
+func TestApp_main_chinese(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
@@ -196,7 +201,8 @@ func TestChineseIsAllChinese(t *testing.T) {
 	require.NotEmpty(t, server.Refunds())
 }
 
-func TestLangStandsAnywhere(t *testing.T) {
+func TestApp_run_langFlag(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"-lang", "zh", "-h"}, {"-lang=zh", "help"}, {"--lang", "zh", "help", "show"}, {"show", "-h", "-lang", "zh"}, {"show", "-lang=zh", "-h"},
 		{"-lang", "zh", "-mock", "list"}, {"list", "-mock", "-lang", "zh"},
@@ -206,30 +212,91 @@ func TestLangStandsAnywhere(t *testing.T) {
 		require.Regexp(t, `用法：|投诉单号`, got.stdout)
 	}
 	got := run(t, environ{"LC_ALL": "zh_CN.UTF-8"}, "show", "-lang", "en")
-	require.Contains(t, got.stderr, "show: COMPLAINT_ID is missing")
+	require.Contains(t, got.stderr, "show: missing argument COMPLAINT_ID")
 }
 
-func TestTableCountsColumnsOfATerminal(t *testing.T) {
+func TestTranslate_settingProblems(t *testing.T) {
+	block := func(kind string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte("x")}))
+	}
+	ecKey, err := x509.MarshalPKCS8PrivateKey(ecdsaKey(t))
+	require.NoError(t, err)
+	ec := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: ecKey}))
+	for _, variable := range []string{"WECHATPAY_PRIVATE_KEY", "WECHATPAY_CERTIFICATE", "WECHATPAY_PUBLIC_KEY"} {
+		for _, setting := range []struct{ variable, value string }{
+			{variable, "x"},
+			{variable, block("PRIVATE KEY")},
+			{variable, block("ENCRYPTED PRIVATE KEY")},
+			{variable, block("PUBLIC KEY")},
+			{variable, block("RSA PUBLIC KEY")},
+			{variable, block("CERTIFICATE")},
+			{variable, block("X")},
+			{variable, ec},
+			{variable + "_FILE", block("X")},
+			{variable + "_FILE", "/none"},
+			{variable + "_FILE", "/"},
+		} {
+			t.Setenv(setting.variable, setting.value)
+			_, err := wechatpay.ConfigFromEnv()
+			problem := faultsByField(err)[setting.variable]
+			require.NotEmpty(t, problem, setting)
+			translated := chinese.translate(settingProblems, problem)
+			require.True(t, hasChinese(translated), problem)
+			translated, _, _ = strings.Cut(translated, "（") // the operating system's error may follow
+			require.NotRegexp(t, sentence, strings.TrimSuffix(translated, "openssl pkey -in FILE -out apiclient_key.pem"))
+			require.Equal(t, problem, english.translate(settingProblems, problem))
+			t.Setenv(setting.variable, "")
+		}
+		t.Setenv(variable, "x")
+		t.Setenv(variable+"_FILE", "x")
+		_, err := wechatpay.ConfigFromEnv()
+		require.Equal(t, "不能与 "+variable+"_FILE 同时设置", chinese.translate(settingProblems, faultsByField(err)[variable]))
+		t.Setenv(variable, "")
+		t.Setenv(variable+"_FILE", "")
+	}
+}
+
+func ecdsaKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
+func TestLanguage_value(t *testing.T) {
+	require.Equal(t, "待处理（PENDING）", chinese.value("PENDING"))
+	require.Equal(t, "申请退款（REFUND）", chinese.value("REFUND"))
+	require.Equal(t, "NEW_VALUE", chinese.value("NEW_VALUE"))
+	require.Equal(t, "PENDING", english.value("PENDING"))
+	require.Equal(t, "用户提交投诉", chinese.operation("USER_CREATE_COMPLAINT"))
+	require.Equal(t, "NEW_VALUE", chinese.operation("NEW_VALUE"))
+	require.Equal(t, "USER_CREATE_COMPLAINT", english.operation("USER_CREATE_COMPLAINT"))
+}
+
+func TestTable_print_wideCharacters(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, table{{"状态", "A", "x"}, {"B", "退款，", "y"}, {"CDEFG", "", "z"}}.print(&b))
 	require.Equal(t, "状态   A       x\nB      退款，  y\nCDEFG          z\n", b.String())
 }
 
-func TestWhatCannotBePrintedFails(t *testing.T) {
+func TestApp_main_stdoutFull(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skip("no /dev/full here")
+		t.Skip(err)
 	}
-	defer full.Close()
+	t.Cleanup(func() { full.Close() })
 	for _, command := range []string{"list", "show " + id, "show -json " + id, "history " + id, "images " + id + " -dir " + t.TempDir(), "doctor", "version"} {
-		args := strings.Fields(command)
-		if !slices.Contains(args, "version") {
-			args = append(args, "-mock")
-		}
-		cmd := process(t, environ{}, args)
-		var stderr strings.Builder
-		cmd.Stdout, cmd.Stderr = full, &stderr
-		require.Equal(t, exitFailed, exitStatus(t, cmd.Run()), command)
-		require.Contains(t, stderr.String(), "no space left on device", command)
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(command)
+			if !slices.Contains(args, "version") {
+				args = append(args, "-mock")
+			}
+			cmd := process(t, environ{}, args)
+			var stderr strings.Builder
+			cmd.Stdout, cmd.Stderr = full, &stderr
+			require.Equal(t, exitFailed, exitStatus(t, cmd.Run()))
+			require.Contains(t, stderr.String(), "no space left on device")
+		})
 	}
 }

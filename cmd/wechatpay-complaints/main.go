@@ -1,27 +1,27 @@
-// Command wechatpay-complaints works with the complaints of WeChat Pay users
-// from the terminal, and finds out what is wrong with the settings:
+// Command wechatpay-complaints handles WeChat Pay complaints from the terminal
+// and finds configuration problems:
 //
 //	wechatpay-complaints doctor
-//	wechatpay-complaints list -state PENDING
-//	wechatpay-complaints approve 200201820200101080076610000 -launch-refund-day 0
+//	wechatpay-complaints list --state PENDING
+//	wechatpay-complaints approve 200201820200101080076610000 --launch-refund-day 0
 //
-// Settings come from the environment: see wechatpay.ConfigFromEnv. With -mock a
-// command runs on an embedded WeChat Pay with a few sample complaints, and
-// needs none.
+// Settings come from environment variables: see wechatpay.ConfigFromEnv. With
+// --mock a command runs on an embedded mock server with sample complaints and
+// needs no settings.
 //
-// Whatever changes something asks before it acts, unless -yes is set; without a
-// terminal to ask on it refuses. Users' phone numbers are masked unless -phone is
-// set. Users' texts are printed without control characters. It speaks Chinese or
-// English, as the terminal does (LC_ALL, LC_MESSAGES, LANG) or -lang says; the
-// errors of the SDK are English.
+// Commands that make changes ask for confirmation unless --yes is given; without
+// a terminal they fail. Phone numbers are masked unless --phone is given. Control
+// characters are removed from users' texts. The output is Chinese or English, as
+// set by LC_ALL, LC_MESSAGES or LANG, or by --lang. Errors of the SDK are
+// English.
 //
 // The exit status is
 //
-//	0    done
-//	1    refused, failed, or not confirmed; of doctor: something is wrong
-//	2    wrong usage, or wrong settings
-//	3    unknown: it may or may not have taken effect; look before repeating it
-//	130  interrupted, and nothing was changed
+//	0    success
+//	1    rejected, failed, or not confirmed; doctor: problems found
+//	2    invalid usage or settings
+//	3    unknown outcome: the change may or may not have been applied; check before you retry
+//	130  interrupted, nothing was changed
 package main
 
 import (
@@ -41,7 +41,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, stop) // a second signal terminates the process
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(a.main(ctx, os.Args[1:]))
 }
@@ -61,85 +61,85 @@ type app struct {
 	stdout, stderr io.Writer
 
 	mock, verbose    bool
-	yes, phone, json bool // only of the commands that have the flag
+	yes, phone, json bool // only set by commands that have the flag
 
-	client  *wechatpay.Client
-	command string
-	args    []string // of the command, without its flags
-	again   string   // the flags to repeat it with, if its outcome is unknown
+	client     *wechatpay.Client
+	command    string
+	args       []string // without the flags
+	retryFlags string   // flags to add to a retry after an unknown outcome
 }
 
-// command is one of the things that the program does.
+// command is a subcommand of the program.
 type command struct {
 	name     string
-	args     string // as the usage line shows them, separated by blanks
+	args     string // as in the usage line, separated by spaces
 	about    words
-	more     words // further paragraphs of its help
-	noClient bool  // it needs no settings, or judges them itself
-	// setup declares the flags of the command, and gives what runs once they
-	// are read.
+	more     words // further paragraphs of the help
+	noClient bool  // it needs no valid settings
+	// setup declares the flags of the command. It returns the function to run
+	// after they are parsed.
 	setup func(a *app, flags *flag.FlagSet) func(context.Context) error
 }
 
 var commands = []command{
-	{name: "list", about: words{"列出某段日期内的投诉单", "list the complaints that were filed on some days"}, setup: list},
-	{name: "show", args: "COMPLAINT_ID", about: words{"查看一张投诉单", "show one complaint"}, setup: show},
-	{name: "history", args: "COMPLAINT_ID", about: words{"查看协商历史：用户、商户和微信支付做过什么", "show what the user, the merchant and WeChat Pay did about it"}, setup: history},
-	{name: "images", args: "COMPLAINT_ID", about: words{"保存用户上传的和协商历史里的图片", "save the pictures of the user and of the negotiation"}, setup: images},
-	{name: "approve", args: "COMPLAINT_ID", about: words{"同意退款（不会动钱，退款用 refund）", "approve the refund that a user asks for (moves no money: see refund)"}, setup: approve},
-	{name: "reject", args: "COMPLAINT_ID", about: words{"拒绝退款，投诉单随即关闭", "reject it, which closes the complaint"}, setup: reject},
-	{name: "reply", args: "COMPLAINT_ID", about: words{"回复用户", "send a message to the user"}, more: replyHelp, setup: reply},
-	{name: "complete", args: "COMPLAINT_ID", about: words{"反馈处理完成", "declare a complaint solved"}, setup: complete},
-	{name: "refund", args: "COMPLAINT_ID", about: words{"给投诉单退款，重复执行也只退一次", "pay the refund of a complaint, once however often it is called"}, more: refundHelp, setup: refund},
-	{name: "notification-url", args: "get|set|update|delete [URL]", about: words{"查询或设置投诉通知回调地址", "where WeChat Pay sends notifications about complaints"}, setup: notificationURL},
-	{name: "doctor", about: words{"检查设置、本机时钟、域名和密钥", "check the settings, the clock, the hosts and the keys"}, more: doctorHelp, noClient: true, setup: doctor},
+	{name: "list", about: words{"列出指定日期范围内的投诉单", "list the complaints filed in a range of days"}, setup: list},
+	{name: "show", args: "COMPLAINT_ID", about: words{"查看一笔投诉单", "show a complaint"}, setup: show},
+	{name: "history", args: "COMPLAINT_ID", about: words{"查看一笔投诉单的协商历史", "show the negotiation history of a complaint"}, setup: history},
+	{name: "images", args: "COMPLAINT_ID", about: words{"保存投诉单及其协商历史中的图片", "save the images of a complaint and of its history"}, setup: images},
+	{name: "approve", args: "COMPLAINT_ID", about: words{"同意退款（不涉及资金变动，退款请用 refund）", "approve the refund request (moves no money: see refund)"}, setup: approve},
+	{name: "reject", args: "COMPLAINT_ID", about: words{"拒绝退款并关闭投诉单", "reject the refund request and close the complaint"}, setup: reject},
+	{name: "reply", args: "COMPLAINT_ID", about: words{"回复用户", "reply to the user"}, more: replyHelp, setup: reply},
+	{name: "complete", args: "COMPLAINT_ID", about: words{"反馈处理完成", "complete a complaint"}, setup: complete},
+	{name: "refund", args: "COMPLAINT_ID", about: words{"退款，同一笔退款重复执行也只退一次", "refund a complaint, at most once"}, more: refundHelp, setup: refund},
+	{name: "notification-url", args: "get|set|update|delete [URL]", about: words{"查询或设置投诉通知回调地址", "get or set the URL for complaint notifications"}, setup: notificationURL},
+	{name: "doctor", about: words{"检查配置、本机时钟、域名和密钥", "check the settings, the clock, the hosts and the keys"}, more: doctorHelp, noClient: true, setup: doctor},
 	{name: "version", about: words{"显示版本号", "print the version"}, noClient: true, setup: version},
 }
 
 var exitHelp = words{`退出码：
-  0    已完成
-  1    被拒绝、失败，或没有确认；doctor：发现问题
-  2    用法不对，或设置不对
-  3    结果未知：可能已生效，也可能没有；先查清楚再重试
-  130  被中断，什么也没有改动
+  0    成功
+  1    被拒绝、失败或未确认；doctor：发现问题
+  2    用法错误或配置错误
+  3    结果未知：操作可能已生效，也可能未生效；请先核实再重试
+  130  已中断，未作任何改动
 `, `Exit status:
-  0    done
-  1    refused, failed, or not confirmed; of doctor: something is wrong
-  2    wrong usage, or wrong settings
-  3    unknown: it may or may not have taken effect; look before you repeat it
-  130  interrupted, and nothing was changed
+  0    success
+  1    rejected, failed, or not confirmed; doctor: problems found
+  2    invalid usage or settings
+  3    unknown outcome: the change may or may not have been applied; check before you retry
+  130  interrupted, nothing was changed
 `}
 
-var settingsHelp = words{`设置取自环境变量：
+var settingsHelp = words{`环境变量：
   WECHATPAY_MCHID              商户号
-  WECHATPAY_PRIVATE_KEY_FILE   apiclient_key.pem 的路径（或把 PEM 内容放在 WECHATPAY_PRIVATE_KEY）
+  WECHATPAY_PRIVATE_KEY_FILE   apiclient_key.pem 的路径（或在 WECHATPAY_PRIVATE_KEY 中填写 PEM 内容）
   WECHATPAY_SERIAL_NO          商户API证书序列号，
   WECHATPAY_CERTIFICATE_FILE   或 apiclient_cert.pem 的路径（或 WECHATPAY_CERTIFICATE）
-  WECHATPAY_PUBLIC_KEY_ID      微信支付公钥ID，PUB_KEY_ID_ 开头
+  WECHATPAY_PUBLIC_KEY_ID      微信支付公钥ID，以 PUB_KEY_ID_ 开头
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem 的路径（或 WECHATPAY_PUBLIC_KEY）
-  WECHATPAY_APIV3_KEY          APIv3密钥，32 字节：接收通知、下载平台证书时用
-  WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   只在不用微信支付的域名时设置
-`, `Settings come from the environment:
+  WECHATPAY_APIV3_KEY          APIv3密钥，32 字节：用于接收回调通知、下载平台证书
+  WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   仅在不使用微信支付域名时设置
+`, `Environment variables:
   WECHATPAY_MCHID              merchant number
   WECHATPAY_PRIVATE_KEY_FILE   apiclient_key.pem (or the PEM in WECHATPAY_PRIVATE_KEY)
   WECHATPAY_SERIAL_NO          serial number of the merchant API certificate,
   WECHATPAY_CERTIFICATE_FILE   or apiclient_cert.pem (or WECHATPAY_CERTIFICATE)
   WECHATPAY_PUBLIC_KEY_ID      PUB_KEY_ID_…
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem (or WECHATPAY_PUBLIC_KEY)
-  WECHATPAY_APIV3_KEY          32 bytes: notifications, platform certificates
-  WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   only for other hosts than WeChat Pay's
+  WECHATPAY_APIV3_KEY          32 bytes: for notifications and platform certificates
+  WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   only for hosts other than WeChat Pay's
 `}
 
 func (a *app) printHelp() {
 	fmt.Fprint(a.stdout, a.of(words{
-		"wechatpay-complaints 在终端里处理微信支付的用户投诉。\n\n用法：wechatpay-complaints 命令 [参数] [选项]\n\n",
-		"wechatpay-complaints works with the complaints of WeChat Pay users.\n\nUsage: wechatpay-complaints COMMAND [ARGUMENTS] [FLAGS]\n\n"}))
+		"wechatpay-complaints 是处理微信支付用户投诉的命令行工具。\n\n用法：wechatpay-complaints 命令 [参数] [选项]\n\n",
+		"wechatpay-complaints handles WeChat Pay complaints.\n\nUsage: wechatpay-complaints COMMAND [ARGUMENTS] [FLAGS]\n\n"}))
 	for _, c := range commands {
 		fmt.Fprintf(a.stdout, "  %-17s %s\n", c.name, a.of(c.about))
 	}
 	fmt.Fprint(a.stdout, a.of(words{
-		"\nwechatpay-complaints 命令 -h 列出该命令的选项。加上 -mock 就在内置的模拟微信支付上运行，\n自带几张示例投诉单，不需要任何设置。-lang zh 或 en 选择显示语言。\n\n",
-		"\nwechatpay-complaints COMMAND -h tells the flags of a command. With -mock it runs on an\nembedded WeChat Pay with sample complaints, and needs no settings. -lang zh or en\nchooses the language.\n\n"}))
+		"\n运行“wechatpay-complaints 命令 --help”查看该命令的选项。加 --mock 可在内置的模拟微信支付上运行，\n自带示例投诉单，无需配置。--lang zh 或 --lang en 选择显示语言。\n\n",
+		"\nRun 'wechatpay-complaints COMMAND --help' for the flags of a command. With --mock it runs\non an embedded mock server with sample complaints and needs no settings. --lang zh or\n--lang en selects the language.\n\n"}))
 	fmt.Fprintf(a.stdout, "%s\n%s", a.of(settingsHelp), a.of(exitHelp))
 }
 
@@ -154,78 +154,81 @@ func (a *app) printCommandHelp(c *command, flags *flag.FlagSet) {
 	fmt.Fprintf(a.stdout, "\n%s", a.of(exitHelp))
 }
 
-// usageError is a command line that makes no sense.
+// usageError is an invalid command line.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// errFound is of a doctor who has said what is wrong, line by line.
-var errFound = errors.New("something is wrong")
+// errProblemsFound is returned by doctor, which has already printed the problems.
+var errProblemsFound = errors.New("problems found")
 
-// main runs a command line, and gives the exit status. It alone reports errors.
+// main runs a command line and returns the exit status. No other function
+// prints errors.
 func (a *app) main(ctx context.Context, args []string) int {
 	a.language = languageOf(args)
 	err := a.run(ctx, args)
 	var usage usageError
-	var wrong *wechatpay.ArgumentError
+	var argument *wechatpay.ArgumentError
 	var refused *wechatpay.RefundRefusedError
-	say := func(text words, args ...any) {
+	report := func(text words, args ...any) {
 		fmt.Fprintln(a.stderr, "wechatpay-complaints: "+a.of(text, args...))
 	}
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errFound):
+	case errors.Is(err, errProblemsFound):
 		return exitFailed
 	case errors.As(err, &usage):
-		say(words{
-			"%s\nwechatpay-complaints -h 列出所有命令，“命令 -h”列出一个命令的选项。",
-			"%s\nwechatpay-complaints -h tells the commands, and COMMAND -h the flags of one."}, clean(err.Error()))
+		report(words{
+			"%s\n运行“wechatpay-complaints --help”查看所有命令，“wechatpay-complaints 命令 --help”查看该命令的选项。",
+			"%s\nRun 'wechatpay-complaints --help' for the commands, 'wechatpay-complaints COMMAND --help' for usage."}, clean(err.Error()))
 		return exitUsage
 	case errors.Is(err, wechatpay.ErrOutcomeUnknown):
-		say(words{"%s。", "%s."}, strings.TrimSuffix(clean(err.Error()), "."))
-		say(words{"还不知道有没有生效：%s。", "nobody knows yet whether this took effect; %s."}, a.lookAt())
+		report(words{"%s。", "%s."}, strings.TrimSuffix(clean(err.Error()), "."))
+		report(words{"结果未知，尚不确定是否生效：%s。", "the change may or may not have been applied: %s."}, a.nextStep())
 		return exitUnknown
 	case errors.As(err, &refused):
-		say(words{"没有动钱：%s", "no money was moved: %s"}, clean(err.Error()))
+		report(words{"未发生资金变动：%s", "no money was moved: %s"}, clean(err.Error()))
 		return exitFailed
-	case errors.As(err, &wrong):
-		say(words{"%s", "%s"}, clean(err.Error()))
+	case errors.As(err, &argument):
+		report(words{"%s", "%s"}, clean(err.Error()))
 		return exitUsage
 	case ctx.Err() != nil:
-		say(words{"被中断：%s", "interrupted: %s"}, clean(err.Error()))
+		report(words{"已中断：%s", "interrupted: %s"}, clean(err.Error()))
 		return exitInterrupted
 	}
-	say(words{"%s", "%s"}, clean(err.Error()))
+	report(words{"%s", "%s"}, clean(err.Error()))
 	return exitFailed
 }
 
-// lookAt says what to do about an unknown outcome.
-func (a *app) lookAt() string {
+// nextStep returns what to do after an unknown outcome.
+func (a *app) nextStep() string {
 	switch {
-	case a.command == "refund" && a.again != "":
+	case a.command == "refund" && a.retryFlags != "":
 		return a.of(words{
-			"加上 %s 再执行一次，只会退一次；不加的话，用户若再次投诉，会再退一笔",
-			"repeat the command with %s: it pays once; without, a new filing would be paid too"}, a.again)
+			"请加上 %s 重新执行，最多只退一次；不加则用户再次投诉时会再退一笔",
+			"run the command again with %s to refund at most once; without it, a new round would be refunded too"}, a.retryFlags)
 	case a.command == "refund":
-		return a.of(words{"原样再执行一次，只会退一次", "repeat the same command: it pays once"})
-	case a.again != "":
-		return a.of(words{"加上 %s 再执行一次，只会发一次", "repeat the same command with %s: it is sent once"}, clean(a.again))
+		return a.of(words{"请原样重新执行，最多只退一次", "run the same command again to refund at most once"})
+	case a.retryFlags != "":
+		return a.of(words{"请加上 %s 重新执行，只会发送一次", "run the same command again with %s to send it at most once"}, clean(a.retryFlags))
 	case a.command == "notification-url":
-		return a.of(words{"重试前先用 notification-url get 看看现在是什么", "notification-url get shows what stands, before you repeat it"})
+		return a.of(words{
+			"重试前请运行 notification-url get 查看当前地址",
+			"before you retry, run 'notification-url get' to see the current URL"})
 	}
 	return a.of(words{
-		"重试前先用 wechatpay-complaints history %s 或在商户平台查看现状",
-		"look before you repeat it: wechatpay-complaints history %s, or the merchant platform, shows what stands"}, clean(a.args[0]))
+		"重试前请运行 wechatpay-complaints history %s 或在商户平台核实",
+		"before you retry, check 'wechatpay-complaints history %s' or the merchant platform"}, clean(a.args[0]))
 }
 
 func (a *app) run(ctx context.Context, args []string) error {
-	// -mock and its like may stand before the command.
+	// Flags may precede the command.
 	var leading []string
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		n := 1
 		if name := strings.TrimLeft(args[0], "-"); name == "lang" && len(args) > 1 {
-			n = 2 // its value
+			n = 2 // with its value
 		}
 		leading, args = append(leading, args[:n]...), args[n:]
 	}
@@ -238,7 +241,7 @@ func (a *app) run(ctx context.Context, args []string) error {
 	}
 	a.command = c.name
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // what Parse would print is its error
+	flags.SetOutput(io.Discard) // Parse prints its error and the usage
 	act := a.declare(c, flags)
 	switch err := a.parse(flags, append(leading, args[1:]...)); {
 	case errors.Is(err, flag.ErrHelp):
@@ -260,19 +263,19 @@ func (a *app) run(ctx context.Context, args []string) error {
 	return act(ctx)
 }
 
-// declare declares the flags of a command, and those of them all.
+// declare declares the common flags and those of the command.
 func (a *app) declare(c *command, flags *flag.FlagSet) func(context.Context) error {
 	a.langFlag(flags)
 	flags.BoolVar(&a.mock, "mock", false, a.of(words{
-		"在内置的模拟微信支付上运行：自带示例投诉单，结束后什么也不留，不需要设置",
-		"run on an embedded WeChat Pay with sample complaints, of which nothing is kept; no settings are needed"}))
+		"在内置的模拟微信支付上运行：自带示例投诉单，无需配置，结束后不保留任何数据",
+		"run on an embedded mock server with sample complaints; needs no settings and keeps nothing"}))
 	flags.BoolVar(&a.verbose, "v", false, a.of(words{
-		"在标准错误输出里记录每个请求：方法、路径、状态码、耗时、请求ID",
-		"log each request on standard error: method, path, status, duration, request id"}))
+		"在标准错误输出中记录每个请求：方法、路径、状态码、耗时、请求ID",
+		"log each request to standard error: method, path, status, duration, request id"}))
 	return c.setup(a, flags)
 }
 
-// help answers what names no command: -h, -version, help, and nothing at all.
+// help handles a command line without a command: -h, -version, help, or nothing.
 func (a *app) help(leading, args []string) error {
 	switch {
 	case len(args) == 2:
@@ -285,7 +288,7 @@ func (a *app) help(leading, args []string) error {
 		a.printHelp()
 		return nil
 	case len(leading) == 0:
-		return a.usagef(words{"缺少命令", "a command is required"})
+		return a.usagef(words{"缺少命令", "missing command"})
 	}
 	for _, flag := range leading {
 		switch strings.TrimLeft(flag, "-") {
@@ -296,7 +299,7 @@ func (a *app) help(leading, args []string) error {
 			return version(a, nil)(context.Background())
 		}
 	}
-	return a.usagef(words{"除了 %s 还要有命令", "a command is required beside %s"}, leading[0])
+	return a.usagef(words{"%s 之后缺少命令", "missing command after %s"}, leading[0])
 }
 
 func version(a *app, _ *flag.FlagSet) func(context.Context) error {
@@ -312,10 +315,10 @@ func (a *app) find(name string) (*command, error) {
 			return &commands[i], nil
 		}
 	}
-	return nil, a.usagef(words{"没有 %q 这个命令", "there is no command %q"}, name)
+	return nil, a.usagef(words{"未知命令 %q", "unknown command %q"}, name)
 }
 
-// parse reads flags before, between and after the arguments.
+// parse accepts flags before, between and after the arguments.
 func (a *app) parse(flags *flag.FlagSet, args []string) error {
 	for {
 		if err := flags.Parse(args); err != nil {
@@ -330,20 +333,21 @@ func (a *app) parse(flags *flag.FlagSet, args []string) error {
 
 func (a *app) checkArgs(c *command) error {
 	wanted := strings.Fields(c.args)
-	least := len(wanted)
-	if least > 0 && strings.HasPrefix(wanted[least-1], "[") {
-		least--
+	required := len(wanted)
+	if required > 0 && strings.HasPrefix(wanted[required-1], "[") {
+		required--
 	}
 	switch {
 	case len(a.args) > len(wanted):
-		return a.usagef(words{"%s：多出了参数 %q", "%s: unexpected argument %q"}, c.name, a.args[len(wanted)])
-	case len(a.args) < least:
-		return a.usagef(words{"%s：缺少 %s", "%s: %s is missing"}, c.name, wanted[len(a.args)])
+		return a.usagef(words{"%s：多余的参数 %q", "%s: unexpected argument %q"}, c.name, a.args[len(wanted)])
+	case len(a.args) < required:
+		return a.usagef(words{"%s：缺少参数 %s", "%s: missing argument %s"}, c.name, wanted[len(a.args)])
 	}
 	return nil
 }
 
-// connect makes the client from the environment, or for an embedded server.
+// connect creates the client, for the environment's settings or for an embedded
+// mock server.
 func (a *app) connect() (closeMock func(), err error) {
 	var cfg wechatpay.Config
 	closeMock = func() {}
@@ -352,18 +356,18 @@ func (a *app) connect() (closeMock func(), err error) {
 		closeMock = server.Close
 		cfg = server.Config()
 	} else if cfg, err = wechatpay.ConfigFromEnv(); err != nil {
-		return nil, a.errorf(words{"%w（用 doctor 查看详情）", "%w (doctor tells more)"}, err)
+		return nil, a.errorf(words{"%w（请运行 doctor 查看详情）", "%w (run doctor for details)"}, err)
 	}
 	cfg.Logger = a.logger()
 	if a.client, err = wechatpay.NewClient(cfg); err != nil {
 		closeMock()
-		return nil, a.errorf(words{"%w（用 doctor 查看详情）", "%w (doctor tells more)"}, err)
+		return nil, a.errorf(words{"%w（请运行 doctor 查看详情）", "%w (run doctor for details)"}, err)
 	}
 	return closeMock, nil
 }
 
-// logger is what the SDK logs to: nothing without -v, since what counts comes in
-// the end as an error.
+// logger returns the logger of the SDK, or nil without -v: failures are also
+// returned as errors.
 func (a *app) logger() *slog.Logger {
 	if !a.verbose {
 		return nil
@@ -371,10 +375,9 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// mustBeSet is what the required flags of a command are checked with.
-func (l language) mustBeSet(name, value string) error {
+func (l language) requireFlag(name, value string) error {
 	if value == "" {
-		return l.usagef(words{"必须写 -%s", "-%s is required"}, name)
+		return l.usagef(words{"缺少必填选项 --%s", "missing required flag --%s"}, name)
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// The test binary is the program too: a test starts it as a process, as a user
-// does, with -race and coverage as the test itself has them.
+// Tests run the program as a process: the test binary, so that -race and -cover
+// apply to it.
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_AS_COMMAND") == "1" {
 		main()
@@ -46,13 +46,13 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// coverage is where the processes write theirs with -cover. Without it they
-// would warn on standard error.
+// coverage is the GOCOVERDIR of the processes. With -cover they print a warning
+// without it.
 var coverage string
 
 const id = "200201820200101080076610000"
 
-// newServer starts a WeChat Pay with one refund request.
+// newServer starts a mock server with one refund request.
 func newServer(t *testing.T) *wechatpaytest.Server {
 	t.Helper()
 	server := wechatpaytest.NewServer()
@@ -70,7 +70,7 @@ func newServer(t *testing.T) *wechatpaytest.Server {
 type environ map[string]string
 
 func (e environ) list() []string {
-	// With -race a process would wait a second before it exits.
+	// By default a process waits a second at exit with -race.
 	all := []string{"RUN_AS_COMMAND=1", "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + coverage}
 	for name, value := range e {
 		all = append(all, name+"="+value)
@@ -78,7 +78,7 @@ func (e environ) list() []string {
 	return all
 }
 
-// settings are the environment of a client of the server.
+// settings returns the environment variables of cfg.
 func settings(t *testing.T, cfg wechatpay.Config) environ {
 	t.Helper()
 	return environ{
@@ -156,34 +156,34 @@ func run(t *testing.T, env environ, args ...string) result {
 	return wait()
 }
 
-func TestUsage(t *testing.T) {
+func TestApp_main_usage(t *testing.T) {
 	server := newServer(t)
 	env := settings(t, server.Config())
 	for name, test := range map[string]struct {
 		args []string
 		want string
 	}{
-		"no command":                  {nil, "a command is required"},
-		"unknown command":             {[]string{"lst"}, `there is no command "lst"`},
-		"unknown flag":                {[]string{"list", "-x"}, "-x"},
-		"no complaint":                {[]string{"show"}, "show: COMPLAINT_ID is missing"},
-		"two complaints":              {[]string{"show", "1", "2"}, `unexpected argument "2"`},
-		"no date":                     {[]string{"list", "-begin", "2026-02-30"}, `-begin is "2026-02-30"`},
-		"days turned around":          {[]string{"list", "-begin", "2026-02-02", "-end", "2026-02-01"}, "-begin is after -end"},
-		"no reason":                   {[]string{"reject", id}, "-reason is required"},
-		"no content":                  {[]string{"reply", id}, "-content is required"},
-		"no such picture":             {[]string{"reply", id, "-content", "a", "-image", "/none.png"}, "/none.png"},
-		"yuan or fen":                 {[]string{"refund", id, "-amount", "10"}, "yuan with two decimals"},
-		"language":                    {[]string{"doctor", "-lang", "fr"}, "zh or en"},
-		"a day that is not there yet": {[]string{"list", "-begin", "2999-01-01"}, "-begin is in the future: 2999-01-01"},
-		"phones of a table":           {[]string{"list", "-phone"}, "-phone goes with -json"},
-		"attempts from 1":             {[]string{"refund", id, "-yes", "-attempt", "0"}, "-attempt is 0: they count from 1"},
-		"an id of no use":             {[]string{"reply", id, "-yes", "-content", "a", "-idempotent-id", "b"}, "goes with -immediate"},
-		"no verb, and a URL":          {[]string{"notification-url", "frob", "https://example.com/"}, `there is no "frob"`},
-		"a URL too few":               {[]string{"notification-url", "set"}, "set takes the URL"},
-		"a URL too many":              {[]string{"notification-url", "get", "https://example.com/"}, "get takes no URL"},
-		"no such verb":                {[]string{"notification-url", "put"}, `there is no "put"`},
-		"a limit of the SDK's":        {[]string{"approve", id, "-yes", "-launch-refund-day", "-1"}, "LaunchRefundDay"},
+		"no command":             {nil, "missing command"},
+		"unknown command":        {[]string{"lst"}, `unknown command "lst"`},
+		"unknown flag":           {[]string{"list", "-x"}, "-x"},
+		"no complaint":           {[]string{"show"}, "show: missing argument COMPLAINT_ID"},
+		"two complaints":         {[]string{"show", "1", "2"}, `unexpected argument "2"`},
+		"invalid date":           {[]string{"list", "-begin", "2026-02-30"}, `invalid --begin "2026-02-30": use YYYY-MM-DD`},
+		"begin after end":        {[]string{"list", "-begin", "2026-02-02", "-end", "2026-02-01"}, "--begin is after --end"},
+		"begin in the future":    {[]string{"list", "-begin", "2999-01-01"}, "--begin is in the future: 2999-01-01"},
+		"no reason":              {[]string{"reject", id}, "missing required flag --reason"},
+		"no content":             {[]string{"reply", id}, "missing required flag --content"},
+		"missing image":          {[]string{"reply", id, "-content", "a", "-image", "/none.png"}, "/none.png"},
+		"amount without unit":    {[]string{"refund", id, "-amount", "10"}, "yuan with two decimals"},
+		"unknown language":       {[]string{"doctor", "-lang", "fr"}, "must be zh or en"},
+		"phone without JSON":     {[]string{"list", "-phone"}, "--phone requires --json"},
+		"attempt 0":              {[]string{"refund", id, "-yes", "-attempt", "0"}, "--attempt must be 1 or more, got 0"},
+		"unused idempotent id":   {[]string{"reply", id, "-yes", "-content", "a", "-idempotent-id", "b"}, "--idempotent-id requires --immediate"},
+		"unknown action":         {[]string{"notification-url", "put"}, `unknown action "put"`},
+		"unknown action and URL": {[]string{"notification-url", "frob", "https://example.com/"}, `unknown action "frob"`},
+		"missing URL":            {[]string{"notification-url", "set"}, "set requires a URL"},
+		"unexpected URL":         {[]string{"notification-url", "get", "https://example.com/"}, "get takes no URL"},
+		"limit of the SDK":       {[]string{"approve", id, "-yes", "-launch-refund-day", "-1"}, "LaunchRefundDay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,11 +196,12 @@ func TestUsage(t *testing.T) {
 	}
 	got := run(t, nil, "list")
 	require.Equal(t, exitUsage, got.status)
-	require.Contains(t, got.stderr, "WECHATPAY_MCHID: not set")
-	require.Contains(t, got.stderr, "doctor tells more")
+	require.Contains(t, got.stderr, "WECHATPAY_MCHID: is not set")
+	require.Contains(t, got.stderr, "(run doctor for details)")
 }
 
-func TestHelp(t *testing.T) {
+func TestApp_run_help(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"help"}} {
 		got := run(t, nil, args...)
 		require.Equal(t, exitDone, got.status)
@@ -215,7 +216,7 @@ func TestHelp(t *testing.T) {
 		got := run(t, nil, args...)
 		require.Equal(t, exitDone, got.status)
 		require.Contains(t, got.stdout, "Usage: wechatpay-complaints refund COMPLAINT_ID [FLAGS]")
-		require.Contains(t, got.stdout, "-attempt")
+		require.Contains(t, got.stdout, "--attempt")
 		require.Contains(t, got.stdout, "3    unknown")
 	}
 	for _, arg := range []string{"-version", "version"} {
@@ -223,7 +224,8 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestMock(t *testing.T) {
+func TestApp_connect_mock(t *testing.T) {
+	t.Parallel()
 	got := run(t, nil, "-mock", "list", "-state", "pending")
 	require.Equal(t, exitDone, got.status, got.stderr)
 	require.Contains(t, got.stdout, id)
@@ -237,7 +239,7 @@ func TestMock(t *testing.T) {
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.Equal(t, samplePicture(), content)
+		require.Equal(t, sampleImage(), content)
 	}
 }
 
@@ -252,14 +254,14 @@ func TestList(t *testing.T) {
 	require.Equal(t, exitDone, got.status, got.stderr)
 	require.Regexp(t, `(?m)^`+id+`  2026-03-02 07:30:00  PENDING +REFUND  10\.00 yuan  1 +no +要求退款$`, got.stdout)
 	require.Contains(t, got.stdout, "PROCESSED")
-	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing time)\n", got.stderr)
 	got = run(t, env, append([]string{"list", "-state", "processed"}, days...)...)
-	require.Equal(t, "1 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	require.Equal(t, "1 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing time)\n", got.stderr)
 	got = run(t, env, append([]string{"list", "-state", "PENDNG"}, days...)...)
 	require.Equal(t, exitDone, got.status)
-	require.Equal(t, "-state \"PENDNG\" is none that is known here: PENDING, PROCESSING, PROCESSED\n0 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing)\n", got.stderr)
+	require.Equal(t, "unknown --state \"PENDNG\" (known: PENDING, PROCESSING, PROCESSED)\n0 of 2 complaints filed 2026-03-01 to 2026-03-02 (Beijing time)\n", got.stderr)
 	got = run(t, env, "list", "-end", "2026-03-30")
-	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-30 (Beijing)\n", got.stderr, "30 days")
+	require.Equal(t, "2 of 2 complaints filed 2026-03-01 to 2026-03-30 (Beijing time)\n", got.stderr, "30 days")
 
 	got = run(t, env, "list", "-begin", "2026-03-02", "-end", "2026-03-02", "-json")
 	require.Equal(t, exitDone, got.status, got.stderr)
@@ -293,7 +295,7 @@ func TestShow(t *testing.T) {
 	require.Regexp(t, `^wechatpay-complaints: .* 404 RESOURCE_NOT_EXISTS: .* \[request id 08F7[0-9A-F]+-1\]\n$`, got.stderr)
 }
 
-func TestUsersTextDoesNotPlayWithTheTerminal(t *testing.T) {
+func TestClean_userText(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
@@ -308,17 +310,17 @@ func TestUsersTextDoesNotPlayWithTheTerminal(t *testing.T) {
 	}
 	var complaint wechatpay.Complaint
 	require.NoError(t, json.Unmarshal([]byte(run(t, env, "show", "-json", id).stdout), &complaint))
-	require.Equal(t, text, complaint.ComplaintDetail, "JSON loses nothing")
+	require.Equal(t, text, complaint.ComplaintDetail, "JSON keeps all characters")
 }
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
-	require.NoError(t, server.UserReplies(id, "请尽快", server.AddImage("", samplePicture())))
+	require.NoError(t, server.UserReplies(id, "请尽快", server.AddImage("", sampleImage())))
 	got := run(t, env, "history", id)
 	require.Equal(t, exitDone, got.status, got.stderr)
-	require.Regexp(t, `(?m)^.* USER_RESPONSE  .*请尽快 / \[1 picture\(s\)\]$`, got.stdout)
+	require.Regexp(t, `(?m)^.* USER_RESPONSE  .*请尽快 / \[1 image\(s\)\]$`, got.stdout)
 	require.Contains(t, got.stdout, "USER_CREATE_COMPLAINT")
 
 	dir := filepath.Join(t.TempDir(), "new")
@@ -331,14 +333,14 @@ func TestHistory(t *testing.T) {
 	require.Equal(t, got.stdout, again.stdout)
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, "mine", string(content), "a file that is there is left alone")
+	require.Equal(t, "mine", string(content), "an existing file is kept")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 }
 
-// did is what took effect on the complaint after it was filed.
-func did(server *wechatpaytest.Server) []wechatpay.OperateType {
+// applied returns the operations on the complaint after it was filed.
+func applied(server *wechatpaytest.Server) []wechatpay.OperateType {
 	var all []wechatpay.OperateType
 	for _, r := range server.History(id)[1:] {
 		all = append(all, r.OperateType)
@@ -346,21 +348,21 @@ func did(server *wechatpaytest.Server) []wechatpay.OperateType {
 	return all
 }
 
-func TestDecisions(t *testing.T) {
+func TestCommands_changes(t *testing.T) {
 	picture := filepath.Join(t.TempDir(), "a.png")
-	require.NoError(t, os.WriteFile(picture, samplePicture(), 0o600))
+	require.NoError(t, os.WriteFile(picture, sampleImage(), 0o600))
 	for name, test := range map[string]struct {
 		args []string
 		want wechatpay.OperateType
 		out  string
 		body string
 	}{
-		"approve":             {[]string{"approve", id}, wechatpay.OperateTypeMerchantApproveRefund, "No money has moved", `{"action":"APPROVE"}`},
+		"approve":             {[]string{"approve", id}, wechatpay.OperateTypeMerchantApproveRefund, "No money was moved", `{"action":"APPROVE"}`},
 		"approve, with a day": {[]string{"approve", id, "-launch-refund-day", "0", "-remark", "加急"}, wechatpay.OperateTypeMerchantApproveRefund, "Approved", `{"action":"APPROVE","launch_refund_day":0,"remark":"加急"}`},
 		"reject":              {[]string{"reject", "-reason", "已使用", id}, wechatpay.OperateTypeMerchantRefuseRefund, "Rejected", `{"action":"REJECT","reject_reason":"已使用"}`},
 		"reject, with images": {[]string{"reject", id, "-reason", "已使用", "-image", picture, "-image", picture}, wechatpay.OperateTypeMerchantRefuseRefund, "Rejected", ""},
 		"reply":               {[]string{"reply", id, "-content", "您好", "-image", picture}, wechatpay.OperateTypeMerchantResponse, "Sent", ""},
-		"complete":            {[]string{"complete", id}, wechatpay.OperateTypeMerchantConfirmComplete, "Complete", `{"complainted_mchid":"1900000001"}`},
+		"complete":            {[]string{"complete", id}, wechatpay.OperateTypeMerchantConfirmComplete, "Completed", `{"complainted_mchid":"1900000001"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -369,13 +371,13 @@ func TestDecisions(t *testing.T) {
 
 			got := run(t, env, test.args...)
 			require.Equal(t, exitUsage, got.status)
-			require.Contains(t, got.stderr, "there is no terminal to ask on: nothing was done")
+			require.Contains(t, got.stderr, "cannot prompt: stdin is not a terminal (use --yes)")
 			require.Empty(t, server.Requests())
 
 			got = run(t, env, append(test.args, "-yes")...)
 			require.Equal(t, exitDone, got.status, got.stderr)
 			require.Contains(t, got.stdout, test.out)
-			require.Equal(t, []wechatpay.OperateType{test.want}, did(server))
+			require.Equal(t, []wechatpay.OperateType{test.want}, applied(server))
 			requests := server.Requests()
 			if test.body != "" {
 				require.JSONEq(t, test.body, string(requests[len(requests)-1].Body))
@@ -386,7 +388,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-func TestSecondDecisionIsRefused(t *testing.T) {
+func TestReject_afterApprove(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
@@ -395,7 +397,7 @@ func TestSecondDecisionIsRefused(t *testing.T) {
 	require.Equal(t, exitFailed, got.status)
 	require.Contains(t, got.stderr, "400 INVALID_REQUEST")
 	require.Equal(t, 1, strings.Count(got.stderr, "request id"))
-	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantApproveRefund}, did(server))
+	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantApproveRefund}, applied(server))
 }
 
 func TestRefund(t *testing.T) {
@@ -418,12 +420,12 @@ func TestRefund(t *testing.T) {
 	got = run(t, env, "refund", id, "-yes", "-amount", "5.50", "-reason", "部分退款")
 	require.Equal(t, exitFailed, got.status)
 	require.Contains(t, got.stdout, "CLOSED")
-	require.Contains(t, got.stderr, "-attempt")
+	require.Contains(t, got.stderr, "--attempt")
 }
 
-// What is paid is what was shown, for the round that was shown, whatever the user
-// does between the question and the answer.
-func TestRefundPaysWhatWasShown(t *testing.T) {
+// The refund is that shown at confirmation, even if the complaint changes before
+// the answer.
+func TestRefund_confirmed(t *testing.T) {
 	for name, test := range map[string]struct {
 		meanwhile func(*testing.T, *wechatpaytest.Server)
 		args      []string
@@ -431,19 +433,19 @@ func TestRefundPaysWhatWasShown(t *testing.T) {
 		question  string
 		paid      int64
 	}{
-		"nothing happens": {nil, nil, exitDone, "PAY BACK 10.00 yuan? [y/N]", 1000},
-		"more is asked for": {func(t *testing.T, s *wechatpaytest.Server) {
+		"unchanged": {nil, nil, exitDone, "Refund 10.00 yuan? [y/N]", 1000},
+		"amount increased": {func(t *testing.T, s *wechatpaytest.Server) {
 			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 2000 }))
-		}, nil, exitDone, "PAY BACK 10.00 yuan? [y/N]", 1000},
-		"less is asked for": {func(t *testing.T, s *wechatpaytest.Server) {
+		}, nil, exitDone, "Refund 10.00 yuan? [y/N]", 1000},
+		"amount reduced": {func(t *testing.T, s *wechatpaytest.Server) {
 			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 500 }))
-		}, nil, exitFailed, "PAY BACK 10.00 yuan? [y/N]", 0},
+		}, nil, exitFailed, "Refund 10.00 yuan? [y/N]", 0},
 		"filed again": {func(t *testing.T, s *wechatpaytest.Server) {
 			require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed }))
 			require.NoError(t, s.UserContinues(id))
-		}, nil, exitFailed, "PAY BACK 10.00 yuan? [y/N]", 0},
-		"a part":                            {nil, []string{"-amount", "5.00"}, exitDone, "PAY BACK 5.00 yuan? [y/N]", 500},
-		"a round and a number of one's own": {nil, []string{"-round", "1", "-out-refund-no", "own-1"}, exitDone, "PAY BACK 10.00 yuan for filing 1? [y/N]", 1000},
+		}, nil, exitFailed, "Refund 10.00 yuan? [y/N]", 0},
+		"partial":                     {nil, []string{"-amount", "5.00"}, exitDone, "Refund 5.00 yuan? [y/N]", 500},
+		"own round and refund number": {nil, []string{"-round", "1", "-out-refund-no", "own-1"}, exitDone, "Refund 10.00 yuan for round 1? [y/N]", 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -469,53 +471,54 @@ func TestRefundPaysWhatWasShown(t *testing.T) {
 			}
 		})
 	}
-
-	t.Run("nothing is asked for", func(t *testing.T) {
-		t.Parallel()
-		server := newServer(t)
-		require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) {
-			c.ProblemType, c.ApplyRefundAmount = wechatpay.ProblemTypeOthers, 0
-		}))
-		status, shown := onTerminal(t, settings(t, server.Config()), func(*exec.Cmd, *os.File) {}, "refund", id)
-		require.Equal(t, exitFailed, status, shown)
-		require.Contains(t, shown, "say -amount")
-		require.NotContains(t, shown, "[y/N]")
-		require.Empty(t, server.Refunds())
-	})
 }
 
-func TestImmediateReply(t *testing.T) {
+func TestRefund_noAmount(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) {
+		c.ProblemType, c.ApplyRefundAmount = wechatpay.ProblemTypeOthers, 0
+	}))
+	status, shown := onTerminal(t, settings(t, server.Config()), func(*exec.Cmd, *os.File) {}, "refund", id)
+	require.Equal(t, exitFailed, status, shown)
+	require.Contains(t, shown, "set --amount")
+	require.NotContains(t, shown, "[y/N]")
+	require.Empty(t, server.Refunds())
+}
+
+func TestReply_immediate(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
 	require.NoError(t, server.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.NeedImmediateService = true }))
-	require.Contains(t, run(t, env, "show", id).stdout, "reply -immediate")
+	require.Contains(t, run(t, env, "show", id).stdout, "reply --immediate")
 
 	server.AddFault(wechatpaytest.Fault{Path: "/response-immediate-service", Kind: wechatpaytest.FaultLostResponse, Times: 20})
 	got := run(t, env, "reply", id, "-immediate", "-content", "您好", "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
-	again := regexp.MustCompile(`repeat the same command with -idempotent-id (\S+): it is sent once`).FindStringSubmatch(got.stderr)
+	again := regexp.MustCompile(`run the same command again with --idempotent-id (\S+) to send it at most once`).FindStringSubmatch(got.stderr)
 	require.NotNil(t, again, got.stderr)
-	require.Len(t, did(server), 1)
+	require.Len(t, applied(server), 1)
 
 	server.ClearFaults()
 	got = run(t, env, "reply", id, "-immediate", "-content", "您好", "-yes", "-idempotent-id", again[1])
 	require.Equal(t, exitDone, got.status, got.stderr)
 	require.Equal(t, "Sent.\n", got.stdout)
-	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantResponse}, did(server), "it is sent once")
+	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantResponse}, applied(server), "sent once")
 	require.Equal(t, "您好", server.History(id)[1].NormalMessage.Blocks[0].Text.Text)
 
 	picture := filepath.Join(t.TempDir(), "a.png")
-	require.NoError(t, os.WriteFile(picture, samplePicture(), 0o600))
+	require.NoError(t, os.WriteFile(picture, sampleImage(), 0o600))
 	got = run(t, env, "reply", id, "-immediate", "-content", "请看", "-image", picture, "-yes")
 	require.Equal(t, exitDone, got.status, got.stderr)
 	require.Len(t, server.History(id)[2].NormalMessage.Blocks, 2)
 }
 
-func TestLateLaunchIsQuestioned(t *testing.T) {
+func TestApprove_lateLaunch(t *testing.T) {
+	t.Parallel()
 	for days, question := range map[string]string{
-		"30":   "launched in 30 working day(s)? [y/N]",
-		"5000": "launched in 5000 working days (more than 30: please check)? [y/N]",
+		"30":   "launched within 30 working day(s)? [y/N]",
+		"5000": "launched within 5000 working days (more than 30, please check)? [y/N]",
 	} {
 		server := newServer(t)
 		status, shown := onTerminal(t, settings(t, server.Config()), func(_ *exec.Cmd, terminal *os.File) {
@@ -532,7 +535,7 @@ func TestNotificationURL(t *testing.T) {
 	env := settings(t, server.Config())
 	got := run(t, env, "notification-url", "get")
 	require.Equal(t, exitFailed, got.status)
-	require.Contains(t, got.stderr, "none is set")
+	require.Contains(t, got.stderr, "no notification URL is set")
 	require.Equal(t, exitUsage, run(t, env, "notification-url", "set", "https://example.com/a").status)
 	for _, step := range []struct{ args, want string }{
 		{"set https://example.com/a -yes", "https://example.com/a"},
@@ -547,8 +550,8 @@ func TestNotificationURL(t *testing.T) {
 	require.Equal(t, exitFailed, run(t, env, "notification-url", "get").status)
 }
 
-// onTerminal runs the program on a terminal, does something once it asks, and
-// gives what the terminal showed.
+// onTerminal runs the program on a terminal, calls answer once it asks a question,
+// and returns the output.
 func onTerminal(t *testing.T, env environ, answer func(cmd *exec.Cmd, terminal *os.File), args ...string) (status int, shown string) {
 	t.Helper()
 	cmd := process(t, env, args)
@@ -571,7 +574,7 @@ func onTerminal(t *testing.T, env environ, answer func(cmd *exec.Cmd, terminal *
 	}
 }
 
-func TestPrompt(t *testing.T) {
+func TestApp_confirm(t *testing.T) {
 	typing := func(s string) func(*exec.Cmd, *os.File) {
 		return func(_ *exec.Cmd, terminal *os.File) { _, _ = terminal.WriteString(s) }
 	}
@@ -584,11 +587,11 @@ func TestPrompt(t *testing.T) {
 		"yes":       {typing("y\n"), exitDone, "Approved", true},
 		"yes, long": {typing("YES\n"), exitDone, "Approved", true},
 		"是":         {typing("是\n"), exitDone, "Approved", true},
-		"no":        {typing("n\n"), exitFailed, "nothing was done", false},
-		"return":    {typing("\n"), exitFailed, "nothing was done", false},
-		"end":       {typing("\x04"), exitFailed, "nothing was done", false},
-		"ctrl-c":    {typing("\x03"), exitInterrupted, "nothing was done", false},
-		"SIGTERM":   {func(cmd *exec.Cmd, _ *os.File) { _ = cmd.Process.Signal(syscall.SIGTERM) }, exitInterrupted, "nothing was done", false},
+		"no":        {typing("n\n"), exitFailed, "not confirmed, nothing was done", false},
+		"return":    {typing("\n"), exitFailed, "not confirmed, nothing was done", false},
+		"end":       {typing("\x04"), exitFailed, "not confirmed, nothing was done", false},
+		"ctrl-c":    {typing("\x03"), exitInterrupted, "not confirmed, nothing was done", false},
+		"SIGTERM":   {func(cmd *exec.Cmd, _ *os.File) { _ = cmd.Process.Signal(syscall.SIGTERM) }, exitInterrupted, "not confirmed, nothing was done", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -597,14 +600,14 @@ func TestPrompt(t *testing.T) {
 			require.Equal(t, test.status, status, shown)
 			require.Contains(t, shown, test.shows)
 			require.Contains(t, shown, "10.00 yuan")
-			require.Contains(t, shown, "launched in 2 working day(s)? [y/N]")
+			require.Contains(t, shown, "launched within 2 working day(s)? [y/N]")
 			require.Contains(t, shown, "138****8000")
-			require.Equal(t, test.done, len(did(server)) == 1)
+			require.Equal(t, test.done, len(applied(server)) == 1)
 		})
 	}
 }
 
-func TestVerboseShowsNoSecret(t *testing.T) {
+func TestApp_logger_hidesSecrets(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
@@ -616,11 +619,11 @@ func TestVerboseShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestUnknownOutcomeOfARefund(t *testing.T) {
+func TestRefund_unknownOutcome(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
-	var lost atomic.Bool // from the refund on, every answer is
+	var lost atomic.Bool // no responses from the refund on
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && lost.CompareAndSwap(false, true) {
 			server.ServeHTTP(httptest.NewRecorder(), r)
@@ -634,7 +637,7 @@ func TestUnknownOutcomeOfARefund(t *testing.T) {
 	env["WECHATPAY_BASE_URL"] = front.URL
 	got := run(t, env, "refund", id, "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
-	require.Contains(t, got.stderr, "repeat the command with -round 1: it pays once")
+	require.Contains(t, got.stderr, "run the command again with --round 1 to refund at most once")
 	require.Len(t, server.Refunds(), 1)
 
 	env["WECHATPAY_BASE_URL"] = server.URL
@@ -643,7 +646,7 @@ func TestUnknownOutcomeOfARefund(t *testing.T) {
 	require.Len(t, server.Refunds(), 1)
 }
 
-func TestUnknownOutcome(t *testing.T) {
+func TestReply_unknownOutcome(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	env := settings(t, server.Config())
@@ -651,56 +654,55 @@ func TestUnknownOutcome(t *testing.T) {
 	got := run(t, env, "reply", id, "-content", "您好", "-yes")
 	require.Equal(t, exitUnknown, got.status, got.stderr)
 	require.Empty(t, got.stdout)
-	require.Contains(t, got.stderr, "nobody knows yet whether this took effect")
+	require.Contains(t, got.stderr, "the change may or may not have been applied")
 	require.Contains(t, got.stderr, "wechatpay-complaints history "+id)
-	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantResponse}, did(server))
+	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeMerchantResponse}, applied(server))
 }
 
-// stuck is a server that takes a request and never answers it.
-func stuck(t *testing.T) (url string, arrived <-chan struct{}) {
+// hangingServer starts a server that never responds.
+func hangingServer(t *testing.T) (url string, requests <-chan struct{}) {
 	t.Helper()
-	came := make(chan struct{}, 10)
+	received := make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		came <- struct{}{}
+		received <- struct{}{}
 		buffer := make([]byte, 512)
-		for err := error(nil); err == nil; { // only a body that was read lets the server see the client go
+		for err := error(nil); err == nil; { // the server detects a closed connection only after the body was read
 			_, err = r.Body.Read(buffer)
 		}
 		<-r.Context().Done()
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, came
+	return server.URL, received
 }
 
-func TestInterrupt(t *testing.T) {
+func TestApp_main_interrupt(t *testing.T) {
 	for name, test := range map[string]struct {
 		args   []string
 		status int
-		says   string
+		stderr string
 	}{
-		"a reading":  {[]string{"show", id}, exitInterrupted, "interrupted"},
-		"a listing":  {[]string{"list"}, exitInterrupted, "interrupted"},
-		"a doctor":   {[]string{"doctor"}, exitInterrupted, "interrupted"},
-		"a decision": {[]string{"approve", id, "-yes"}, exitUnknown, "nobody knows yet"},
-		"a reply":    {[]string{"reply", id, "-yes", "-content", "您好"}, exitUnknown, "nobody knows yet"},
+		"show":    {[]string{"show", id}, exitInterrupted, "interrupted"},
+		"list":    {[]string{"list"}, exitInterrupted, "interrupted"},
+		"doctor":  {[]string{"doctor"}, exitInterrupted, "interrupted"},
+		"approve": {[]string{"approve", id, "-yes"}, exitUnknown, "may or may not have been applied"},
+		"reply":   {[]string{"reply", id, "-yes", "-content", "您好"}, exitUnknown, "may or may not have been applied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url, arrived := stuck(t)
+			url, requests := hangingServer(t)
 			env := settings(t, newServer(t).Config())
 			env["WECHATPAY_BASE_URL"] = url
 			cmd, wait := start(t, env, test.args...)
-			<-arrived
+			<-requests
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 			got := wait()
 			require.Equal(t, test.status, got.status, got.stderr)
-			require.Contains(t, got.stderr, test.says)
+			require.Contains(t, got.stderr, test.stderr)
 		})
 	}
 }
 
-// A call that ends because the doctor was interrupted says nothing about it.
-func TestInterruptedDoctorBlamesNobody(t *testing.T) {
+func TestDoctor_interruptReportsNoProblem(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	arrived := make(chan struct{}, 10)

@@ -11,7 +11,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// newMock starts the WeChat Pay of -mock, with some complaints of these days.
+// newMock starts the server of --mock, with sample complaints.
 func newMock() *wechatpaytest.Server {
 	server := wechatpaytest.NewServer()
 	ago := func(d time.Duration) time.Time { return server.Now().Add(-d) }
@@ -26,7 +26,7 @@ func newMock() *wechatpaytest.Server {
 		UserTagList:        []wechatpay.UserTag{wechatpay.UserTagTrusted},
 		ComplaintMediaList: []wechatpay.ComplaintMedia{{
 			MediaType: wechatpay.MediaTypeUserComplaintImage,
-			MediaURL:  []string{server.AddImage("", samplePicture()), server.AddImage("", samplePicture())},
+			MediaURL:  []string{server.AddImage("", sampleImage()), server.AddImage("", sampleImage())},
 		}},
 	})
 	server.AddComplaint(wechatpay.Complaint{
@@ -48,12 +48,12 @@ func newMock() *wechatpaytest.Server {
 	return server
 }
 
-func samplePicture() []byte {
-	picture := image.NewRGBA(image.Rect(0, 0, 8, 8))
-	picture.Set(4, 4, color.RGBA{R: 7, G: 193, B: 96, A: 255})
+func sampleImage() []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 8, 8))
+	img.Set(4, 4, color.RGBA{R: 7, G: 193, B: 96, A: 255})
 	var b bytes.Buffer
-	if err := png.Encode(&b, picture); err != nil {
-		panic(err) // a bytes.Buffer takes all
+	if err := png.Encode(&b, img); err != nil {
+		panic(err) // a bytes.Buffer cannot fail
 	}
 	return b.Bytes()
 }

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// beijing is the time zone of WeChat Pay's days and times.
+// beijing is the time zone of WeChat Pay's dates and times.
 var beijing = time.FixedZone("+08:00", 8*60*60)
 
 func when(t time.Time) string {
@@ -22,26 +22,25 @@ func when(t time.Time) string {
 	return t.In(beijing).Format("2006-01-02 15:04:05")
 }
 
-// clean makes a foreign text fit for a terminal: one line, and no character that
-// moves the cursor, changes colours, or turns the direction of writing.
+// clean returns a foreign text as one line without control characters, for
+// printing on a terminal.
 func clean(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
-		case playsWithTerminal(r) || r == utf8.RuneError:
+		case isControl(r) || r == utf8.RuneError:
 			return -1
 		}
 		return r
 	}, s))
 }
 
-// playsWithTerminal holds for control characters, those of C1 too, and for
-// invisible ones, such as those for text from right to left.
-func playsWithTerminal(r rune) bool { return unicode.Is(unicode.C, r) }
+// isControl reports whether a terminal may interpret r: a C0 or C1 control
+// character, or an invisible one, such as those that change the text direction.
+func isControl(r rune) bool { return unicode.Is(unicode.C, r) }
 
-// table is printed with its columns below one another, on a terminal that shows
-// a Chinese character twice as wide as another.
+// table is printed with aligned columns. Chinese characters count as two columns.
 type table [][]string
 
 func (t *table) row(cells ...string) { *t = append(*t, cells) }
@@ -78,8 +77,8 @@ func width(s string) (columns int) {
 	return columns
 }
 
-// printJSON prints a value. JSON leaves some characters as they are that a
-// terminal may obey: they are escaped, so that nothing is lost.
+// printJSON prints a value as JSON. It escapes the control characters that
+// encoding/json leaves as they are.
 func printJSON(w io.Writer, v any) error {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
@@ -91,11 +90,11 @@ func printJSON(w io.Writer, v any) error {
 	var out strings.Builder
 	for _, r := range b.String() {
 		switch {
-		case r == '\n' || r <= 0xFFFF && !playsWithTerminal(r):
+		case r == '\n' || r <= 0xFFFF && !isControl(r):
 			out.WriteRune(r)
 		case r <= 0xFFFF:
 			fmt.Fprintf(&out, `\u%04x`, r)
-		case playsWithTerminal(r):
+		case isControl(r):
 			r -= 0x10000
 			fmt.Fprintf(&out, `\u%04x\u%04x`, 0xD800+r>>10, 0xDC00+r&0x3FF)
 		default:
@@ -106,7 +105,7 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// yuan writes an amount in fen.
+// yuan formats an amount in fen.
 func (l language) yuan(fen int64) string {
 	sign := ""
 	if fen < 0 {
@@ -120,8 +119,8 @@ var (
 	inFen  = regexp.MustCompile(`^([0-9]{1,14})fen$`)
 )
 
-// parseAmount reads an amount of money. A bare 10 is refused: it could be yuan
-// or fen.
+// parseAmount parses an amount of money. It rejects a bare 10, which could be
+// yuan or fen.
 func (l language) parseAmount(s string) (fen int64, err error) {
 	digits := ""
 	if m := inYuan.FindStringSubmatch(s); m != nil {
@@ -131,13 +130,14 @@ func (l language) parseAmount(s string) (fen int64, err error) {
 	}
 	if fen, err = strconv.ParseInt(digits, 10, 64); err != nil || fen == 0 {
 		return 0, l.errorf(words{
-			"%q 不是金额：以元为单位写两位小数，如 10.00；或者以分为单位，如 1000fen",
-			"%q is no amount: write yuan with two decimals, such as 10.00, or fen, such as 1000fen"}, s)
+			"应以元为单位并保留两位小数（如 10.00），或以分为单位（如 1000fen）",
+			"use yuan with two decimals (10.00) or fen (1000fen)"})
 	}
 	return fen, nil
 }
 
-// maskPhone leaves of a phone number what its owner recognises.
+// maskPhone hides all but the first 3 and last 4 digits of a phone number, and
+// all digits of a short one.
 func maskPhone(phone string) string {
 	shown := []rune(phone)
 	from, to := 3, len(shown)-4
