@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,204 +18,6 @@ import (
 
 	"github.com/wechatpay-complaints/wechatpay"
 )
-
-// output is written by the command and read by the test.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// mock is a command that listens.
-type mock struct {
-	url    string
-	stderr *output
-	stop   func() int // as a signal does; returns the exit status
-}
-
-func start(t *testing.T, args ...string) *mock {
-	ctx, cancel := context.WithCancel(context.Background())
-	stdout, lines := io.Pipe()
-	m := &mock{stderr: &output{}}
-	status := make(chan int, 1)
-	go func() {
-		status <- run(ctx, args, lines, m.stderr)
-		lines.Close()
-	}()
-	var once sync.Once
-	var code int
-	m.stop = func() int {
-		once.Do(func() {
-			cancel()
-			code = <-status
-		})
-		return code
-	}
-	t.Cleanup(func() { m.stop() })
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err, m.stderr)
-	url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	require.True(t, found, line)
-	m.url = url
-	return m
-}
-
-// do sends a request to the control plane and returns its answer.
-func (m *mock) do(t *testing.T, method, path, body string) (int, string) {
-	req, err := http.NewRequest(method, m.url+path, strings.NewReader(body))
-	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, strings.TrimSpace(string(answer))
-}
-
-// ok is do for a request that must succeed, and decodes the answer.
-func ok[T any](t *testing.T, m *mock, want int, method, path, body string) T {
-	status, answer := m.do(t, method, path, body)
-	require.Equal(t, want, status, "%s %s: %s", method, path, answer)
-	var out T
-	if answer != "" {
-		require.NoError(t, json.Unmarshal([]byte(answer), &out), answer)
-	}
-	return out
-}
-
-// loadEnv reads a file env with a shell, as users do, into the environment of the test.
-func loadEnv(t *testing.T, file string) {
-	out, err := exec.Command("sh", "-c", `. "$1" && env`, "sh", file).Output()
-	require.NoError(t, err)
-	for _, line := range strings.Split(string(out), "\n") {
-		if name, value, found := strings.Cut(line, "="); found && strings.HasPrefix(name, "WECHATPAY_") {
-			t.Setenv(name, value)
-		}
-	}
-}
-
-func newClient(t *testing.T, dir string) *wechatpay.Client {
-	loadEnv(t, filepath.Join(dir, envFile))
-	cfg, err := wechatpay.ConfigFromEnv()
-	require.NoError(t, err)
-	client, err := wechatpay.NewClient(cfg)
-	require.NoError(t, err)
-	return client
-}
-
-func mode(t *testing.T, elem ...string) os.FileMode {
-	info, err := os.Stat(filepath.Join(elem...))
-	require.NoError(t, err)
-	return info.Mode().Perm()
-}
-
-// The settings work as they are, whatever the shell had before and whatever the
-// directory is called.
-func TestSettings(t *testing.T) {
-	t.Setenv("WECHATPAY_PRIVATE_KEY", "of the shop")
-	t.Setenv("WECHATPAY_CERTIFICATE", "of the shop")
-	t.Setenv("WECHATPAY_PUBLIC_KEY", "of the shop")
-	t.Setenv("WECHATPAY_BACKUP_URL", "https://api2.mch.weixin.qq.com")
-	dir := filepath.Join(t.TempDir(), "a $HOME 'quoted' dir", "keys")
-	m := start(t, "-dir", dir)
-
-	require.Equal(t, os.FileMode(0o700), mode(t, dir))
-	files, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	var names []string
-	for _, file := range files {
-		names = append(names, file.Name())
-		require.Equal(t, os.FileMode(0o600), mode(t, dir, file.Name()), file.Name())
-	}
-	require.Equal(t, []string{certificateFile, privateKeyFile, envFile, publicKeyFile}, names)
-	env, err := os.ReadFile(filepath.Join(dir, envFile))
-	require.NoError(t, err)
-	for _, line := range strings.Split(strings.TrimSpace(string(env)), "\n") {
-		require.Regexp(t, `^export WECHATPAY_[A-Z0-9_]+=`, line)
-	}
-
-	client := newClient(t, dir)
-	require.Equal(t, m.url, os.Getenv("WECHATPAY_BASE_URL"))
-	require.True(t, filepath.IsAbs(os.Getenv("WECHATPAY_PRIVATE_KEY_FILE")))
-	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1001","payer_phone":"13800138000"}`)
-
-	ctx := context.Background()
-	complaint, err := client.ComplaintsV2.Get(ctx, "1001")
-	require.NoError(t, err)
-	phone, err := client.Decrypt(complaint.PayerPhone)
-	require.NoError(t, err)
-	require.Equal(t, "13800138000", phone)
-	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, "1001", wechatpay.ApproveRefund(0)))
-	require.Equal(t, 0, m.stop())
-}
-
-// A relative directory gives absolute paths. A second start replaces keys and
-// env, and leaves the mode of a directory that is there.
-func TestSettingsAgain(t *testing.T) {
-	t.Chdir(t.TempDir())
-	require.NoError(t, os.Mkdir("keys", 0o755))
-	first := start(t, "-dir", "keys")
-	key, err := os.ReadFile("keys/" + envFile)
-	require.NoError(t, err)
-	require.Equal(t, 0, first.stop())
-	require.NoFileExists(t, "keys/"+envFile, "it leads to no server any more")
-	require.FileExists(t, "keys/"+privateKeyFile)
-
-	second := start(t, "-dir", "./keys")
-	again, err := os.ReadFile("keys/" + envFile)
-	require.NoError(t, err)
-	require.NotEqual(t, key, again)
-	require.Equal(t, os.FileMode(0o755), mode(t, "keys"))
-	client := newClient(t, "keys")
-	require.True(t, filepath.IsAbs(os.Getenv("WECHATPAY_PUBLIC_KEY_FILE")))
-	require.Equal(t, second.url, os.Getenv("WECHATPAY_BASE_URL"))
-	_, err = client.ComplaintsV2.List(context.Background(), &wechatpay.ListComplaintsRequest{BeginDate: time.Now(), EndDate: time.Now()})
-	require.NoError(t, err)
-}
-
-// A start that took the directory over keeps its env.
-func TestSettingsOfAnother(t *testing.T) {
-	dir := t.TempDir()
-	first := start(t, "-dir", dir)
-	second := start(t, "-dir", dir)
-	require.Equal(t, 0, first.stop())
-	newClient(t, dir)
-	require.Equal(t, second.url, os.Getenv("WECHATPAY_BASE_URL"))
-}
-
-// What env led to is replaced, not written through.
-func TestSettingsReplaceALink(t *testing.T) {
-	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
-	require.NoError(t, os.WriteFile(victim, []byte("precious"), 0o644))
-	require.NoError(t, os.Symlink(victim, filepath.Join(dir, envFile)))
-	require.NoError(t, os.Symlink(victim, filepath.Join(dir, privateKeyFile)))
-	start(t, "-dir", dir)
-	left, err := os.ReadFile(victim)
-	require.NoError(t, err)
-	require.Equal(t, "precious", string(left))
-	newClient(t, dir)
-}
-
-func TestTemporaryDirectory(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	m := start(t)
-	_, file, found := strings.Cut(strings.TrimSpace(m.stderr.String()), "load them with . ")
-	require.True(t, found, m.stderr)
-	newClient(t, filepath.Dir(file))
-	require.Equal(t, 0, m.stop())
-	require.NoDirExists(t, filepath.Dir(file))
-}
 
 func TestSeed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "seed.json")
@@ -322,15 +122,6 @@ func TestReachable(t *testing.T) {
 	} {
 		require.Equal(t, want, reachable(raw))
 	}
-}
-
-func TestShellQuote(t *testing.T) {
-	for _, value := range []string{"", "plain-1_2.3/x:y", "two words", "it's", `"$HOME" \ ` + "`id`", "密钥", "a\nb"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+shellQuote(value)).Output()
-		require.NoError(t, err)
-		require.Equal(t, value, string(out))
-	}
-	require.Equal(t, "/tmp/mock/env", shellQuote("/tmp/mock/env"), "plain values stay plain")
 }
 
 func TestLogText(t *testing.T) {
