@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +10,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// behavior is wechatpaytest.Behavior as far as JSON can hold it.
+// behavior is wechatpaytest.Behavior without the fields that JSON cannot represent.
 type behavior struct {
 	Seed               uint64                `json:"seed"`
 	KeyMode            wechatpaytest.KeyMode `json:"key_mode"`
@@ -40,77 +39,104 @@ type refusal struct {
 }
 
 func behaviorOf(b *wechatpaytest.Behavior) behavior {
-	subMchIDs := append([]string{}, b.SubMchIDs...) // its own: JSON is decoded into it
-	return behavior{b.Seed, b.KeyMode, subMchIDs, refusal(b.WrongState), refusal(b.UnknownComplaint), b.TrustedOnly, b.ResponseContentMax,
-		b.JumpLinks, b.AnyMediaID, b.PathInBody, b.HistoryLag.Milliseconds(), b.MaxPage, refusal(b.ResultTooLarge), b.ListOldestFirst, b.HistoryOldestFirst,
-		b.RefundsArrive, refusal(b.RefundRefusal), b.AutoNotify, b.NotifyOwnActions}
+	return behavior{
+		Seed:               b.Seed,
+		KeyMode:            b.KeyMode,
+		SubMchIDs:          append([]string{}, b.SubMchIDs...), // a copy, because JSON is decoded into it
+		WrongState:         refusal(b.WrongState),
+		UnknownComplaint:   refusal(b.UnknownComplaint),
+		TrustedOnly:        b.TrustedOnly,
+		ResponseContentMax: b.ResponseContentMax,
+		JumpLinks:          b.JumpLinks,
+		AnyMediaID:         b.AnyMediaID,
+		PathInBody:         b.PathInBody,
+		HistoryLagMS:       b.HistoryLag.Milliseconds(),
+		MaxPage:            b.MaxPage,
+		ResultTooLarge:     refusal(b.ResultTooLarge),
+		ListOldestFirst:    b.ListOldestFirst,
+		HistoryOldestFirst: b.HistoryOldestFirst,
+		RefundsArrive:      b.RefundsArrive,
+		RefundRefusal:      refusal(b.RefundRefusal),
+		AutoNotify:         b.AutoNotify,
+		NotifyOwnActions:   b.NotifyOwnActions,
+	}
 }
 
-// put gives the server's behavior these values, and leaves what JSON cannot hold.
-func (b behavior) put(into *wechatpaytest.Behavior) {
-	into.Seed, into.KeyMode, into.SubMchIDs = b.Seed, b.KeyMode, b.SubMchIDs
-	into.WrongState, into.UnknownComplaint = wechatpaytest.Refusal(b.WrongState), wechatpaytest.Refusal(b.UnknownComplaint)
-	into.TrustedOnly, into.ResponseContentMax, into.JumpLinks = b.TrustedOnly, b.ResponseContentMax, b.JumpLinks
-	into.AnyMediaID, into.PathInBody = b.AnyMediaID, b.PathInBody
-	into.HistoryLag = time.Duration(b.HistoryLagMS) * time.Millisecond
-	into.MaxPage, into.ResultTooLarge = b.MaxPage, wechatpaytest.Refusal(b.ResultTooLarge)
-	into.ListOldestFirst, into.HistoryOldestFirst = b.ListOldestFirst, b.HistoryOldestFirst
-	into.RefundsArrive, into.RefundRefusal = b.RefundsArrive, wechatpaytest.Refusal(b.RefundRefusal)
-	into.AutoNotify, into.NotifyOwnActions = b.AutoNotify, b.NotifyOwnActions
+// apply sets these fields of the server's behavior and keeps the others.
+func (b behavior) apply(to *wechatpaytest.Behavior) {
+	to.Seed = b.Seed
+	to.KeyMode = b.KeyMode
+	to.SubMchIDs = b.SubMchIDs
+	to.WrongState = wechatpaytest.Refusal(b.WrongState)
+	to.UnknownComplaint = wechatpaytest.Refusal(b.UnknownComplaint)
+	to.TrustedOnly = b.TrustedOnly
+	to.ResponseContentMax = b.ResponseContentMax
+	to.JumpLinks = b.JumpLinks
+	to.AnyMediaID = b.AnyMediaID
+	to.PathInBody = b.PathInBody
+	to.HistoryLag = time.Duration(b.HistoryLagMS) * time.Millisecond
+	to.MaxPage = b.MaxPage
+	to.ResultTooLarge = wechatpaytest.Refusal(b.ResultTooLarge)
+	to.ListOldestFirst = b.ListOldestFirst
+	to.HistoryOldestFirst = b.HistoryOldestFirst
+	to.RefundsArrive = b.RefundsArrive
+	to.RefundRefusal = wechatpaytest.Refusal(b.RefundRefusal)
+	to.AutoNotify = b.AutoNotify
+	to.NotifyOwnActions = b.NotifyOwnActions
 }
 
 func (b behavior) check() error {
 	modes := []wechatpaytest.KeyMode{wechatpaytest.KeyModeSwitching, wechatpaytest.KeyModePublicKey, wechatpaytest.KeyModeCertificate}
 	switch {
 	case !slices.Contains(modes, b.KeyMode):
-		return fmt.Errorf("key_mode is %q: there are %s, %s and %s", b.KeyMode, modes[0], modes[1], modes[2])
+		return fmt.Errorf("key_mode must be %s, %s or %s, got %q", modes[0], modes[1], modes[2], b.KeyMode)
 	case b.ResponseContentMax < 1:
-		return fmt.Errorf("response_content_max is %d, and must be at least 1", b.ResponseContentMax)
+		return fmt.Errorf("response_content_max must be at least 1, got %d", b.ResponseContentMax)
 	case b.HistoryLagMS < 0 || b.HistoryLagMS > maxDelay.Milliseconds():
-		return fmt.Errorf("history_lag_ms is %d, and must be from 0 to %d", b.HistoryLagMS, maxDelay.Milliseconds())
+		return fmt.Errorf("history_lag_ms must be from 0 to %d, got %d", maxDelay.Milliseconds(), b.HistoryLagMS)
 	case b.MaxPage < 0:
-		return fmt.Errorf("max_page is %d, and must not be negative", b.MaxPage)
+		return fmt.Errorf("max_page must be 0 or more, got %d", b.MaxPage)
 	}
 	for _, r := range []struct {
 		name string
 		refusal
-		none bool // may be nothing
+		optional bool
 	}{
 		{"wrong_state", b.WrongState, false},
 		{"unknown_complaint", b.UnknownComplaint, false},
 		{"result_too_large", b.ResultTooLarge, false},
 		{"refund_refusal", b.RefundRefusal, true},
 	} {
-		if r.none && r.refusal == (refusal{}) {
+		if r.optional && r.refusal == (refusal{}) {
 			continue
 		}
 		if r.StatusCode < 400 || r.StatusCode > 599 || r.Code == "" {
-			return fmt.Errorf("%s is the status %d with the code %q: it must have a status from 400 to 599 and a code", r.name, r.StatusCode, r.Code)
+			return fmt.Errorf("%s must have a status from 400 to 599 and a code, got status %d and code %q", r.name, r.StatusCode, r.Code)
 		}
 	}
 	return nil
 }
 
 func (c *control) behavior(*http.Request) (int, any, error) {
-	var now behavior
-	c.server.Configure(func(b *wechatpaytest.Behavior) { now = behaviorOf(b) })
-	return http.StatusOK, now, nil
+	var current behavior
+	c.server.Configure(func(b *wechatpaytest.Behavior) { current = behaviorOf(b) })
+	return http.StatusOK, current, nil
 }
 
-func (c *control) changeBehaviour(r *http.Request) (int, any, error) {
+func (c *control) changeBehavior(r *http.Request) (int, any, error) {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
 		return 0, nil, err
 	}
-	var now behavior
+	var current behavior
 	c.server.Configure(func(b *wechatpaytest.Behavior) {
-		now = behaviorOf(b)
-		if err = decodeJSON(json.RawMessage(data), &now); err != nil {
+		current = behaviorOf(b)
+		if err = decodeJSON(data, &current); err != nil {
 			return
 		}
-		if err = now.check(); err == nil {
-			now.put(b)
+		if err = current.check(); err == nil {
+			current.apply(b)
 		}
 	})
-	return http.StatusOK, now, err
+	return http.StatusOK, current, err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-func TestBehaviour(t *testing.T) {
+func TestControl_changeBehavior(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	before := ok[behavior](t, m, 200, "GET", "/_mock/behavior", "")
@@ -32,33 +32,32 @@ func TestBehaviour(t *testing.T) {
 	want.KeyMode, want.PathInBody = "public_key", false
 	body, err := json.Marshal(want)
 	require.NoError(t, err)
-	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", string(body)), "every field goes in and comes out")
+	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", string(body)), "every field can be set")
 	require.Equal(t, want, ok[behavior](t, m, 200, "GET", "/_mock/behavior", ""))
 
-	// What is left out stays, within an object too.
+	// Omitted fields stay unchanged, also within an object.
 	want.TrustedOnly, want.SubMchIDs, want.WrongState.StatusCode = false, []string{}, 409
 	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", `{"trusted_only":false,"sub_mchids":[],"wrong_state":{"status":409}}`))
 
-	// It holds.
+	// Requests see the new behavior.
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
 	client, ctx := newClient(t, dir), context.Background()
 	require.NoError(t, client.ComplaintsV2.Complete(ctx, "1", nil))
-	var refused *wechatpay.APIError
-	require.ErrorAs(t, client.ComplaintsV2.Complete(ctx, "1", nil), &refused)
-	require.Equal(t, 409, refused.StatusCode)
-	require.Equal(t, wechatpay.ErrorCodeParamError, refused.Code)
+	var rejected *wechatpay.APIError
+	require.ErrorAs(t, client.ComplaintsV2.Complete(ctx, "1", nil), &rejected)
+	require.Equal(t, 409, rejected.StatusCode)
+	require.Equal(t, wechatpay.ErrorCodeParamError, rejected.Code)
 }
 
-// A field that wechatpaytest.Behavior gets is in the control plane too, or is
-// named here.
-func TestEveryBehaviour(t *testing.T) {
+// Every field of wechatpaytest.Behavior can be set, except those listed here.
+func TestBehavior_hasAllFields(t *testing.T) {
 	var names []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[behavior]()) {
 		names = append(names, strings.TrimSuffix(field.Name, "MS"))
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[wechatpaytest.Behavior]()) {
 		switch field.Name {
-		case "Time", "WireTime", "NotifyTransport", "Log": // no JSON
+		case "Time", "WireTime", "NotifyTransport", "Log": // functions
 		default:
 			require.Contains(t, names, field.Name)
 		}

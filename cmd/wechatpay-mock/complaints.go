@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +18,7 @@ func (c *control) addComplaint(r *http.Request) (int, any, error) {
 	}
 	complaint, err := c.server.AddComplaintJSON(data)
 	if err != nil {
-		return 0, nil, fmt.Errorf("it is no complaint that WeChat Pay could send: %s", sentence(err))
+		return 0, nil, fmt.Errorf("invalid complaint: %s", errorText(err))
 	}
 	return http.StatusCreated, complaint, nil
 }
@@ -25,11 +27,11 @@ func (c *control) complaints(*http.Request) (int, any, error) {
 	return http.StatusOK, list[wechatpay.Complaint]{c.server.Complaints()}, nil
 }
 
-// complaintOf finds the complaint of the path.
+// complaintOf returns the complaint that the path names.
 func (c *control) complaintOf(r *http.Request) (wechatpay.Complaint, error) {
 	complaint, ok := c.server.Complaint(r.PathValue("id"))
 	if !ok {
-		return complaint, refuse(http.StatusNotFound, "there is no complaint %s", r.PathValue("id"))
+		return complaint, statusErrorf(http.StatusNotFound, "complaint %s not found", r.PathValue("id"))
 	}
 	return complaint, nil
 }
@@ -69,13 +71,42 @@ func (c *control) changeComplaint(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := c.server.ChangeComplaintJSON(r.PathValue("id"), data); err != nil {
+	if err := checkComplaint(data); err != nil {
+		return 0, nil, err
+	}
+	var mergeErr error
+	err = c.server.ChangeComplaint(r.PathValue("id"), func(complaint *wechatpay.Complaint) {
+		mergeErr = merge(complaint, data)
+	})
+	if err := errors.Join(mergeErr, err); err != nil {
 		return 0, nil, err
 	}
 	return c.complaint(r)
 }
 
-// reply is a message of somebody who is not the merchant.
+// checkComplaint rejects fields that a complaint does not have.
+func checkComplaint(data []byte) error {
+	type plain wechatpay.Complaint // without UnmarshalJSON, which accepts unknown fields
+	return decodeJSON(data, new(plain))
+}
+
+// merge replaces the fields of a complaint that the JSON object contains.
+func merge(complaint *wechatpay.Complaint, object []byte) error {
+	fields := map[string]json.RawMessage{}
+	for _, data := range [][]byte{encode(complaint), object} {
+		if err := json.Unmarshal(data, &fields); err != nil {
+			return err
+		}
+	}
+	var merged wechatpay.Complaint
+	if err := json.Unmarshal(encode(fields), &merged); err != nil {
+		return err
+	}
+	*complaint = merged
+	return nil
+}
+
+// reply writes a message of the user or of WeChat Pay's staff.
 func reply(do func(s *wechatpaytest.Server, id, text string, mediaURLs ...string) error) operation {
 	return func(c *control, r *http.Request) (int, any, error) {
 		if _, err := c.complaintOf(r); err != nil {
@@ -89,7 +120,7 @@ func reply(do func(s *wechatpaytest.Server, id, text string, mediaURLs ...string
 			return 0, nil, err
 		}
 		if body.Text == "" && len(body.MediaURLs) == 0 {
-			return 0, nil, fmt.Errorf("nothing is said: text or media_urls is needed")
+			return 0, nil, fmt.Errorf("text or media_urls is required")
 		}
 		if err := do(c.server, r.PathValue("id"), body.Text, body.MediaURLs...); err != nil {
 			return 0, nil, err
@@ -134,28 +165,31 @@ func (c *control) merchantDecision(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if body.Action != wechatpay.RefundApprove && body.Action != wechatpay.RefundReject {
-		return 0, nil, fmt.Errorf("action is %q: there are %s and %s", body.Action, wechatpay.RefundApprove, wechatpay.RefundReject)
+		return 0, nil, fmt.Errorf("action must be %s or %s, got %q", wechatpay.RefundApprove, wechatpay.RefundReject, body.Action)
 	}
-	return c.takeStep(r, func() error { return c.server.MerchantDecides(r.PathValue("id"), body.Action, body.Reason) })
+	return c.takeStep(r, func() error {
+		return c.server.MerchantDecides(r.PathValue("id"), body.Action, body.Reason)
+	})
 }
 
-// step is an operation on a complaint that takes nothing, and that the state of
-// the complaint may not allow.
+// step performs an operation that has no parameters.
 func step(do func(*wechatpaytest.Server, string) error) operation {
 	return func(c *control, r *http.Request) (int, any, error) {
-		if err := decode(r, &struct{}{}); err != nil {
+		if err := requireEmptyBody(r); err != nil {
 			return 0, nil, err
 		}
 		return c.takeStep(r, func() error { return do(c.server, r.PathValue("id")) })
 	}
 }
 
+// takeStep performs an operation. If the state of the complaint does not allow
+// it, the status is 409.
 func (c *control) takeStep(r *http.Request, do func() error) (int, any, error) {
 	if _, err := c.complaintOf(r); err != nil {
 		return 0, nil, err
 	}
 	if err := do(); err != nil {
-		return 0, nil, refuse(http.StatusConflict, "%s", sentence(err))
+		return 0, nil, statusErrorf(http.StatusConflict, "%s", errorText(err))
 	}
 	return c.complaint(r)
 }

@@ -18,7 +18,7 @@ type fault struct {
 	TakesEffect bool                    `json:"takes_effect"`
 }
 
-// maxDelay keeps a slip of the unit from blocking a test for years.
+// maxDelay catches delays in the wrong unit, which would block a test for years.
 const maxDelay = time.Hour
 
 func (c *control) addFault(r *http.Request) (int, any, error) {
@@ -27,7 +27,7 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if body.DelayMS < 0 || body.DelayMS > maxDelay.Milliseconds() {
-		return 0, nil, fmt.Errorf("delay_ms is %d, and must be from 0 to %d", body.DelayMS, maxDelay.Milliseconds())
+		return 0, nil, fmt.Errorf("delay_ms must be from 0 to %d, got %d", maxDelay.Milliseconds(), body.DelayMS)
 	}
 	f := wechatpaytest.Fault{
 		Path:        body.Path,
@@ -42,20 +42,30 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if f.Kind == wechatpaytest.FaultRefuse && f.Delay == 0 {
-		return 0, nil, fmt.Errorf("the fault %s needs delay_ms, how long it lasts: nobody could come to end it", f.Kind)
+		return 0, nil, fmt.Errorf("the fault %s requires delay_ms: the server cannot be reached to end it", f.Kind)
 	}
 	c.server.AddFault(f)
 	return http.StatusCreated, body, nil
 }
 
+func faultOf(f wechatpaytest.Fault) fault {
+	return fault{
+		Path:        f.Path,
+		Kind:        f.Kind,
+		Times:       f.Times,
+		Probability: f.Probability,
+		Seed:        f.Seed,
+		DelayMS:     f.Delay.Milliseconds(),
+		TakesEffect: f.TakesEffect,
+	}
+}
+
 func (c *control) faults(*http.Request) (int, any, error) {
-	return http.StatusOK, listOf(c.server.Faults(), func(f wechatpaytest.Fault) fault {
-		return fault{f.Path, f.Kind, f.Times, f.Probability, f.Seed, f.Delay.Milliseconds(), f.TakesEffect}
-	}), nil
+	return http.StatusOK, listOf(c.server.Faults(), faultOf), nil
 }
 
 func (c *control) clearFaults(r *http.Request) (int, any, error) {
-	if err := decode(r, &struct{}{}); err != nil {
+	if err := requireEmptyBody(r); err != nil {
 		return 0, nil, err
 	}
 	c.server.ClearFaults()

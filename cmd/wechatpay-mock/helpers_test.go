@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,22 +19,17 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func createRefund(t *testing.T, client *wechatpay.Client, transactionID, number string) {
-	body := map[string]any{
-		"transaction_id": transactionID,
-		"out_refund_no":  number,
-		"amount":         map[string]any{"refund": 100, "total": 100, "currency": "CNY"},
+// runMain makes the test binary run the command, for tests that need a process.
+const runMain = "MOCK_TEST_RUN_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runMain) != "" {
+		main()
 	}
-	require.NoError(t, client.Do(context.Background(), "POST", "/v3/refund/domestic/refunds", body, &struct{}{}))
+	os.Exit(m.Run())
 }
 
-func second(_ int, answer string) string { return answer }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// output is written by the command and read by the test.
+// output is a buffer that the command writes and the test reads.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -51,64 +47,80 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// mock is a command that listens.
+// mock is a running command.
 type mock struct {
 	url    string
 	stderr *output
-	stop   func() int // as a signal does; returns the exit status
+	stop   func() int // stops it as a signal does and returns the exit status
 }
 
 func start(t *testing.T, args ...string) *mock {
 	ctx, cancel := context.WithCancel(context.Background())
-	stdout, lines := io.Pipe()
+	stdout, writer := io.Pipe()
 	m := &mock{stderr: &output{}}
 	status := make(chan int, 1)
 	go func() {
-		status <- run(ctx, args, lines, m.stderr)
-		lines.Close()
+		status <- run(ctx, args, writer, m.stderr)
+		writer.Close()
 	}()
-	var once sync.Once
-	var code int
-	m.stop = func() int {
-		once.Do(func() {
-			cancel()
-			code = <-status
-		})
-		return code
-	}
+	m.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-status
+	})
 	t.Cleanup(func() { m.stop() })
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err, m.stderr)
-	url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	require.True(t, found, line)
-	m.url = url
+	m.url = readURL(t, bufio.NewReader(stdout), m.stderr)
 	return m
 }
 
-// do sends a request to the control plane and returns its answer.
-func (m *mock) do(t *testing.T, method, path, body string) (int, string) {
+// readURL reads the URL that the command prints.
+func readURL(t *testing.T, stdout *bufio.Reader, stderr *output) string {
+	line, err := stdout.ReadString('\n')
+	require.NoError(t, err, stderr)
+	url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	require.True(t, found, line)
+	return url
+}
+
+// do sends a request to the control API and returns the response.
+func (m *mock) do(t *testing.T, method, path, body string) (status int, response string) {
 	req, err := http.NewRequest(method, m.url+path, strings.NewReader(body))
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, strings.TrimSpace(string(answer))
+	return resp.StatusCode, strings.TrimSpace(string(readBody(t, resp)))
 }
 
-// ok is do for a request that must succeed, and decodes the answer.
+func readBody(t *testing.T, resp *http.Response) []byte {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return body
+}
+
+// raw is do for a request that must return 200. It returns the body.
+func (m *mock) raw(t *testing.T, method, path, body string) string {
+	status, response := m.do(t, method, path, body)
+	require.Equal(t, 200, status, "%s %s: %s", method, path, response)
+	return response
+}
+
+// ok is do for a request that must return the given status. It decodes the body.
 func ok[T any](t *testing.T, m *mock, want int, method, path, body string) T {
-	status, answer := m.do(t, method, path, body)
-	require.Equal(t, want, status, "%s %s: %s", method, path, answer)
+	status, response := m.do(t, method, path, body)
+	require.Equal(t, want, status, "%s %s: %s", method, path, response)
 	var out T
-	if answer != "" {
-		require.NoError(t, json.Unmarshal([]byte(answer), &out), answer)
+	if response != "" {
+		require.NoError(t, json.Unmarshal([]byte(response), &out), response)
 	}
 	return out
 }
 
-// loadEnv reads a file env with a shell, as users do, into the environment of the test.
+// data is ok for a list.
+func data[T any](t *testing.T, m *mock, path string) []T {
+	return ok[list[T]](t, m, 200, "GET", path, "").Data
+}
+
+// loadEnv loads an env file into the test's environment, with a shell as users do.
 func loadEnv(t *testing.T, file string) {
 	out, err := exec.Command("sh", "-c", `. "$1" && env`, "sh", file).Output()
 	require.NoError(t, err)
@@ -127,3 +139,24 @@ func newClient(t *testing.T, dir string) *wechatpay.Client {
 	require.NoError(t, err)
 	return client
 }
+
+func createRefund(t *testing.T, client *wechatpay.Client, transactionID, number string) {
+	body := map[string]any{
+		"transaction_id": transactionID,
+		"out_refund_no":  number,
+		"amount":         map[string]any{"refund": 100, "total": 100, "currency": "CNY"},
+	}
+	require.NoError(t, client.Do(context.Background(), "POST", "/v3/refund/domestic/refunds", body, &struct{}{}))
+}
+
+func operateTypes(records []wechatpay.NegotiationRecord) []string {
+	var types []string
+	for _, record := range records {
+		types = append(types, string(record.OperateType))
+	}
+	return types
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

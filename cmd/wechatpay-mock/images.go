@@ -14,7 +14,7 @@ func (c *control) addImage(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if len(data) == 0 {
-		return 0, nil, fmt.Errorf("the body is empty: it must be the bytes of an image")
+		return 0, nil, fmt.Errorf("the body is empty: expected the bytes of an image")
 	}
 	mediaURL := c.server.AddImage("", data)
 	id, err := url.PathUnescape(mediaURL[strings.LastIndex(mediaURL, "/")+1:])
@@ -25,18 +25,17 @@ func (c *control) addImage(r *http.Request) (int, any, error) {
 	return http.StatusCreated, map[string]string{"media_url": mediaURL}, nil
 }
 
-// image gives an image of the user back without a signature, which a browser
-// has not. The media id stands in the path as it does in a media_url, escaped,
-// and escaped once more: an id with two slashes would not come through
-// otherwise.
+// image returns an image that addImage added. It needs no signature, so that
+// browsers can load it. The path contains the id as media_url escapes it,
+// escaped once more: otherwise ServeMux would clean an id with two slashes.
 func (c *control) image(r *http.Request) (int, any, error) {
 	id, err := url.PathUnescape(r.PathValue("media_id"))
 	if err != nil {
-		return 0, nil, fmt.Errorf("the media id %q is not escaped as in a media_url", r.PathValue("media_id"))
+		return 0, nil, fmt.Errorf("media id %q is not escaped as in media_url", r.PathValue("media_id"))
 	}
 	data, found := c.images.Load(id)
 	if !found {
-		return 0, nil, refuse(http.StatusNotFound, "there is no image %s of the user", id)
+		return 0, nil, statusErrorf(http.StatusNotFound, "image %s not found", id)
 	}
 	contentType := http.DetectContentType(data.([]byte))
 	if !strings.HasPrefix(contentType, "image/") {

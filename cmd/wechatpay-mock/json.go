@@ -12,8 +12,11 @@ import (
 	"strings"
 )
 
-// decode reads a JSON object into a struct. What it has no field for is
-// refused, and so is null.
+// maxBody limits the body of a request, in bytes. It allows images that are too
+// large for WeChat Pay.
+const maxBody = 8 << 20
+
+// decode reads a JSON object into a struct. It rejects unknown fields and null.
 func decode(r *http.Request, into any) error {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -22,50 +25,59 @@ func decode(r *http.Request, into any) error {
 	return decodeJSON(data, into)
 }
 
+// requireEmptyBody rejects a request with a body other than {}.
+func requireEmptyBody(r *http.Request) error { return decode(r, &struct{}{}) }
+
 func decodeJSON(data []byte, into any) error {
 	names := fieldNames(into)
-	takes := "it must be a JSON object with " + strings.Join(names, ", ")
+	expected := "expected a JSON object with " + strings.Join(names, ", ")
 	if len(names) == 0 {
-		takes = "this path takes none"
+		expected = "expected no body"
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		if len(names) == 0 {
 			return nil
 		}
-		return fmt.Errorf("the body is empty: %s", takes)
+		return fmt.Errorf("the body is empty: %s", expected)
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if errors.As(err, &wrongType) {
-			return fmt.Errorf("the body is %s: %s", aValue(wrongType.Value), takes)
+			return fmt.Errorf("the body is %s: %s", describeValue(wrongType.Value), expected)
 		}
-		return fmt.Errorf("the body is not JSON (%s): %s", strings.TrimPrefix(err.Error(), "json: "), takes)
+		return fmt.Errorf("the body is not JSON (%s): %s", strings.TrimPrefix(err.Error(), "json: "), expected)
 	}
-	if members == nil {
-		return fmt.Errorf("the body is null: %s", takes)
+	if fields == nil {
+		return fmt.Errorf("the body is null: %s", expected)
 	}
-	for name, value := range members {
+	for name, value := range fields {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("the body has an unknown member %q: %s", name, takes)
+			return fmt.Errorf("unknown field %q: %s", name, expected)
 		}
 		if string(value) == "null" {
-			return fmt.Errorf("%s is null: leave it out instead", name)
+			return fmt.Errorf("%s must not be null: omit it instead", name)
 		}
 	}
+	return decodeStrictly(data, into)
+}
+
+// decodeStrictly rejects unknown fields of nested objects too.
+func decodeStrictly(data []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // of objects within
-	if err := dec.Decode(into); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
-			return fmt.Errorf("%s must be %s, and is %s", wrongType.Field, kindOf(wrongType.Type), aValue(wrongType.Value))
-		}
-		return fmt.Errorf("the body is wrong: %s", strings.TrimPrefix(err.Error(), "json: "))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return fmt.Errorf("%s must be %s, got %s", wrongType.Field, describeType(wrongType.Type), describeValue(wrongType.Value))
+	}
+	if err != nil {
+		return fmt.Errorf("invalid body: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }
 
-// fieldNames are the JSON names of a struct's fields.
+// fieldNames returns the JSON names of the fields of a struct.
 func fieldNames(structure any) []string {
 	t := reflect.TypeOf(structure).Elem()
 	var names []string
@@ -77,21 +89,21 @@ func fieldNames(structure any) []string {
 	return names
 }
 
-// aValue says what encoding/json found: "array", "string", "number", "number
-// 1.5", "bool".
-func aValue(found string) string {
-	switch found {
+// describeValue describes a value in the words of encoding/json: "array",
+// "string", "number", "number 1.5", "bool".
+func describeValue(value string) string {
+	switch value {
 	case "array", "object":
-		return "an " + found
+		return "an " + value
 	case "bool":
 		return "a boolean"
 	case "string", "number":
-		return "a " + found
+		return "a " + value
 	}
-	return "the " + found
+	return "the " + value
 }
 
-func kindOf(t reflect.Type) string {
+func describeType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -100,7 +112,7 @@ func kindOf(t reflect.Type) string {
 	case reflect.Int, reflect.Int64:
 		return "an integer"
 	case reflect.Uint64:
-		return "an integer from 0 on"
+		return "a non-negative integer"
 	case reflect.Float64:
 		return "a number"
 	case reflect.Slice:
@@ -114,12 +126,12 @@ func encode(v any) []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic("wechatpay-mock: " + err.Error()) // only types of this command and of the SDK come here
+		panic("wechatpay-mock: " + err.Error()) // all values are of types that JSON can represent
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// list is the form of all answers that hold several.
+// list is the JSON form of a list.
 type list[T any] struct {
 	Data []T `json:"data"`
 }

@@ -19,13 +19,19 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func TestSeed(t *testing.T) {
+// writeSeed writes a file for -seed.
+func writeSeed(t *testing.T, content string) string {
 	file := filepath.Join(t.TempDir(), "seed.json")
-	require.NoError(t, os.WriteFile(file, []byte(`[
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+	return file
+}
+
+func TestRun_seed(t *testing.T) {
+	file := writeSeed(t, `[
 		{"complaint_id": "1", "complaint_detail": "没有收到", "complaint_order_info": [{"transaction_id": "4200", "out_trade_no": "shop-1", "amount": 2500}]},
 		{"problem_type": "SERVICE_NOT_WORK"},
 		{"complaint_id": "2", "need_immediate_service": true}
-	]`), 0o600))
+	]`)
 	dir := t.TempDir()
 	m := start(t, "-seed", file, "-dir", dir)
 	complaint := ok[wechatpay.Complaint](t, m, 200, "GET", "/_mock/complaints/1", "")
@@ -38,29 +44,25 @@ func TestSeed(t *testing.T) {
 	require.Len(t, page.Data, 3)
 }
 
-// What cannot start says why, leaves no env, prints nothing on standard output
-// and returns 1.
-func TestDoesNotStart(t *testing.T) {
+// If the server cannot start, run prints one line to standard error, leaves no
+// env file and returns 1.
+func TestRun_startFails(t *testing.T) {
 	seed := func(content string) func(*testing.T) []string {
-		return func(t *testing.T) []string {
-			file := filepath.Join(t.TempDir(), "seed.json")
-			require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
-			return []string{"-seed", file}
-		}
+		return func(t *testing.T) []string { return []string{"-seed", writeSeed(t, content)} }
 	}
 	tests := []struct {
 		name string
 		args func(*testing.T) []string
 		want string
 	}{
-		{"seed is not there", func(*testing.T) []string { return []string{"-seed", "/no/such/file"} }, "no such file"},
-		{"seed is an object", seed(`{"complaint_id":"1"}`), "is no JSON list of complaints"},
-		{"seed ends early", seed(`[{"complaint_id":"1"}`), "is no JSON list of complaints"},
-		{"seed has a number", seed(`[{"complaint_id":"1"},7]`), "complaint 2 of the list is none that WeChat Pay could send: the body: the body must be a JSON object"},
-		{"seed has an unknown field", seed(`[{"complaint":"1"}]`), "complaint 1 of the list is none that WeChat Pay could send: /complaint: no parameter"},
-		{"seed has a text too long", seed(`[{"complaint_detail":"` + strings.Repeat("长", 301) + `"}]`), "/complaint_detail: has 301 characters, and may have 300"},
-		{"seed has an id twice", seed(`[{"complaint_id":"1"},{"complaint_id":"2"},{"complaint_id":"1"}]`), "complaints 1 and 3 of the list both have the complaint_id 1"},
-		{"the port is taken", func(t *testing.T) []string {
+		{"seed does not exist", func(*testing.T) []string { return []string{"-seed", "/no/such/file"} }, "no such file"},
+		{"seed is an object", seed(`{"complaint_id":"1"}`), "not a JSON list of complaints"},
+		{"seed is truncated", seed(`[{"complaint_id":"1"}`), "not a JSON list of complaints"},
+		{"seed contains a number", seed(`[{"complaint_id":"1"},7]`), "complaint 2 is invalid: the body: the body must be a JSON object"},
+		{"seed has an unknown field", seed(`[{"complaint":"1"}]`), "complaint 1 is invalid: /complaint: no parameter"},
+		{"seed has a long text", seed(`[{"complaint_detail":"` + strings.Repeat("长", 301) + `"}]`), "/complaint_detail: has 301 characters, and may have 300"},
+		{"seed has a duplicate id", seed(`[{"complaint_id":"1"},{"complaint_id":"2"},{"complaint_id":"1"}]`), `complaints 1 and 3 have the same complaint_id "1"`},
+		{"the port is in use", func(t *testing.T) []string {
 			return []string{"-addr", strings.TrimPrefix(start(t, "-dir", t.TempDir()).url, "http://")}
 		}, "address already in use"},
 	}
@@ -86,7 +88,7 @@ func TestDoesNotStart(t *testing.T) {
 	})
 }
 
-func TestFlags(t *testing.T) {
+func TestRun_flags(t *testing.T) {
 	tests := []struct {
 		name   string
 		args   []string
@@ -95,12 +97,12 @@ func TestFlags(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0, "PATCH /_mock/behavior"},
 		{"unknown flag", []string{"-port", "1"}, 2, "flag provided but not defined: -port"},
-		{"argument", []string{"dir"}, 2, `unexpected argument "dir"`},
-		{"log", []string{"-log", "xml"}, 2, `-log is "xml": it is text or json`},
-		{"no port", []string{"-addr", "127.0.0.1"}, 2, "missing port in address"},
-		{"all addresses", []string{"-addr", ":8080"}, 2, "take 127.0.0.1:8080, or set -allow-remote"},
-		{"all addresses by number", []string{"-addr", "0.0.0.0:0"}, 2, "others can reach"},
-		{"another address", []string{"-addr", "192.0.2.1:80"}, 2, "others can reach"},
+		{"unexpected argument", []string{"dir"}, 2, `unexpected argument "dir"`},
+		{"unknown log format", []string{"-log", "xml"}, 2, `-log must be text or json, got "xml"`},
+		{"address without a port", []string{"-addr", "127.0.0.1"}, 2, "missing port in address"},
+		{"all addresses", []string{"-addr", ":8080"}, 2, "use 127.0.0.1:8080, or set -allow-remote"},
+		{"unspecified IPv4 address", []string{"-addr", "0.0.0.0:0"}, 2, "can be reached from other machines"},
+		{"remote address", []string{"-addr", "192.0.2.1:80"}, 2, "can be reached from other machines"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -124,15 +126,15 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-func TestLogText(t *testing.T) {
+func TestRun_logText(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1001"}`)
 	ok[any](t, m, 201, "POST", "/_mock/faults", `{"kind":"probe","path":"update-refund-progress"}`)
 	client := newClient(t, dir)
-	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), "1001", wechatpay.ApproveRefund(0)), "the history tells")
+	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), "1001", wechatpay.ApproveRefund(0)), "found in the history")
 	status, _ := m.do(t, "GET", "/v3/certificates", "")
-	require.Equal(t, 400, status, "no Accept")
+	require.Equal(t, 400, status, "no Accept header")
 
 	lines := strings.Split(strings.TrimSpace(m.stderr.String()), "\n")
 	require.Regexp(t, `^\d\d:\d\d:\d\d\.\d{3} POST /v3/merchant-service/complaints-v2/1001/update-refund-progress → 204 \(fault probe\)$`, lines[0])
@@ -141,7 +143,7 @@ func TestLogText(t *testing.T) {
 	require.NotContains(t, m.stderr.String(), "WECHATPAY2-SHA256-RSA2048")
 }
 
-func TestLogJSON(t *testing.T) {
+func TestRun_logJSON(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir, "-log", "json")
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1001"}`)
@@ -172,52 +174,47 @@ func TestLogJSON(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A line stays a line, and no escape sequence reaches a terminal.
+// No line break or escape sequence reaches a terminal.
 func TestPrintable(t *testing.T) {
 	require.Equal(t, "a�b�[31m 中文", printable("a\nb\x1b[31m 中文"))
 }
 
-// The binary stops on both signals, with an idle connection open, within the
-// time that a test would wait.
-func TestSignals(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "wechatpay-mock")
-	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
+// Both signals stop the process, with an idle connection open and a slow response
+// in progress.
+func TestRun_signals(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			var stderr output
-			cmd := exec.Command(binary, "-dir", t.TempDir())
+			cmd := exec.Command(os.Args[0], "-dir", t.TempDir())
+			cmd.Env = append(os.Environ(), runMain+"=1")
 			cmd.Stderr = &stderr
-			stdout, err := cmd.StdoutPipe()
+			pipe, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
 			t.Cleanup(func() { _ = cmd.Process.Kill() })
-			lines := bufio.NewReader(stdout)
-			line, err := lines.ReadString('\n')
-			require.NoError(t, err, stderr.String())
-			m := &mock{url: strings.TrimPrefix(strings.TrimSpace(line), "listening on ")}
+			stdout := bufio.NewReader(pipe)
+			m := &mock{url: readURL(t, stdout, &stderr)}
 			ok[any](t, m, 201, "POST", "/_mock/complaints", `{}`)
-			// A slow answer is cut short.
 			ok[any](t, m, 201, "POST", "/_mock/faults", `{"kind":"slow","delay_ms":3600000}`)
-			under := make(chan error, 1)
+			slow := make(chan error, 1)
 			go func() {
 				resp, err := http.Get(m.url + "/v3/certificates")
 				if err == nil {
 					resp.Body.Close()
 				}
-				under <- err
+				slow <- err
 			}()
-			for len(ok[list[any]](t, m, 200, "GET", "/_mock/requests", "").Data) == 0 {
-				// The request has been recorded once it waits.
+			for len(data[summary](t, m, "/_mock/requests")) == 0 {
+				// A request is logged before its response is delayed.
 			}
 			began := time.Now()
 			require.NoError(t, cmd.Process.Signal(signal))
-			rest, err := io.ReadAll(lines)
+			rest, err := io.ReadAll(stdout)
 			require.NoError(t, err)
 			require.Empty(t, rest)
 			require.NoError(t, cmd.Wait(), stderr.String())
-			require.NoError(t, <-under)
-			require.Less(t, time.Since(began), 5*time.Second)
+			require.NoError(t, <-slow, "the response is sent at once")
+			require.Less(t, time.Since(began), stopTimeout)
 		})
 	}
 }

@@ -24,30 +24,29 @@ type notification struct {
 	Fault       wechatpaytest.FaultKind `json:"fault"`
 }
 
-// check says what is missing.
 func (n *notification) check() error {
 	if err := checkURL(n.URL); err != nil {
 		return err
 	}
 	switch {
 	case n.EventType == "":
-		return fmt.Errorf("event_type is missing, such as COMPLAINT.CREATE")
+		return fmt.Errorf("event_type is required, for example COMPLAINT.CREATE")
 	case n.OutRefundNo != "" && (n.ComplaintID != "" || n.ActionType != ""):
-		return fmt.Errorf("out_refund_no is there beside complaint_id or action_type: a notification is about a refund or about a complaint")
+		return fmt.Errorf("out_refund_no cannot be combined with complaint_id or action_type")
 	case n.OutRefundNo == "" && n.ComplaintID == "":
-		return fmt.Errorf("complaint_id is missing (or out_refund_no, of a REFUND event)")
+		return fmt.Errorf("complaint_id is required (or out_refund_no, for a REFUND event)")
 	case n.OutRefundNo == "" && n.ActionType == "":
-		return fmt.Errorf("action_type is missing, such as CREATE_COMPLAINT")
+		return fmt.Errorf("action_type is required, for example CREATE_COMPLAINT")
 	}
 	return nil
 }
 
 func checkURL(raw string) error {
 	if raw == "" {
-		return fmt.Errorf("url is missing")
+		return fmt.Errorf("url is required")
 	}
 	if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("url is %q, which is no URL of scheme, host and path", raw)
+		return fmt.Errorf("url must be an absolute http or https URL, got %q", raw)
 	}
 	return nil
 }
@@ -70,19 +69,19 @@ func (c *control) notify(r *http.Request) (int, any, error) {
 		Serial:      body.Serial,
 		Fault:       body.Fault,
 	}
-	// What cannot be built is the request's fault, what cannot be sent is not.
+	// A notification that cannot be built is 400, one that cannot be sent is 502.
 	if _, err := c.server.NewNotification(r.Context(), body.URL, n); err != nil {
 		return 0, nil, err
 	}
 	resp, err := c.server.Notify(r.Context(), body.URL, n)
 	if err != nil {
-		return 0, nil, refuse(http.StatusBadGateway, "%s", sentence(err))
+		return 0, nil, statusErrorf(http.StatusBadGateway, "%s", errorText(err))
 	}
-	said, _ := io.ReadAll(resp.Body) // in memory
+	responseBody, _ := io.ReadAll(resp.Body) // in memory
 	return http.StatusOK, struct {
 		Status int    `json:"status"`
 		Body   string `json:"body"`
-	}{resp.StatusCode, string(said)}, nil
+	}{resp.StatusCode, string(responseBody)}, nil
 }
 
 func (c *control) setNotificationURL(r *http.Request) (int, any, error) {
@@ -93,7 +92,7 @@ func (c *control) setNotificationURL(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if body.URL == nil {
-		return 0, nil, fmt.Errorf("url is missing; an empty one removes it")
+		return 0, nil, fmt.Errorf("url is required; an empty string removes it")
 	}
 	if *body.URL != "" {
 		if err := checkURL(*body.URL); err != nil {
@@ -104,7 +103,7 @@ func (c *control) setNotificationURL(r *http.Request) (int, any, error) {
 	return http.StatusOK, body, nil
 }
 
-// dueNotification is a notification that is to be delivered, or was.
+// dueNotification is a notification that is to be or was delivered.
 type dueNotification struct {
 	ID          string    `json:"id"`
 	EventType   string    `json:"event_type"`
@@ -115,8 +114,16 @@ type dueNotification struct {
 	URL         string    `json:"url"`
 }
 
-func due(n wechatpaytest.Notification, url string) dueNotification {
-	return dueNotification{n.ID, n.EventType, n.ComplaintID, n.ActionType, n.OutRefundNo, n.CreateTime, url}
+func dueNotificationOf(n wechatpaytest.Notification, url string) dueNotification {
+	return dueNotification{
+		ID:          n.ID,
+		EventType:   n.EventType,
+		ComplaintID: n.ComplaintID,
+		ActionType:  n.ActionType,
+		OutRefundNo: n.OutRefundNo,
+		CreateTime:  n.CreateTime,
+		URL:         url,
+	}
 }
 
 type pendingNotification struct {
@@ -125,11 +132,11 @@ type pendingNotification struct {
 	Due      time.Time `json:"due"`
 }
 
-// pendingList are the first of the pending notifications, those that are due first.
-func (c *control) pendingList(most int) list[pendingNotification] {
+// pendingList returns at most limit pending notifications, earliest due first.
+func (c *control) pendingList(limit int) list[pendingNotification] {
 	all := c.server.PendingNotifications()
-	return listOf(all[:min(len(all), most)], func(p wechatpaytest.PendingNotification) pendingNotification {
-		return pendingNotification{due(p.Notification, p.URL), p.Attempts, p.Due}
+	return listOf(all[:min(len(all), limit)], func(p wechatpaytest.PendingNotification) pendingNotification {
+		return pendingNotification{dueNotificationOf(p.Notification, p.URL), p.Attempts, p.Due}
 	})
 }
 
@@ -137,24 +144,33 @@ func (c *control) pending(*http.Request) (int, any, error) {
 	return http.StatusOK, c.pendingList(math.MaxInt), nil
 }
 
+// delivery is the result of one attempt to deliver a notification.
+type delivery struct {
+	dueNotification
+	Attempt int    `json:"attempt"`
+	Status  int    `json:"status"` // 0: no response
+	Body    string `json:"body"`
+	Error   string `json:"error,omitempty"`
+}
+
+func deliveryOf(d wechatpaytest.Delivery) delivery {
+	out := delivery{
+		dueNotification: dueNotificationOf(d.Notification, d.URL),
+		Attempt:         d.Attempt,
+		Status:          d.StatusCode,
+		Body:            d.Body,
+	}
+	if d.Err != nil {
+		out.Error = errorText(d.Err)
+	}
+	return out
+}
+
 func (c *control) deliver(r *http.Request) (int, any, error) {
-	if err := decode(r, &struct{}{}); err != nil {
+	if err := requireEmptyBody(r); err != nil {
 		return 0, nil, err
 	}
-	type delivery struct {
-		dueNotification
-		Attempt int    `json:"attempt"`
-		Status  int    `json:"status"` // 0: there was no answer
-		Body    string `json:"body"`
-		Error   string `json:"error,omitempty"`
-	}
-	// Deliveries that have begun are not given up because who asked for them has gone.
+	// Finish the deliveries even if the caller disconnects.
 	done := c.server.DeliverDue(context.WithoutCancel(r.Context()))
-	return http.StatusOK, listOf(done, func(d wechatpaytest.Delivery) delivery {
-		out := delivery{due(d.Notification, d.URL), d.Attempt, d.StatusCode, d.Body, ""}
-		if d.Err != nil {
-			out.Error = sentence(d.Err)
-		}
-		return out
-	}), nil
+	return http.StatusOK, listOf(done, deliveryOf), nil
 }

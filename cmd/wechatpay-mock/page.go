@@ -12,14 +12,13 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// pagePath is where a browser finds the page, and nothing else.
 const pagePath = "GET /{$}"
 
 //go:embed page
 var pageFiles embed.FS
 
-// pageHeaders let the page load from this server alone, and let no other page
-// put it into a frame.
+// pageHeaders allow the page to load only from this server, and prevent other
+// pages from framing it.
 var pageHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -28,7 +27,7 @@ var pageHeaders = map[string]string{
 	"Cache-Control":          "no-store",
 }
 
-// A file is a body that is no JSON.
+// A file is a response body that is not JSON.
 type file struct {
 	contentType string
 	data        []byte
@@ -44,7 +43,7 @@ var pageTypes = map[string]string{
 func (c *control) pageFile(name string) (int, any, error) {
 	data, err := pageFiles.ReadFile("page/" + name)
 	if err != nil || pageTypes[name] == "" {
-		return 0, nil, refuse(http.StatusNotFound, "the page has no file %s", name)
+		return 0, nil, statusErrorf(http.StatusNotFound, "page file %s not found", name)
 	}
 	return http.StatusOK, file{pageTypes[name], data}, nil
 }
@@ -53,14 +52,14 @@ func (c *control) page(*http.Request) (int, any, error) { return c.pageFile("ind
 
 func (c *control) pagePart(r *http.Request) (int, any, error) { return c.pageFile(r.PathValue("file")) }
 
-// pageLimit bounds what the page gets of each kind, and pageBody the bytes of a
-// body, since it asks every second.
+// The page loads its data every second. pageLimit limits the entries of each
+// list, pageBody the bytes of each body.
 const (
 	pageLimit = 100
 	pageBody  = 4 << 10
 )
 
-// latest are the newest of all, and how many there are.
+// latest has the newest entries of a list, newest first, and their total number.
 type latest[T any] struct {
 	Total int `json:"total"`
 	list[T]
@@ -72,28 +71,31 @@ func latestOf[From, To any](all []From, convert func(From) To) latest[To] {
 	return latest[To]{len(all), listOf(newest, convert)}
 }
 
-// state is all that the page shows, at one moment.
+type complaintWithHistory struct {
+	wechatpay.Complaint
+	History []wechatpay.NegotiationRecord `json:"history"`
+}
+
+// pageState is what the page shows.
+type pageState struct {
+	URL           string                       `json:"url"`
+	Now           time.Time                    `json:"now"`
+	Complaints    latest[complaintWithHistory] `json:"complaints"`
+	Refunds       latest[refund]               `json:"refunds"`
+	Notifications list[pendingNotification]    `json:"notifications"`
+	Requests      latest[request]              `json:"requests"`
+}
+
 func (c *control) state(*http.Request) (int, any, error) {
-	type complaint struct {
-		wechatpay.Complaint
-		History []wechatpay.NegotiationRecord `json:"history"`
-	}
-	return http.StatusOK, struct {
-		URL           string                    `json:"url"`
-		Now           time.Time                 `json:"now"`
-		Complaints    latest[complaint]         `json:"complaints"`
-		Refunds       latest[refund]            `json:"refunds"`
-		Notifications list[pendingNotification] `json:"notifications"`
-		Requests      latest[request]           `json:"requests"`
-	}{
-		c.server.URL,
-		c.server.Now(),
-		latestOf(c.server.Complaints(), func(of wechatpay.Complaint) complaint {
-			return complaint{of, c.server.History(of.ComplaintID)}
+	return http.StatusOK, pageState{
+		URL: c.server.URL,
+		Now: c.server.Now(),
+		Complaints: latestOf(c.server.Complaints(), func(complaint wechatpay.Complaint) complaintWithHistory {
+			return complaintWithHistory{complaint, c.server.History(complaint.ComplaintID)}
 		}),
-		latestOf(c.server.Refunds(), func(r wechatpaytest.Refund) refund { return refund(r) }),
-		c.pendingList(pageLimit),
-		latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
+		Refunds:       latestOf(c.server.Refunds(), refundOf),
+		Notifications: c.pendingList(pageLimit),
+		Requests: latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
 			r.Body, r.Response = cutBody(r.Body), cutBody(r.Response)
 			return requestOf(r)
 		}),

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,8 +13,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// The page and its parts come with headers that let it load from this server alone.
-func TestPageFiles(t *testing.T) {
+// The headers allow the page to load only from this server.
+func TestControl_page_files(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
 	for path, want := range map[string]struct{ contentType, content string }{
 		"/":                    {"text/html; charset=utf-8", "<!doctype html>"},
@@ -26,9 +25,7 @@ func TestPageFiles(t *testing.T) {
 	} {
 		resp, err := http.Get(m.url + path)
 		require.NoError(t, err)
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		require.NoError(t, err)
+		body := readBody(t, resp)
 		require.Equal(t, 200, resp.StatusCode, path)
 		require.Equal(t, want.contentType, resp.Header.Get("Content-Type"))
 		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
@@ -42,22 +39,17 @@ func TestPageFiles(t *testing.T) {
 		status, _ := m.do(t, "GET", path, "")
 		require.Equal(t, 404, status, path)
 	}
-	for _, path := range []string{"/index.html", "/favicon.ico"} { // those of the API's own refusal
-		status, answer := m.do(t, "GET", path, "")
-		require.Equal(t, 400, status, path)
-		require.Contains(t, answer, "INVALID_REQUEST")
-	}
 	req, err := http.NewRequest("GET", m.url+"/", nil)
 	require.NoError(t, err)
 	req.Host = "shop.example"
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	resp.Body.Close()
-	require.Equal(t, 403, resp.StatusCode, "a name of somebody else that leads to loopback")
+	require.Equal(t, 403, resp.StatusCode, "a host name that resolves to loopback")
 }
 
-// The state has the newest first, not more than its bound of each, and long bodies cut.
-func TestPageState(t *testing.T) {
+// The page gets the newest entries, at most pageLimit of each, with long bodies cut.
+func TestControl_page_state(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	for i := range pageLimit + 5 {
@@ -97,9 +89,8 @@ func TestPageState(t *testing.T) {
 	require.NotNil(t, state.Refunds.Data)
 }
 
-// Whatever the page's words name in one language they name in the other, and
-// the page asks for no word that there is not.
-func TestPageWords(t *testing.T) {
+// Both languages have the same keys, and every key in index.html exists.
+func TestPage_translations(t *testing.T) {
 	script, err := pageFiles.ReadFile("page/page.js")
 	require.NoError(t, err)
 	_, en, _ := bytes.Cut(script, []byte("\n  en: {"))
@@ -115,8 +106,7 @@ func TestPageWords(t *testing.T) {
 	}
 }
 
-// wordNames are the keys of an object of JavaScript: words at the start of a
-// line, or after a comma, with a colon.
+// wordNames returns the keys of a JavaScript object: identifiers before a colon.
 func wordNames(object []byte) []string {
 	var names []string
 	inString := byte(0)
@@ -149,7 +139,7 @@ func wordNames(object []byte) []string {
 	return names
 }
 
-func TestLatest(t *testing.T) {
+func TestLatestOf_newestFirst(t *testing.T) {
 	got, err := json.Marshal(latestOf([]int{1, 2, 3}, func(n int) int { return n * 10 }))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"total":3,"data":[30,20,10]}`, string(got))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
@@ -17,25 +16,35 @@ type refund struct {
 	Status        string `json:"status"`
 }
 
+func refundOf(r wechatpaytest.Refund) refund { return refund(r) }
+
 func (c *control) refunds(*http.Request) (int, any, error) {
-	return http.StatusOK, listOf(c.server.Refunds(), func(r wechatpaytest.Refund) refund { return refund(r) }), nil
+	return http.StatusOK, listOf(c.server.Refunds(), refundOf), nil
 }
 
-func settle(status string) operation {
+// setRefundStatus sets the final status of a refund.
+func setRefundStatus(status string) operation {
 	return func(c *control, r *http.Request) (int, any, error) {
-		if err := decode(r, &struct{}{}); err != nil {
+		if err := requireEmptyBody(r); err != nil {
 			return 0, nil, err
 		}
 		number := r.PathValue("out_refund_no")
-		find := func() int {
-			return slices.IndexFunc(c.server.Refunds(), func(r wechatpaytest.Refund) bool { return r.OutRefundNo == number })
-		}
-		if find() < 0 {
-			return 0, nil, refuse(http.StatusNotFound, "there is no refund %s", number)
+		if _, found := c.refund(number); !found {
+			return 0, nil, statusErrorf(http.StatusNotFound, "refund %s not found", number)
 		}
 		if err := c.server.SettleRefund(number, status); err != nil {
-			return 0, nil, refuse(http.StatusConflict, "%s", sentence(err))
+			return 0, nil, statusErrorf(http.StatusConflict, "%s", errorText(err))
 		}
-		return http.StatusOK, refund(c.server.Refunds()[find()]), nil
+		changed, _ := c.refund(number)
+		return http.StatusOK, changed, nil
 	}
+}
+
+func (c *control) refund(number string) (refund, bool) {
+	for _, r := range c.server.Refunds() {
+		if r.OutRefundNo == number {
+			return refundOf(r), true
+		}
+	}
+	return refund{}, false
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func TestRefunds(t *testing.T) {
+func TestControl_refunds(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
-	require.Equal(t, `{"data":[]}`, second(m.do(t, "GET", "/_mock/refunds", "")))
+	require.Equal(t, `{"data":[]}`, m.raw(t, "GET", "/_mock/refunds", ""))
 	client := newClient(t, dir)
 	for _, test := range []struct{ number, step, status string }{
 		{"refund-1", "arrive", "SUCCESS"},
@@ -21,10 +21,10 @@ func TestRefunds(t *testing.T) {
 	} {
 		complaint := ok[wechatpay.Complaint](t, m, 201, "POST", "/_mock/complaints", "{}")
 		createRefund(t, client, complaint.ComplaintOrderInfo[0].TransactionID, test.number)
-		settled := ok[refund](t, m, 200, "POST", "/_mock/refunds/"+strings.ReplaceAll(test.number, "|", "%7C")+"/"+test.step, "")
-		require.Equal(t, test.number, settled.OutRefundNo)
-		require.Equal(t, test.status, settled.Status)
-		require.EqualValues(t, 100, settled.Amount)
+		changed := ok[refund](t, m, 200, "POST", "/_mock/refunds/"+strings.ReplaceAll(test.number, "|", "%7C")+"/"+test.step, "")
+		require.Equal(t, test.number, changed.OutRefundNo)
+		require.Equal(t, test.status, changed.Status)
+		require.EqualValues(t, 100, changed.Amount)
 	}
-	require.Len(t, ok[list[refund]](t, m, 200, "GET", "/_mock/refunds", "").Data, 3)
+	require.Len(t, data[refund](t, m, "/_mock/refunds"), 3)
 }

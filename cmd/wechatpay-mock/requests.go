@@ -8,7 +8,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// summary is what the log says of a request.
+// summary is a request as the log shows it.
 type summary struct {
 	Time       time.Time               `json:"time"`
 	Method     string                  `json:"method"`
@@ -23,26 +23,35 @@ type summary struct {
 }
 
 func summaryOf(r wechatpaytest.Request) summary {
-	return summary{r.Time, r.Method, r.Path, r.StatusCode, r.Code, r.Problem, r.RequestID, r.Fault, r.TookEffect,
-		float64(r.Duration.Microseconds()) / 1000}
+	return summary{
+		Time:       r.Time,
+		Method:     r.Method,
+		Path:       r.Path,
+		Status:     r.StatusCode,
+		Code:       r.Code,
+		Problem:    r.Problem,
+		RequestID:  r.RequestID,
+		Fault:      r.Fault,
+		TookEffect: r.TookEffect,
+		DurationMS: float64(r.Duration.Microseconds()) / 1000,
+	}
 }
 
 func (c *control) requests(*http.Request) (int, any, error) {
 	return http.StatusOK, listOf(c.server.Requests(), requestOf), nil
 }
 
-// request is one of the log: what was sent, apart from the signature, and what
-// became of it.
+// request is a request with its headers, its body and the response.
 type request struct {
 	summary
-	Header   http.Header `json:"header"`
+	Header   http.Header `json:"header"` // without Authorization
 	Body     string      `json:"body"`
 	Response string      `json:"response"`
-	// Authorization has the attributes of that header but the signature.
+	// Authorization has the attributes of that header except the signature.
 	Authorization map[string]string `json:"authorization,omitempty"`
-	// Verified is the message that the server verifies and Signed the one that
-	// was signed instead, as far as the server found it, each perhaps cut. They
-	// are there with a signature that does not fit.
+	// If the signature is wrong, Verified is the string to sign that the server
+	// verifies, and Signed the one that was signed, if the server recognized it.
+	// Long ones are cut.
 	Verified string `json:"verified_message,omitempty"`
 	Signed   string `json:"signed_message,omitempty"`
 }
@@ -50,15 +59,22 @@ type request struct {
 func requestOf(r wechatpaytest.Request) request {
 	header := r.Header.Clone()
 	header.Del("Authorization")
-	out := request{summary: summaryOf(r), Header: header, Body: string(r.Body), Response: string(r.Response),
-		Authorization: attributesOf(r.Header.Get("Authorization"))}
-	if p := r.Signature; p != nil && (p.Mistake != "" || p.SerialNo == "") { // by another key the right message was signed
+	out := request{
+		summary:       summaryOf(r),
+		Header:        header,
+		Body:          string(r.Body),
+		Response:      string(r.Response),
+		Authorization: attributesOf(r.Header.Get("Authorization")),
+	}
+	// If only the key is wrong, the two strings are equal.
+	if p := r.Signature; p != nil && (p.Mistake != "" || p.SerialNo == "") {
 		out.Verified, out.Signed = p.Verified, p.Signed
 	}
 	return out
 }
 
-// publicAttribute is one that without the signature is worth nothing.
+// publicAttribute matches the attributes of Authorization that are useless
+// without the signature.
 var publicAttribute = regexp.MustCompile(`\b(mchid|nonce_str|timestamp|serial_no)="([^"]*)"`)
 
 func attributesOf(authorization string) map[string]string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,36 +12,30 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func TestRequests(t *testing.T) {
+func TestControl_requests(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
-	require.Equal(t, `{"data":[]}`, second(m.do(t, "GET", "/_mock/requests", "")))
+	require.Equal(t, `{"data":[]}`, m.raw(t, "GET", "/_mock/requests", ""))
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
 	require.NoError(t, newClient(t, dir).ComplaintsV2.UpdateRefundProgress(context.Background(), "1", wechatpay.RejectRefund("已发货")))
-	status, answer := m.do(t, "GET", "/_mock/requests", "")
-	require.Equal(t, 200, status)
-	var requests list[struct {
-		summary
-		Header   http.Header `json:"header"`
-		Body     string      `json:"body"`
-		Response string      `json:"response"`
-	}]
-	require.NoError(t, json.Unmarshal([]byte(answer), &requests))
+	response := m.raw(t, "GET", "/_mock/requests", "")
+	var requests list[request]
+	require.NoError(t, json.Unmarshal([]byte(response), &requests))
 	last := requests.Data[len(requests.Data)-1]
 	require.Equal(t, "POST", last.Method)
 	require.Equal(t, 204, last.Status)
 	require.True(t, last.TookEffect)
 	require.JSONEq(t, `{"action":"REJECT","reject_reason":"已发货"}`, last.Body)
 	require.Equal(t, "application/json", last.Header.Get("Accept"))
-	require.NotContains(t, answer, "WECHATPAY2-SHA256-RSA2048 ", "a signature is as good as the merchant's word")
+	require.NotContains(t, response, "WECHATPAY2-SHA256-RSA2048 ", "signatures are secret")
 }
 
-// A wrong signature is told with the message that was signed beside the one
-// that is verified.
-func TestSignedMessages(t *testing.T) {
+// For a wrong signature, the log has the string that was signed and the string
+// that the server verifies.
+func TestControl_requests_wrongSignature(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
-	newClient(t, dir) // loads the environment
+	loadEnv(t, filepath.Join(dir, envFile))
 	cfg, err := wechatpay.ConfigFromEnv()
 	require.NoError(t, err)
 	send := func(change func(*http.Request)) request {
@@ -53,8 +48,8 @@ func TestSignedMessages(t *testing.T) {
 		require.NoError(t, err)
 		_, err = client.ComplaintsV2.Get(t.Context(), `1"2`)
 		require.Error(t, err)
-		data := ok[list[request]](t, m, 200, "GET", "/_mock/requests", "").Data
-		return data[len(data)-1]
+		requests := data[request](t, m, "/_mock/requests")
+		return requests[len(requests)-1]
 	}
 
 	r := send(func(r *http.Request) { r.URL.RawQuery = "a=b" })
@@ -69,7 +64,7 @@ func TestSignedMessages(t *testing.T) {
 
 	r = send(func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/v3/merchant-service/complaints-v2/3", "" })
 	require.Equal(t, "SIGN_ERROR", r.Code)
-	require.Empty(t, r.Signed, "nobody can know")
+	require.Empty(t, r.Signed, "not recognized")
 	require.Contains(t, r.Verified, "GET\n/v3/merchant-service/complaints-v2/3\n")
 
 	r = send(func(r *http.Request) { r.Header.Del("Authorization") })
@@ -77,9 +72,9 @@ func TestSignedMessages(t *testing.T) {
 	require.Empty(t, r.Verified)
 	require.Empty(t, r.Authorization)
 
-	// What a client writes into the header does not pass for a message.
+	// Values of the header are not mistaken for strings to sign.
 	r = send(func(r *http.Request) {
-		r.Header.Set("Authorization", `WECHATPAY2-SHA256-RSA2048 mchid="signed was `+"`no`"+` WeChat Pay verifies `+"`no`"+`",nonce_str="a",timestamp="1700000000",serial_no="AB",signature="YQ=="`)
+		r.Header.Set("Authorization", `WECHATPAY2-SHA256-RSA2048 mchid="signed `+"`a`"+`, verified `+"`b`"+`",nonce_str="a",timestamp="1700000000",serial_no="AB",signature="YQ=="`)
 	})
 	require.Equal(t, "SIGN_ERROR", r.Code)
 	require.Empty(t, r.Signed+r.Verified)

@@ -2,7 +2,8 @@ package main
 
 import "github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 
-// routes are the operations of the control plane.
+// routes are the operations of the control API. The comment of package main
+// documents them.
 var routes = []struct {
 	pattern string
 	do      operation
@@ -23,9 +24,9 @@ var routes = []struct {
 	{"POST /_mock/complaints/{id}/platform-refund", step((*wechatpaytest.Server).PlatformRefunds)},
 	{"POST /_mock/complaints/{id}/merchant-decision", (*control).merchantDecision},
 	{"GET /_mock/refunds", (*control).refunds},
-	{"POST /_mock/refunds/{out_refund_no}/arrive", settle("SUCCESS")},
-	{"POST /_mock/refunds/{out_refund_no}/close", settle("CLOSED")},
-	{"POST /_mock/refunds/{out_refund_no}/abnormal", settle("ABNORMAL")},
+	{"POST /_mock/refunds/{out_refund_no}/arrive", setRefundStatus("SUCCESS")},
+	{"POST /_mock/refunds/{out_refund_no}/close", setRefundStatus("CLOSED")},
+	{"POST /_mock/refunds/{out_refund_no}/abnormal", setRefundStatus("ABNORMAL")},
 	{"POST /_mock/images", (*control).addImage},
 	{"GET /_mock/images/{media_id}", (*control).image},
 	{"POST /_mock/faults", (*control).addFault},
@@ -38,10 +39,10 @@ var routes = []struct {
 	{"GET /_mock/requests", (*control).requests},
 	{"GET /_mock/clock", (*control).clock},
 	{"POST /_mock/clock", (*control).advance},
-	{"POST /_mock/certificates/announce", (*control).announceCertificate},
-	{"POST /_mock/certificates/rotate", (*control).rotateCertificate},
+	{"POST /_mock/certificates/announce", certificate((*wechatpaytest.Server).AnnounceCertificate)},
+	{"POST /_mock/certificates/rotate", certificate((*wechatpaytest.Server).RotateCertificate)},
 	{"GET /_mock/behavior", (*control).behavior},
-	{"PATCH /_mock/behavior", (*control).changeBehaviour},
+	{"PATCH /_mock/behavior", (*control).changeBehavior},
 	{"POST /_mock/reset", (*control).reset},
 	{"GET /_mock/page", (*control).state},
 	{"GET /_mock/page/{file}", (*control).pagePart},

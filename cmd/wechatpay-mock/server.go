@@ -1,14 +1,20 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
 func (c *control) clock(*http.Request) (int, any, error) {
 	return http.StatusOK, map[string]time.Time{"now": c.server.Now()}, nil
 }
+
+// maxAdvance limits one step of the clock to 100 years.
+const maxAdvance = 100 * 365 * 24 * time.Hour
 
 func (c *control) advance(r *http.Request) (int, any, error) {
 	var body struct {
@@ -17,37 +23,31 @@ func (c *control) advance(r *http.Request) (int, any, error) {
 	if err := decode(r, &body); err != nil {
 		return 0, nil, err
 	}
-	const most = 100 * 365 * 24 * time.Hour
-	if body.AdvanceMS <= 0 || body.AdvanceMS > most.Milliseconds() {
-		return 0, nil, fmt.Errorf("advance_ms is %d, and must be from 1 to %d: the clock only moves on", body.AdvanceMS, most.Milliseconds())
+	if body.AdvanceMS <= 0 || body.AdvanceMS > maxAdvance.Milliseconds() {
+		return 0, nil, fmt.Errorf("advance_ms must be from 1 to %d, got %d", maxAdvance.Milliseconds(), body.AdvanceMS)
 	}
 	c.server.Advance(time.Duration(body.AdvanceMS) * time.Millisecond)
 	return c.clock(r)
 }
 
-func (c *control) announceCertificate(r *http.Request) (int, any, error) {
-	if err := decode(r, &struct{}{}); err != nil {
-		return 0, nil, err
+// certificate changes the platform certificates and returns a serial number.
+func certificate(change func(*wechatpaytest.Server) *x509.Certificate) operation {
+	return func(c *control, r *http.Request) (int, any, error) {
+		if err := requireEmptyBody(r); err != nil {
+			return 0, nil, err
+		}
+		return http.StatusOK, map[string]string{"serial_no": fmt.Sprintf("%X", change(c.server).SerialNumber)}, nil
 	}
-	return http.StatusOK, map[string]string{"serial_no": fmt.Sprintf("%X", c.server.AnnounceCertificate().SerialNumber)}, nil
 }
 
-func (c *control) rotateCertificate(r *http.Request) (int, any, error) {
-	if err := decode(r, &struct{}{}); err != nil {
-		return 0, nil, err
-	}
-	return http.StatusOK, map[string]string{"serial_no": fmt.Sprintf("%X", c.server.RotateCertificate().SerialNumber)}, nil
-}
-
-// reset makes the server what it was when it began, apart from its clock and its
-// certificates.
+// reset restores the initial state, except the clock, keys and certificates.
 func (c *control) reset(r *http.Request) (int, any, error) {
-	if err := decode(r, &struct{}{}); err != nil {
+	if err := requireEmptyBody(r); err != nil {
 		return 0, nil, err
 	}
 	c.server.Reset()
 	c.images.Clear()
-	if err := c.begin(); err != nil {
+	if err := c.setUp(); err != nil {
 		return 0, nil, err
 	}
 	return http.StatusNoContent, nil, nil

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,35 +12,31 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// After a reset all is as at the start, for the next test.
-func TestReset(t *testing.T) {
-	seed := filepath.Join(t.TempDir(), "seed.json")
-	require.NoError(t, os.WriteFile(seed, []byte(`[{"complaint_id":"1"}]`), 0o600))
+func TestControl_reset(t *testing.T) {
 	dir := t.TempDir()
-	m := start(t, "-dir", dir, "-seed", seed)
-	_, before := m.do(t, "GET", "/_mock/behavior", "")
+	m := start(t, "-dir", dir, "-seed", writeSeed(t, `[{"complaint_id":"1"}]`))
+	before := m.raw(t, "GET", "/_mock/behavior", "")
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"2"}`)
 	ok[any](t, m, 200, "POST", "/_mock/complaints/1/merchant-decision", `{"action":"REJECT"}`)
 	ok[any](t, m, 200, "PATCH", "/_mock/behavior", `{"path_in_body":false,"max_page":1,"sub_mchids":["1900000109"]}`)
 	ok[any](t, m, 201, "POST", "/_mock/faults", `{"kind":"drop","times":3}`)
-	require.Equal(t, []fault{{Kind: wechatpaytest.FaultDrop, Times: 3}}, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
+	require.Equal(t, []fault{{Kind: wechatpaytest.FaultDrop, Times: 3}}, data[fault](t, m, "/_mock/faults"))
 
 	status, _ := m.do(t, "POST", "/_mock/reset", "")
 	require.Equal(t, 204, status)
-	complaints := ok[list[wechatpay.Complaint]](t, m, 200, "GET", "/_mock/complaints", "").Data
+	complaints := data[wechatpay.Complaint](t, m, "/_mock/complaints")
 	require.Len(t, complaints, 1)
 	require.Equal(t, wechatpay.ComplaintStatePending, complaints[0].ComplaintState)
-	require.Empty(t, ok[list[fault]](t, m, 200, "GET", "/_mock/faults", "").Data)
-	_, after := m.do(t, "GET", "/_mock/behavior", "")
-	require.Equal(t, before, after)
+	require.Empty(t, data[fault](t, m, "/_mock/faults"))
+	require.Equal(t, before, m.raw(t, "GET", "/_mock/behavior", ""))
 	_, err := newClient(t, dir).ComplaintsV2.Get(t.Context(), "1")
 	require.NoError(t, err, "keys stay")
-	require.Contains(t, m.stderr.String(), "GET /v3/merchant-service/complaints-v2/1", "requests are still shown")
+	require.Contains(t, m.stderr.String(), "GET /v3/merchant-service/complaints-v2/1", "requests are still logged")
 }
 
-// Clients and receivers have the machine's clock, and go on when the server's
-// moves.
-func TestClock(t *testing.T) {
+// Clients and receivers use the real time. They keep working when the server's
+// clock advances.
+func TestControl_clock(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	client := newClient(t, dir)
@@ -55,27 +49,24 @@ func TestClock(t *testing.T) {
 	require.Greater(t, ok[struct{ Now time.Time }](t, m, 200, "GET", "/_mock/clock", "").Now.Sub(before), 59*time.Minute)
 	_, err := client.ComplaintsV2.Get(context.Background(), "1")
 	require.NoError(t, err)
-	delivered := ok[list[struct {
-		Status int    `json:"status"`
-		Body   string `json:"body"`
-	}]](t, m, 200, "POST", "/_mock/notifications/deliver", "").Data
+	delivered := ok[list[delivery]](t, m, 200, "POST", "/_mock/notifications/deliver", "").Data
 	require.Len(t, delivered, 1)
 	require.Equal(t, 200, delivered[0].Status, delivered[0].Body)
 }
 
-func TestCertificates(t *testing.T) {
+func TestControl_certificates(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	client, ctx := newClient(t, dir), context.Background()
 	serials := func() []string {
-		var answer struct {
+		var response struct {
 			Data []struct {
 				SerialNo string `json:"serial_no"`
 			}
 		}
-		require.NoError(t, client.Do(ctx, "GET", "/v3/certificates", nil, &answer))
+		require.NoError(t, client.Do(ctx, "GET", "/v3/certificates", nil, &response))
 		var all []string
-		for _, entry := range answer.Data {
+		for _, entry := range response.Data {
 			all = append(all, entry.SerialNo)
 		}
 		return all

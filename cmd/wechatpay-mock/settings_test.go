@@ -20,12 +20,12 @@ func mode(t *testing.T, elem ...string) os.FileMode {
 	return info.Mode().Perm()
 }
 
-// The settings work as they are, whatever the shell had before and whatever the
-// directory is called.
-func TestSettings(t *testing.T) {
-	t.Setenv("WECHATPAY_PRIVATE_KEY", "of the shop")
-	t.Setenv("WECHATPAY_CERTIFICATE", "of the shop")
-	t.Setenv("WECHATPAY_PUBLIC_KEY", "of the shop")
+// The env file works whatever the environment contained before, and with special
+// characters in the directory's name.
+func TestRun_settings(t *testing.T) {
+	t.Setenv("WECHATPAY_PRIVATE_KEY", "another value")
+	t.Setenv("WECHATPAY_CERTIFICATE", "another value")
+	t.Setenv("WECHATPAY_PUBLIC_KEY", "another value")
 	t.Setenv("WECHATPAY_BACKUP_URL", "https://api2.mch.weixin.qq.com")
 	dir := filepath.Join(t.TempDir(), "a $HOME 'quoted' dir", "keys")
 	m := start(t, "-dir", dir)
@@ -60,16 +60,16 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, 0, m.stop())
 }
 
-// A relative directory gives absolute paths. A second start replaces keys and
-// env, and leaves the mode of a directory that is there.
-func TestSettingsAgain(t *testing.T) {
+// Paths in the env file are absolute. A second run replaces the files and keeps
+// the mode of an existing directory.
+func TestRun_settings_secondRun(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir("keys", 0o755))
 	first := start(t, "-dir", "keys")
 	key, err := os.ReadFile("keys/" + envFile)
 	require.NoError(t, err)
 	require.Equal(t, 0, first.stop())
-	require.NoFileExists(t, "keys/"+envFile, "it leads to no server any more")
+	require.NoFileExists(t, "keys/"+envFile, "its server has stopped")
 	require.FileExists(t, "keys/"+privateKeyFile)
 
 	second := start(t, "-dir", "./keys")
@@ -84,8 +84,8 @@ func TestSettingsAgain(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A start that took the directory over keeps its env.
-func TestSettingsOfAnother(t *testing.T) {
+// A run does not remove the env file of a later run.
+func TestRun_settings_concurrentRuns(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, "-dir", dir)
 	second := start(t, "-dir", dir)
@@ -94,23 +94,23 @@ func TestSettingsOfAnother(t *testing.T) {
 	require.Equal(t, second.url, os.Getenv("WECHATPAY_BASE_URL"))
 }
 
-// What env led to is replaced, not written through.
-func TestSettingsReplaceALink(t *testing.T) {
+// Symbolic links are replaced, not followed.
+func TestRun_settings_symlink(t *testing.T) {
 	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
 	require.NoError(t, os.WriteFile(victim, []byte("precious"), 0o644))
 	require.NoError(t, os.Symlink(victim, filepath.Join(dir, envFile)))
 	require.NoError(t, os.Symlink(victim, filepath.Join(dir, privateKeyFile)))
 	start(t, "-dir", dir)
-	left, err := os.ReadFile(victim)
+	content, err := os.ReadFile(victim)
 	require.NoError(t, err)
-	require.Equal(t, "precious", string(left))
+	require.Equal(t, "precious", string(content))
 	newClient(t, dir)
 }
 
-func TestTemporaryDirectory(t *testing.T) {
+func TestRun_temporaryDirectory(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	m := start(t)
-	_, file, found := strings.Cut(strings.TrimSpace(m.stderr.String()), "load them with . ")
+	_, file, found := strings.Cut(strings.TrimSpace(m.stderr.String()), "to load them, run: . ")
 	require.True(t, found, m.stderr)
 	newClient(t, filepath.Dir(file))
 	require.Equal(t, 0, m.stop())
@@ -123,5 +123,5 @@ func TestShellQuote(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, value, string(out))
 	}
-	require.Equal(t, "/tmp/mock/env", shellQuote("/tmp/mock/env"), "plain values stay plain")
+	require.Equal(t, "/tmp/mock/env", shellQuote("/tmp/mock/env"), "plain values are not quoted")
 }
