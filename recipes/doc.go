@@ -1,21 +1,19 @@
-// Package recipes holds examples that join the SDK to other libraries. It is a
-// module of its own, so that their dependencies stay out of the SDK's; it
-// exports nothing, and is there to be read, copied and run:
+// Package recipes shows how to combine the SDK with other libraries. It is a
+// separate module, so that the SDK does not depend on them. It exports nothing:
+// read, copy and run the examples.
 //
 //	go test ./...
 //
 // OpenTelemetry: a span for each attempt, through Config.Transport.
 //
-// RateLimit: the calls of each endpoint held below a ceiling, through
-// Config.Transport.
+// RateLimit: a rate limit for each endpoint, through Config.Transport.
 //
-// KeyRotation: a new merchant API certificate or APIv3 key while calls are under
-// way and notifications come.
+// KeyRotation: a new merchant API certificate or APIv3 key without a restart.
 //
-// Routers: notifications in gin and in echo.
+// Routers: the notification handler in gin and echo.
 //
-// HSM: a private key that never leaves an HSM or a KMS.
+// HSM: a private key in an HSM or KMS.
 //
-// All run on wechatpaytest, a WeChat Pay in the same process. For the real one
-// take the Config from wechatpay.ConfigFromEnv.
+// All examples use wechatpaytest, a mock server in the same process. For WeChat
+// Pay, create the Config with wechatpay.ConfigFromEnv.
 package recipes

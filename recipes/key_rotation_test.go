@@ -12,62 +12,60 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// rotating is a Client that can be replaced while calls are under way. A Client
-// never changes, so that other keys are another Client; both use the same
-// connections.
+// rotating holds a Client that can be replaced while calls are in progress. A Client
+// is immutable, so new keys need a new Client. Both share the connections.
 type rotating struct {
 	transport http.RoundTripper
 	current   atomic.Pointer[wechatpay.Client]
-	before    atomic.Pointer[wechatpay.Client] // nil until the first rotation
+	previous  atomic.Pointer[wechatpay.Client] // nil until the second rotate
 
-	// handle is called for each notification; wechatpay.Once may have made it.
+	// handle is called for each notification, for example wechatpay.Once(…).
 	handle func(context.Context, *wechatpay.Notification) error
 }
 
-// rotate makes the keys of cfg the current ones. If they are wrong, the old ones
-// stay. Call it from one place at a time.
+// rotate switches to the keys of cfg. If they are invalid, the current keys stay. It
+// must not be called concurrently.
 //
-// A call that is under way ends with the keys that it began with, its
-// repetitions too. So let the longest call end before you revoke the old
-// certificate in the merchant platform: see wechatpay.RetryPolicy for how long a
-// call without a deadline may take.
+// Calls in progress keep their keys, also for retries. Wait for the longest call
+// before you revoke the old certificate on the merchant platform; see
+// wechatpay.RetryPolicy for the duration of a call without a deadline.
 func (r *rotating) rotate(cfg wechatpay.Config) error {
 	cfg.Transport = r.transport
 	client, err := wechatpay.NewClient(cfg)
 	if err != nil {
 		return err
 	}
-	r.before.Store(r.current.Load()) // first, so that there is no moment without it
+	r.previous.Store(r.current.Load()) // first, so that decrypt always finds it
 	r.current.Store(client)
 	return nil
 }
 
-// client is the one to call with. Take it anew for each call.
+// client returns the current Client. Call it again for each request.
 func (r *rotating) client() *wechatpay.Client { return r.current.Load() }
 
-// ServeHTTP receives notifications with the current keys. Mount this, and not
-// the NotificationHandler of one Client: that keeps its Client's APIv3 key, and
-// after a change could read no notification.
+// ServeHTTP handles notifications with the current keys. Do not mount the
+// NotificationHandler of one Client instead: it keeps the old APIv3 key, and fails
+// after a rotation.
 func (r *rotating) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.client().NotificationHandler(r.handle).ServeHTTP(w, req)
 }
 
-// decrypt reads a phone number with the current key, or else with the one
-// before, for which it was encrypted if it was read or stored earlier.
+// decrypt decrypts a phone number with the current key, or with the previous one if
+// the complaint was read before the rotation.
 func (r *rotating) decrypt(ciphertext string) (string, error) {
 	plain, err := r.current.Load().Decrypt(ciphertext)
-	if before := r.before.Load(); err != nil && before != nil {
-		older, errBefore := before.Decrypt(ciphertext)
-		if errBefore == nil {
-			return older, nil
+	if previous := r.previous.Load(); err != nil && previous != nil {
+		decrypted, previousErr := previous.Decrypt(ciphertext)
+		if previousErr == nil {
+			return decrypted, nil
 		}
-		err = errors.Join(err, errBefore)
+		err = errors.Join(err, previousErr)
 	}
 	return plain, err
 }
 
-// A new merchant API certificate, without a restart and without new
-// connections. Both certificates are valid until the old one is revoked.
+// Switch to a new merchant API certificate without a restart or new connections.
+// Both certificates are valid until the old one is revoked.
 func Example_keyRotation() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -84,7 +82,7 @@ func Example_keyRotation() {
 		log.Fatal(err)
 	}
 
-	// The new certificate is there: begin to use it, and then revoke the old one.
+	// Switch to the new certificate, then revoke the old one.
 	newConfig := server.RenewMerchantCertificate()
 	if err := merchant.rotate(newConfig); err != nil {
 		log.Fatal(err)

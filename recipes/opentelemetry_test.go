@@ -16,30 +16,29 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// traced makes a span of each request that base sends. Config.Transport is below
-// the Client's retries, so that each attempt and each look into the negotiation
-// history is a span of its own.
+// traced returns a RoundTripper that creates a span for each request. Because the
+// Client retries above Config.Transport, each attempt and each lookup has its own
+// span.
 //
-// otelhttp records no request header, and so no Authorization. url.full has the
-// complaint's id in it.
+// otelhttp records no request headers, so no Authorization. url.full contains the
+// complaint id.
 func traced(base http.RoundTripper, provider *trace.TracerProvider) http.RoundTripper {
 	return otelhttp.NewTransport(base,
 		otelhttp.WithTracerProvider(provider),
-		// No traceparent and no baggage for WeChat Pay: it has no use for them,
-		// and baggage may hold what is nobody else's business.
+		// Send no traceparent or baggage to WeChat Pay: baggage may be confidential.
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
 	)
 }
 
-// A span for each attempt, below one for the call. Here the answer to the
-// decision is lost, and found in the negotiation history.
+// Each attempt has a span below the span of the call. Here the response to the
+// decision is lost, and the Client looks it up in the negotiation history.
 func Example_openTelemetry() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "200201820200101080076610000"})
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 
-	exporter := tracetest.NewInMemoryExporter() // yours sends them, in batches: trace.WithBatcher
+	exporter := tracetest.NewInMemoryExporter() // in production: trace.WithBatcher and your exporter
 	provider := trace.NewTracerProvider(trace.WithSyncer(exporter))
 	defer provider.Shutdown(context.Background())
 

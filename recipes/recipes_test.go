@@ -29,7 +29,7 @@ import (
 
 const complaintID = "200201820200101080076610000"
 
-// newServer has one complaint.
+// newServer starts a server with one complaint.
 func newServer(t *testing.T) *wechatpaytest.Server {
 	t.Helper()
 	server := wechatpaytest.NewServer()
@@ -55,10 +55,9 @@ func tracer(t *testing.T) (*trace.TracerProvider, *tracetest.SpanRecorder) {
 	return trace.NewTracerProvider(trace.WithSpanProcessor(recorder)), recorder
 }
 
-// What the Client knows of a failed request by httptrace, it knows through
-// otelhttp too.
-func TestOpenTelemetryKeepsTheEvidence(t *testing.T) {
-	broken := errors.New("the connector is broken") // says of itself nothing about sending
+// The Client uses httptrace to classify failures. That works through otelhttp too.
+func TestTraced_failureClass(t *testing.T) {
+	broken := errors.New("the connector is broken") // does not say whether the request was sent
 	transports := map[string]func(*testing.T, http.RoundTripper) http.RoundTripper{
 		"bare": func(_ *testing.T, base http.RoundTripper) http.RoundTripper { return base },
 		"otelhttp": func(t *testing.T, base http.RoundTripper) http.RoundTripper {
@@ -87,7 +86,7 @@ func TestOpenTelemetryKeepsTheEvidence(t *testing.T) {
 				require.ErrorIs(t, reply(t.Context(), newClient(t, cfg)), wechatpay.ErrOutcomeUnknown)
 				require.Len(t, server.Requests(), 1)
 			})
-			t.Run("without evidence it is unknown", func(t *testing.T) {
+			t.Run("unknown failure", func(t *testing.T) {
 				server := newServer(t)
 				cfg := server.Config()
 				cfg.Transport = wrap(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken }))
@@ -101,11 +100,11 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// No span holds a request header or a body, and no request a tracing header.
-func TestOpenTelemetryShowsNoAuthorization(t *testing.T) {
+// Spans contain no request headers or bodies, and requests no tracing headers.
+func TestTraced_noSecrets(t *testing.T) {
 	global := otel.GetTextMapPropagator()
 	t.Cleanup(func() { otel.SetTextMapPropagator(global) })
-	otel.SetTextMapPropagator(propagation.TraceContext{}) // as programs do that trace their own services
+	otel.SetTextMapPropagator(propagation.TraceContext{}) // as programs that trace their own services do
 	server := newServer(t)
 	server.AddFault(wechatpaytest.Fault{Path: "response", Kind: wechatpaytest.FaultBusy429, Delay: time.Nanosecond})
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
@@ -119,7 +118,7 @@ func TestOpenTelemetryShowsNoAuthorization(t *testing.T) {
 	parent.End()
 
 	requests := server.Requests()
-	require.Len(t, requests, 4) // 429, again; lost, looked for
+	require.Len(t, requests, 4) // 429, retry; lost response, lookup
 	spans := recorder.Ended()
 	require.Len(t, spans, len(requests)+1)
 	recorded := ""
@@ -146,26 +145,37 @@ func TestOpenTelemetryShowsNoAuthorization(t *testing.T) {
 	}
 }
 
-// exhausted has given away its only token, and has the next one after so long.
+// exhausted returns a limiter whose next token comes after the given time.
 func exhausted(next time.Duration) *rate.Limiter {
 	limiter := rate.NewLimiter(rate.Every(next), 1)
 	limiter.Allow()
 	return limiter
 }
 
-// A request that the limiter holds back was certainly not sent, however its
-// waiting ends; and the host is not blamed for it.
-func TestRateLimitRefusalIsCertain(t *testing.T) {
+// limitedWrites are writes by the last segment of their path.
+var limitedWrites = map[string]func(context.Context, *wechatpay.Client) error{
+	"response": reply,
+	"update-refund-progress": func(ctx context.Context, client *wechatpay.Client) error {
+		return client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
+	},
+	"profitsharing": func(ctx context.Context, client *wechatpay.Client) error {
+		return client.Do(ctx, http.MethodPost, "/v3/profitsharing", map[string]string{}, nil)
+	},
+}
+
+// A request that the limiter rejects is not sent and not in doubt, and the Client
+// does not switch to the backup host.
+func TestLimited_notSent(t *testing.T) {
 	ends := map[string]struct {
-		next  time.Duration
-		end   func(*rate.Limiter, context.CancelFunc) // beside the call
+		next  time.Duration                           // until the limiter's next token
+		end   func(*rate.Limiter, context.CancelFunc) // runs concurrently with the call
 		cause error
 	}{
-		"its turn comes after the attempt's end": {next: time.Hour},
-		"cancelled while it waits": {
-			next: 10 * time.Second, // within the attempt's 20 s
+		"its turn is after the attempt's timeout": {next: time.Hour},
+		"canceled while it waits": {
+			next: 10 * time.Second, // less than the attempt's timeout of 20 s
 			end: func(limiter *rate.Limiter, cancel context.CancelFunc) {
-				for limiter.Tokens() > -0.5 { // until it has a turn to wait for
+				for limiter.Tokens() > -0.5 { // until the request waits
 					runtime.Gosched()
 				}
 				cancel()
@@ -173,17 +183,8 @@ func TestRateLimitRefusalIsCertain(t *testing.T) {
 			cause: context.Canceled,
 		},
 	}
-	writes := map[string]func(context.Context, *wechatpay.Client) error{
-		"response": reply,
-		"update-refund-progress": func(ctx context.Context, client *wechatpay.Client) error {
-			return client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, wechatpay.ApproveRefund(0))
-		},
-		"profitsharing": func(ctx context.Context, client *wechatpay.Client) error {
-			return client.Do(ctx, http.MethodPost, "/v3/profitsharing", map[string]string{}, nil)
-		},
-	}
 	for name, end := range ends {
-		for segment, write := range writes {
+		for segment, write := range limitedWrites {
 			t.Run(name+"/"+segment, func(t *testing.T) {
 				main, backup := newServer(t), newServer(t)
 				limiter := exhausted(end.next)
@@ -199,10 +200,10 @@ func TestRateLimitRefusalIsCertain(t *testing.T) {
 				}
 				err := write(ctx, client)
 				require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-				var refusal *wechatpay.ArgumentError
-				require.ErrorAs(t, err, &refusal)
-				require.Equal(t, "rate limit", refusal.Op)
-				require.NotContains(t, err.Error(), "attempts") // it was not repeated
+				var argumentError *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &argumentError)
+				require.Equal(t, "rate limit", argumentError.Op)
+				require.NotContains(t, err.Error(), "attempts", "no retry")
 				if end.cause != nil {
 					require.ErrorIs(t, err, end.cause)
 				}
@@ -217,18 +218,18 @@ func TestRateLimitRefusalIsCertain(t *testing.T) {
 	}
 }
 
-// What the comment in refused says of other errors is so: bare ones leave doubt,
-// and those of a dial are repeated and blame the host.
-func TestRateLimitOtherErrors(t *testing.T) {
+// TestNotSent_otherErrors checks what the comment of notSent says about other
+// errors.
+func TestNotSent_otherErrors(t *testing.T) {
 	tests := map[string]struct {
 		err                  error
 		unknown              bool
-		sent                 int // times, all of them in vain
-		readMain, readBackup int // where the next read goes
+		sent                 int // number of attempts
+		readMain, readBackup int // host of the next read
 	}{
-		"bare":    {err: context.Canceled, unknown: true, sent: 1, readMain: 1},
-		"refused": {err: &wechatpay.ArgumentError{Op: "rate limit"}, sent: 1, readMain: 1},
-		"dial":    {err: &net.OpError{Op: "dial", Err: context.Canceled}, sent: 3, readBackup: 1},
+		"other error":    {err: context.Canceled, unknown: true, sent: 1, readMain: 1},
+		"argument error": {err: &wechatpay.ArgumentError{Op: "rate limit"}, sent: 1, readMain: 1},
+		"dial error":     {err: &net.OpError{Op: "dial", Err: context.Canceled}, sent: 3, readBackup: 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +237,7 @@ func TestRateLimitOtherErrors(t *testing.T) {
 			base, sent := wechatpay.NewTransport(), 0
 			cfg := main.Config()
 			cfg.BackupURL = backup.URL
-			// An odd number, so that main is the last to be blamed.
+			// The third attempt uses the main host again, so that the backup host is next.
 			cfg.Retry = wechatpay.RetryPolicy{MaxAttempts: 3, MinDelay: time.Nanosecond, MaxDelay: time.Nanosecond}
 			cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 				if req.Method == http.MethodPost {
@@ -259,8 +260,8 @@ func TestRateLimitOtherErrors(t *testing.T) {
 	}
 }
 
-// A limit on looking leaves the doubt that made it look.
-func TestRateLimitLeavesDoubt(t *testing.T) {
+// If the rate limit prevents the lookup, the outcome is unknown.
+func TestLimited_lookup(t *testing.T) {
 	server := newServer(t)
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	cfg := server.Config()
@@ -270,8 +271,8 @@ func TestRateLimitLeavesDoubt(t *testing.T) {
 	require.Len(t, server.Requests(), 1)
 }
 
-// The segments are those of the SDK's paths: a misspelt one would limit nothing.
-func TestRateLimitHoldsEachEndpoint(t *testing.T) {
+// Each key of limits matches an endpoint.
+func TestLimits_endpoints(t *testing.T) {
 	calls := map[string]func(context.Context, *wechatpay.Client) error{
 		"response": reply,
 		"upload": func(ctx context.Context, client *wechatpay.Client) error {
@@ -291,25 +292,24 @@ func TestRateLimitHoldsEachEndpoint(t *testing.T) {
 			return client.ComplaintsV2.Complete(ctx, complaintID, nil)
 		},
 	}
-	for segment := range ceilings() {
+	for segment := range limits() {
 		t.Run(segment, func(t *testing.T) {
 			require.Contains(t, calls, segment)
 			server := newServer(t)
 			cfg := server.Config()
 			cfg.Transport = limited{wechatpay.NewTransport(), map[string]*rate.Limiter{segment: exhausted(time.Hour)}}
 			client := newClient(t, cfg)
-			var refusal *wechatpay.ArgumentError
-			require.ErrorAs(t, calls[segment](t.Context(), client), &refusal)
-			require.Equal(t, "rate limit", refusal.Op)
+			var argumentError *wechatpay.ArgumentError
+			require.ErrorAs(t, calls[segment](t.Context(), client), &argumentError)
+			require.Equal(t, "rate limit", argumentError.Op)
 
-			_, err := client.ComplaintsV2.Get(t.Context(), complaintID) // has no limit
+			_, err := client.ComplaintsV2.Get(t.Context(), complaintID) // not limited
 			require.NoError(t, err)
 		})
 	}
 }
 
-// Shares of a ceiling may be small.
-func TestPerMinute(t *testing.T) {
+func TestPerMinute_anyMinute(t *testing.T) {
 	for _, n := range []int{1, 7, 10, 60, 200, 1500} {
 		limiter := perMinute(n)
 		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -323,49 +323,46 @@ func TestPerMinute(t *testing.T) {
 				require.GreaterOrEqual(t, at.Sub(gone[before]), time.Minute, "more than %d in a minute", n)
 			}
 		}
-		require.Greater(t, len(gone), 3*n*85/100, "it wastes the ceiling")
+		require.Greater(t, len(gone), 3*n*85/100, "much less than the limit")
 	}
 }
 
-// A handler that was mounted before reads what comes under a new APIv3 key.
-func TestKeyRotationOfNotifications(t *testing.T) {
+// A mounted handler uses the new APIv3 key.
+func TestRotating_ServeHTTP_newAPIv3Key(t *testing.T) {
 	server := newServer(t)
-	var told []string
+	var handled []string
 	merchant := &rotating{transport: wechatpay.NewTransport(), handle: func(_ context.Context, n *wechatpay.Notification) error {
-		told = append(told, n.ComplaintID)
+		handled = append(handled, n.ComplaintID)
 		return nil
 	}}
 	var mounted http.Handler = merchant
 	notify := func() int {
-		req, err := server.NewNotification(t.Context(), "/", wechatpaytest.Notification{EventType: "COMPLAINT.CREATE", ComplaintID: complaintID, ActionType: "CREATE_COMPLAINT"})
+		req, err := server.NewNotification(t.Context(), "/", wechatpaytest.Notification{
+			EventType:   "COMPLAINT.CREATE",
+			ComplaintID: complaintID,
+			ActionType:  "CREATE_COMPLAINT",
+		})
 		require.NoError(t, err)
-		answer := httptest.NewRecorder()
-		mounted.ServeHTTP(answer, req)
-		return answer.Code
+		w := httptest.NewRecorder()
+		mounted.ServeHTTP(w, req)
+		return w.Code
 	}
 	old := server.Config()
-	old.APIv3Key = strings.Repeat("o", 32) // until yesterday
+	old.APIv3Key = strings.Repeat("o", 32) // the previous key
 	require.NoError(t, merchant.rotate(old))
 	require.Equal(t, http.StatusBadRequest, notify())
 	require.NoError(t, merchant.rotate(server.Config()))
 	require.Equal(t, http.StatusOK, notify())
-	require.Equal(t, []string{complaintID}, told)
+	require.Equal(t, []string{complaintID}, handled)
 }
 
-// Calls go on while the keys change: none fails, each is signed with the old key
-// or the new one, and no connection is made for it.
-func TestKeyRotationUnderLoad(t *testing.T) {
+// While the keys change, no call fails, each is signed with the old or the new key,
+// and no connection is opened.
+func TestRotating_rotate_underLoad(t *testing.T) {
 	server := newServer(t)
 	const callers, calls = 8, 10
 	var dials atomic.Int64
-	transport := wechatpay.NewTransport()
-	transport.MaxConnsPerHost = callers
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dials.Add(1)
-		return dial(ctx, network, addr)
-	}
-	merchant := &rotating{transport: transport}
+	merchant := &rotating{transport: countingTransport(callers, &dials)}
 	oldConfig := server.Config()
 	require.NoError(t, merchant.rotate(oldConfig))
 
@@ -380,21 +377,15 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 			first := sync.OnceFunc(warm.Done)
 			defer first()
 			for left := calls; left > 0; {
-				complaint, err := merchant.client().ComplaintsV2.Get(t.Context(), complaintID)
-				if err != nil {
+				if err := getPhone(t.Context(), merchant); err != nil {
 					failures <- err
-					return
-				}
-				phone, err := merchant.decrypt(complaint.PayerPhone)
-				if err != nil || phone != "13900000000" {
-					failures <- errors.Join(err, errors.New("phone: "+phone))
 					return
 				}
 				first()
 				select {
 				case <-rotated:
 					left--
-				default: // until the keys have changed
+				default: // not rotated yet
 				}
 			}
 		}()
@@ -418,13 +409,38 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	}
 	require.NotEqual(t, oldConfig.SerialNo, newConfig.SerialNo)
 	require.GreaterOrEqual(t, signedBy(oldConfig.SerialNo), callers)
-	require.GreaterOrEqual(t, signedBy(newConfig.SerialNo), callers*(calls-1)) // the first may have begun before
+	require.GreaterOrEqual(t, signedBy(newConfig.SerialNo), callers*(calls-1), "the first call may have begun earlier")
 	require.Equal(t, len(server.Requests()), signedBy(oldConfig.SerialNo)+signedBy(newConfig.SerialNo))
 	require.Positive(t, dials.Load())
 	require.LessOrEqual(t, dials.Load(), int64(callers))
 }
 
-func TestKeyRotationWithWrongKeys(t *testing.T) {
+// countingTransport returns a transport that counts its connections.
+func countingTransport(maxConns int, dials *atomic.Int64) *http.Transport {
+	transport := wechatpay.NewTransport()
+	transport.MaxConnsPerHost = maxConns
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return dial(ctx, network, addr)
+	}
+	return transport
+}
+
+// getPhone reads the complaint and checks its phone number.
+func getPhone(ctx context.Context, merchant *rotating) error {
+	complaint, err := merchant.client().ComplaintsV2.Get(ctx, complaintID)
+	if err != nil {
+		return err
+	}
+	phone, err := merchant.decrypt(complaint.PayerPhone)
+	if err == nil && phone != "13900000000" {
+		err = errors.New("phone: " + phone)
+	}
+	return err
+}
+
+func TestRotating_rotate_invalidKeys(t *testing.T) {
 	server := newServer(t)
 	merchant := &rotating{transport: wechatpay.NewTransport()}
 	require.NoError(t, merchant.rotate(server.Config()))
@@ -434,24 +450,24 @@ func TestKeyRotationWithWrongKeys(t *testing.T) {
 	wrong.PrivateKey = server.RenewMerchantCertificate().PrivateKey
 	require.ErrorContains(t, merchant.rotate(wrong), "does not fit PrivateKey")
 	require.Same(t, client, merchant.client())
-	require.Nil(t, merchant.before.Load())
+	require.Nil(t, merchant.previous.Load())
 }
 
-func TestKeyRotationDecryptsNoOtherText(t *testing.T) {
+func TestRotating_decrypt_twoRotations(t *testing.T) {
 	server := newServer(t)
 	merchant := &rotating{transport: wechatpay.NewTransport()}
 	require.NoError(t, merchant.rotate(server.Config()))
 	complaint, err := merchant.client().ComplaintsV2.Get(t.Context(), complaintID)
 	require.NoError(t, err)
 
-	// Two certificates later the key of that phone is gone.
+	// Only the previous key is kept.
 	require.NoError(t, merchant.rotate(server.RenewMerchantCertificate()))
 	require.NoError(t, merchant.rotate(server.RenewMerchantCertificate()))
 	_, err = merchant.decrypt(complaint.PayerPhone)
 	require.ErrorIs(t, err, rsa.ErrDecryption)
 }
 
-func TestHSMKeyMustFitTheCertificate(t *testing.T) {
+func TestNewHSMKey_mismatch(t *testing.T) {
 	server := newServer(t)
 	certificate := server.Config().Certificate
 	other := server.RenewMerchantCertificate().PrivateKey.(*rsa.PrivateKey)
@@ -461,8 +477,8 @@ func TestHSMKeyMustFitTheCertificate(t *testing.T) {
 	require.ErrorContains(t, err, `no key "key"`)
 }
 
-// A request that the HSM does not sign is not sent.
-func TestHSMFails(t *testing.T) {
+// If the HSM fails, the request is not sent.
+func TestHSMKey_Sign_fails(t *testing.T) {
 	server := newServer(t)
 	cfg := server.Config()
 	service := softwareHSM{"key": cfg.PrivateKey.(*rsa.PrivateKey)}
@@ -479,8 +495,8 @@ func TestHSMFails(t *testing.T) {
 	require.Len(t, server.Requests(), 1)
 }
 
-// A key that only signs is enough for all but Decrypt.
-func TestHSMThatOnlySigns(t *testing.T) {
+// A key that can only sign works for everything except Decrypt.
+func TestHSMKey_signOnly(t *testing.T) {
 	server := newServer(t)
 	cfg := server.Config()
 	cfg.PrivateKey = struct{ crypto.Signer }{cfg.PrivateKey}
@@ -488,12 +504,12 @@ func TestHSMThatOnlySigns(t *testing.T) {
 	complaint, err := client.ComplaintsV2.Get(t.Context(), complaintID)
 	require.NoError(t, err)
 	_, err = client.Decrypt(complaint.PayerPhone)
-	var refusal *wechatpay.ArgumentError
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, "PrivateKey", refusal.Faults[0].Field)
+	var argumentError *wechatpay.ArgumentError
+	require.ErrorAs(t, err, &argumentError)
+	require.Equal(t, "PrivateKey", argumentError.Faults[0].Field)
 }
 
-func TestHSMKeyDoesNothingElse(t *testing.T) {
+func TestHSMKey_otherAlgorithms(t *testing.T) {
 	server := newServer(t)
 	cfg := server.Config()
 	key, err := newHSMKey(softwareHSM{"key": cfg.PrivateKey.(*rsa.PrivateKey)}, "key", cfg.Certificate)

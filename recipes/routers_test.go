@@ -13,9 +13,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// The handler of notifications is an http.Handler, which gin and echo take as
-// it is. No middleware before it may read the body: the signature is over the
-// raw bytes.
+// The notification handler is an http.Handler, so gin and echo can use it. No
+// middleware may read the body before, because the signature covers the raw bytes.
 func Example_routers() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -40,7 +39,9 @@ func Example_routers() {
 	for _, h := range []http.Handler{router, e} {
 		shop := httptest.NewServer(h)
 		resp, err := server.Notify(context.Background(), shop.URL+"/wechatpay/notifications", wechatpaytest.Notification{
-			EventType: "COMPLAINT.CREATE", ComplaintID: "200201820200101080076610000", ActionType: "CREATE_COMPLAINT",
+			EventType:   "COMPLAINT.CREATE",
+			ComplaintID: "200201820200101080076610000",
+			ActionType:  "CREATE_COMPLAINT",
 		})
 		if err != nil {
 			fmt.Println(err)

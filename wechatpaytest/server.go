@@ -88,7 +88,7 @@ const defaultMchID = "1900000001"
 // The first server of a process generates the RSA keys, which takes some tenths
 // of a second; the others share them.
 func NewServer() *Server {
-	return newServer(httptest.NewUnstartedServer(nil))
+	return newServer(httptest.NewUnstartedServer(nil), nil)
 }
 
 // Listen is NewServer on an address of the caller's choice, such as
@@ -98,10 +98,12 @@ func Listen(addr string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wechatpaytest: %w", err)
 	}
-	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}), nil
+	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}, nil), nil
 }
 
-func newServer(server *httptest.Server) *Server {
+// newServer starts a server. If wrap is not nil, requests go to the handler it
+// returns.
+func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *Server {
 	var keys sync.WaitGroup
 	for _, role := range []string{merchantRole(0), publicKeyRole} {
 		keys.Add(1)
@@ -135,6 +137,9 @@ func newServer(server *httptest.Server) *Server {
 	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
 	s.http.Listener = s.listener
 	s.http.Config.Handler = s
+	if wrap != nil {
+		s.http.Config.Handler = wrap(s)
+	}
 	// WeChat Pay closes connections that are idle for 8 s.
 	s.http.Config.IdleTimeout = 8 * time.Second
 	s.http.Config.ConnState = s.listener.state

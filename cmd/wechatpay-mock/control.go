@@ -1,58 +1,89 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"reflect"
-	"slices"
+	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// control is the control plane of a server.
+// control is the handler of all requests: it serves the control API and the
+// page, and passes other requests to the server.
 type control struct {
 	server      *wechatpaytest.Server
 	allowRemote bool
-	begin       func() error // makes the server what it is at the start
-	mux         *http.ServeMux
-	images      sync.Map // the user's, bytes by media id
+	seedFile    string
+	seed        []json.RawMessage // the complaints of seedFile
+	log         func(wechatpaytest.Request)
+	mux         *http.ServeMux // the control API and the page
+	images      sync.Map       // bytes of the users' images by media id
 }
 
 const controlPath = "/_mock/"
 
-// An operation returns the status and the body of its answer. An error is a
-// refusal: 400, or what a *problem says.
+// An operation returns the status and the body of the response. The status of
+// an error is 400, unless it is a *statusError.
 type operation func(c *control, r *http.Request) (status int, body any, err error)
 
-type problem struct {
+type statusError struct {
 	status int
 	text   string
 }
 
-func (p *problem) Error() string { return p.text }
+func (e *statusError) Error() string { return e.text }
 
-func refuse(status int, format string, args ...any) error {
-	return &problem{status, fmt.Sprintf(format, args...)}
+func statusErrorf(status int, format string, args ...any) error {
+	return &statusError{status, fmt.Sprintf(format, args...)}
 }
 
-// newControl returns the handler of all that begins with controlPath, and of the page.
-func newControl(server *wechatpaytest.Server, allowRemote bool, begin func() error) http.Handler {
-	c := &control{server: server, allowRemote: allowRemote, begin: begin, mux: http.NewServeMux()}
+func newControl(allowRemote bool) *control {
+	c := &control{allowRemote: allowRemote, mux: http.NewServeMux()}
 	for _, route := range routes {
 		c.mux.Handle(route.pattern, c.handler(route.do))
 	}
-	c.mux.Handle(controlPath, c.handler((*control).nothingThere))
+	c.mux.Handle(controlPath, c.handler((*control).notFound))
 	c.mux.Handle(pagePath, c.handler((*control).page))
-	return c.mux
+	return c
+}
+
+// setUp sets the initial behavior and complaints of the server.
+func (c *control) setUp() error {
+	c.server.Configure(func(b *wechatpaytest.Behavior) {
+		*b = wechatpaytest.Behavior{
+			Seed:       b.Seed,
+			Log:        c.log,
+			WireTime:   time.Now, // clients of other processes cannot follow Advance
+			PathInBody: true,     // the documentation of some clients sends complaint_id twice
+		}
+	})
+	for i, complaint := range c.seed {
+		if _, err := c.server.AddComplaintJSON(complaint); err != nil {
+			return fmt.Errorf("%s: complaint %d is invalid: %s", c.seedFile, i+1, errorText(err))
+		}
+	}
+	return nil
+}
+
+func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := c.mux.Handler(r); pattern == "" {
+		c.server.ServeHTTP(w, r)
+		return
+	}
+	// Closing the server ends the context. Do not wait for the rest of a body then.
+	defer context.AfterFunc(r.Context(), func() {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	})()
+	c.mux.ServeHTTP(w, r)
 }
 
 func (c *control) handler(do operation) http.Handler {
@@ -61,22 +92,12 @@ func (c *control) handler(do operation) http.Handler {
 			w.Header().Set(name, value)
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		status, body, err := c.answer(do, r)
+		status, body, err := c.serve(do, r)
 		if err != nil {
-			status = http.StatusBadRequest
-			var p *problem
-			var tooLarge *http.MaxBytesError
-			switch {
-			case errors.As(err, &tooLarge):
-				status = http.StatusRequestEntityTooLarge
-				err = fmt.Errorf("the body is larger than %d bytes", tooLarge.Limit)
-			case errors.As(err, &p):
-				status = p.status
-			}
-			if status == http.StatusMethodNotAllowed {
-				w.Header().Set("Allow", strings.Join(c.methods(r), ", "))
-			}
-			body = map[string]string{"error": sentence(err)}
+			status, body = errorResponse(err)
+		}
+		if status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", strings.Join(c.methods(r), ", "))
 		}
 		if body == nil {
 			w.WriteHeader(status)
@@ -92,41 +113,55 @@ func (c *control) handler(do operation) http.Handler {
 	})
 }
 
-func (c *control) answer(do operation, r *http.Request) (int, any, error) {
-	if err := c.fromElsewhere(r); err != nil {
+func (c *control) serve(do operation, r *http.Request) (int, any, error) {
+	if err := c.checkOrigin(r); err != nil {
 		return 0, nil, err
 	}
 	if r.URL.RawQuery != "" && r.Pattern != pagePath {
-		return 0, nil, fmt.Errorf("%s takes no query, and has %q", r.URL.Path, r.URL.RawQuery)
+		return 0, nil, fmt.Errorf("%s takes no query parameters, got %q", r.URL.Path, r.URL.RawQuery)
 	}
 	return do(c, r)
 }
 
-// fromElsewhere refuses what a web page of another origin sends, directly or by
-// a name that leads to loopback: no page that a developer opens may rule the
-// server.
-func (c *control) fromElsewhere(r *http.Request) error {
+func errorResponse(err error) (status int, body any) {
+	status = http.StatusBadRequest
+	var withStatus *statusError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		status = http.StatusRequestEntityTooLarge
+		err = fmt.Errorf("the body exceeds %d bytes", tooLarge.Limit)
+	case errors.As(err, &withStatus):
+		status = withStatus.status
+	}
+	return status, map[string]string{"error": errorText(err)}
+}
+
+// checkOrigin rejects requests that a web page of another origin sends, also
+// through a host name that resolves to loopback (DNS rebinding).
+func (c *control) checkOrigin(r *http.Request) error {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-			return refuse(http.StatusForbidden, "a web page of another origin, %q, may not rule this server", origin)
+			return statusErrorf(http.StatusForbidden, "requests from web pages of another origin (%s) are not allowed", origin)
 		}
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	if ip := net.ParseIP(host); c.allowRemote || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return refuse(http.StatusForbidden, "the request is for the host %q, and this server is loopback's alone: start it with -allow-remote if that is meant", r.Host)
+	return statusErrorf(http.StatusForbidden, "host %q is not loopback: set -allow-remote to allow it", r.Host)
 }
 
-// nothingThere answers for paths and methods that the control plane has not.
-func (c *control) nothingThere(r *http.Request) (int, any, error) {
+// notFound serves unknown paths, and known paths with a method they do not have.
+func (c *control) notFound(r *http.Request) (int, any, error) {
 	if methods := c.methods(r); len(methods) > 0 {
-		return 0, nil, refuse(http.StatusMethodNotAllowed, "%s does not take %s: it takes %s", r.URL.Path, r.Method, strings.Join(methods, ", "))
+		return 0, nil, statusErrorf(http.StatusMethodNotAllowed, "%s does not support %s: use %s",
+			r.URL.Path, r.Method, strings.Join(methods, ", "))
 	}
-	return 0, nil, refuse(http.StatusNotFound, "the control plane has no %s: wechatpay-mock -h lists what it has", r.URL.Path)
+	return 0, nil, statusErrorf(http.StatusNotFound, "unknown path %s: run 'wechatpay-mock -h' for a list", r.URL.Path)
 }
 
-// methods are those that the path of a request has.
+// methods returns the methods that the request's path supports.
 func (c *control) methods(r *http.Request) []string {
 	var methods []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
@@ -139,123 +174,13 @@ func (c *control) methods(r *http.Request) []string {
 	return methods
 }
 
-// maxBody is how large a body may be: enough for an image too large for WeChat Pay.
-const maxBody = 8 << 20
+// goPrefix matches the package and the method that errors of wechatpaytest name.
+var goPrefix = regexp.MustCompile(`^wechatpaytest: (([A-Z]\w*|notification): )?`)
 
-// decode reads a JSON object into a struct. What it has no field for is
-// refused, and so is null.
-func decode(r *http.Request, into any) error {
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
-	}
-	return decodeJSON(data, into)
-}
+// errorText returns the error for a client, which does not know the Go methods.
+func errorText(err error) string { return goPrefix.ReplaceAllString(err.Error(), "") }
 
-func decodeJSON(data []byte, into any) error {
-	names := fieldNames(into)
-	takes := "it must be a JSON object with " + strings.Join(names, ", ")
-	if len(names) == 0 {
-		takes = "this path takes none"
-	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		if len(names) == 0 {
-			return nil
-		}
-		return fmt.Errorf("the body is empty: %s", takes)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
-			return fmt.Errorf("the body is %s: %s", aValue(wrongType.Value), takes)
-		}
-		return fmt.Errorf("the body is not JSON (%s): %s", strings.TrimPrefix(err.Error(), "json: "), takes)
-	}
-	if members == nil {
-		return fmt.Errorf("the body is null: %s", takes)
-	}
-	for name, value := range members {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("the body has an unknown member %q: %s", name, takes)
-		}
-		if string(value) == "null" {
-			return fmt.Errorf("%s is null: leave it out instead", name)
-		}
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // of objects within
-	if err := dec.Decode(into); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
-			return fmt.Errorf("%s must be %s, and is %s", wrongType.Field, kindOf(wrongType.Type), aValue(wrongType.Value))
-		}
-		return fmt.Errorf("the body is wrong: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
-}
-
-// fieldNames are the JSON names of a struct's fields.
-func fieldNames(structure any) []string {
-	t := reflect.TypeOf(structure).Elem()
-	var names []string
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "-" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// aValue says what encoding/json found: "array", "string", "number", "number
-// 1.5", "bool".
-func aValue(found string) string {
-	switch found {
-	case "array", "object":
-		return "an " + found
-	case "bool":
-		return "a boolean"
-	case "string", "number":
-		return "a " + found
-	}
-	return "the " + found
-}
-
-func kindOf(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "a boolean"
-	case reflect.Int, reflect.Int64:
-		return "an integer"
-	case reflect.Uint64:
-		return "an integer from 0 on"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Slice:
-		return "an array"
-	}
-	return "an object"
-}
-
-func encode(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic("wechatpay-mock: " + err.Error()) // only types of this command and of the SDK come here
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-// sentence is an error without the names of packages.
-func sentence(err error) string {
-	text := strings.TrimPrefix(err.Error(), "wechatpaytest: ")
-	return strings.TrimPrefix(text, "notification: ")
-}
-
-// printable keeps a line one line, whatever a request had in it.
+// printable replaces control characters, so that a line stays one line.
 func printable(line string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -263,17 +188,4 @@ func printable(line string) string {
 		}
 		return r
 	}, line)
-}
-
-// list is the form of all answers that hold several.
-type list[T any] struct {
-	Data []T `json:"data"`
-}
-
-func listOf[From, To any](all []From, convert func(From) To) list[To] {
-	l := list[To]{Data: make([]To, len(all))}
-	for i, v := range all {
-		l.Data[i] = convert(v)
-	}
-	return l
 }

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,14 +12,13 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// pagePath is where a browser finds the page, and nothing else.
 const pagePath = "GET /{$}"
 
 //go:embed page
 var pageFiles embed.FS
 
-// pageHeaders let the page load from this server alone, and let no other page
-// put it into a frame.
+// pageHeaders allow the page to load only from this server, and prevent other
+// pages from framing it.
 var pageHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,7 +27,7 @@ var pageHeaders = map[string]string{
 	"Cache-Control":          "no-store",
 }
 
-// A file is a body that is no JSON.
+// A file is a response body that is not JSON.
 type file struct {
 	contentType string
 	data        []byte
@@ -45,7 +43,7 @@ var pageTypes = map[string]string{
 func (c *control) pageFile(name string) (int, any, error) {
 	data, err := pageFiles.ReadFile("page/" + name)
 	if err != nil || pageTypes[name] == "" {
-		return 0, nil, refuse(http.StatusNotFound, "the page has no file %s", name)
+		return 0, nil, statusErrorf(http.StatusNotFound, "page file %s not found", name)
 	}
 	return http.StatusOK, file{pageTypes[name], data}, nil
 }
@@ -54,14 +52,14 @@ func (c *control) page(*http.Request) (int, any, error) { return c.pageFile("ind
 
 func (c *control) pagePart(r *http.Request) (int, any, error) { return c.pageFile(r.PathValue("file")) }
 
-// pageLimit bounds what the page gets of each kind, and pageBody the bytes of a
-// body, since it asks every second.
+// The page loads its data every second. pageLimit limits the entries of each
+// list, pageBody the bytes of each body.
 const (
 	pageLimit = 100
 	pageBody  = 4 << 10
 )
 
-// latest are the newest of all, and how many there are.
+// latest has the newest entries of a list, newest first, and their total number.
 type latest[T any] struct {
 	Total int `json:"total"`
 	list[T]
@@ -73,28 +71,31 @@ func latestOf[From, To any](all []From, convert func(From) To) latest[To] {
 	return latest[To]{len(all), listOf(newest, convert)}
 }
 
-// state is all that the page shows, at one moment.
+type complaintWithHistory struct {
+	wechatpay.Complaint
+	History []wechatpay.NegotiationRecord `json:"history"`
+}
+
+// pageState is what the page shows.
+type pageState struct {
+	URL           string                       `json:"url"`
+	Now           time.Time                    `json:"now"`
+	Complaints    latest[complaintWithHistory] `json:"complaints"`
+	Refunds       latest[refund]               `json:"refunds"`
+	Notifications list[pendingNotification]    `json:"notifications"`
+	Requests      latest[request]              `json:"requests"`
+}
+
 func (c *control) state(*http.Request) (int, any, error) {
-	type complaint struct {
-		wechatpay.Complaint
-		History []wechatpay.NegotiationRecord `json:"history"`
-	}
-	return http.StatusOK, struct {
-		URL           string                    `json:"url"`
-		Now           time.Time                 `json:"now"`
-		Complaints    latest[complaint]         `json:"complaints"`
-		Refunds       latest[refund]            `json:"refunds"`
-		Notifications list[pendingNotification] `json:"notifications"`
-		Requests      latest[request]           `json:"requests"`
-	}{
-		c.server.URL,
-		c.server.Now(),
-		latestOf(c.server.Complaints(), func(of wechatpay.Complaint) complaint {
-			return complaint{of, c.server.History(of.ComplaintID)}
+	return http.StatusOK, pageState{
+		URL: c.server.URL,
+		Now: c.server.Now(),
+		Complaints: latestOf(c.server.Complaints(), func(complaint wechatpay.Complaint) complaintWithHistory {
+			return complaintWithHistory{complaint, c.server.History(complaint.ComplaintID)}
 		}),
-		latestOf(c.server.Refunds(), func(r wechatpaytest.Refund) refund { return refund(r) }),
-		c.pendingList(pageLimit),
-		latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
+		Refunds:       latestOf(c.server.Refunds(), refundOf),
+		Notifications: c.pendingList(pageLimit),
+		Requests: latestOf(c.server.Requests(), func(r wechatpaytest.Request) request {
 			r.Body, r.Response = cutBody(r.Body), cutBody(r.Response)
 			return requestOf(r)
 		}),
@@ -106,42 +107,4 @@ func cutBody(body []byte) []byte {
 		return body
 	}
 	return fmt.Appendf(nil, "%s… (%d bytes)", strings.ToValidUTF8(string(body[:pageBody]), ""), len(body))
-}
-
-// request is one of the log: what was sent, apart from the signature, and what
-// became of it.
-type request struct {
-	summary
-	Header   http.Header `json:"header"`
-	Body     string      `json:"body"`
-	Response string      `json:"response"`
-	// Authorization has the attributes of that header but the signature.
-	Authorization map[string]string `json:"authorization,omitempty"`
-	// Verified is the message that the server verifies and Signed the one that
-	// was signed instead, as far as the server found it, each perhaps cut. They
-	// are there with a signature that does not fit.
-	Verified string `json:"verified_message,omitempty"`
-	Signed   string `json:"signed_message,omitempty"`
-}
-
-func requestOf(r wechatpaytest.Request) request {
-	header := r.Header.Clone()
-	header.Del("Authorization")
-	out := request{summary: summaryOf(r), Header: header, Body: string(r.Body), Response: string(r.Response),
-		Authorization: attributesOf(r.Header.Get("Authorization"))}
-	if p := r.Signature; p != nil && (p.Mistake != "" || p.SerialNo == "") { // by another key the right message was signed
-		out.Verified, out.Signed = p.Verified, p.Signed
-	}
-	return out
-}
-
-// publicAttribute is one that without the signature is worth nothing.
-var publicAttribute = regexp.MustCompile(`\b(mchid|nonce_str|timestamp|serial_no)="([^"]*)"`)
-
-func attributesOf(authorization string) map[string]string {
-	attributes := map[string]string{}
-	for _, m := range publicAttribute.FindAllStringSubmatch(authorization, -1) {
-		attributes[m[1]] = m[2]
-	}
-	return attributes
 }

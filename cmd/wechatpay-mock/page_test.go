@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,8 +13,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// The page and its parts come with headers that let it load from this server alone.
-func TestPageFiles(t *testing.T) {
+// The headers allow the page to load only from this server.
+func TestControl_page_files(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
 	for path, want := range map[string]struct{ contentType, content string }{
 		"/":                    {"text/html; charset=utf-8", "<!doctype html>"},
@@ -26,9 +25,7 @@ func TestPageFiles(t *testing.T) {
 	} {
 		resp, err := http.Get(m.url + path)
 		require.NoError(t, err)
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		require.NoError(t, err)
+		body := readBody(t, resp)
 		require.Equal(t, 200, resp.StatusCode, path)
 		require.Equal(t, want.contentType, resp.Header.Get("Content-Type"))
 		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
@@ -42,59 +39,17 @@ func TestPageFiles(t *testing.T) {
 		status, _ := m.do(t, "GET", path, "")
 		require.Equal(t, 404, status, path)
 	}
-	for _, path := range []string{"/index.html", "/favicon.ico"} { // those of the API's own refusal
-		status, answer := m.do(t, "GET", path, "")
-		require.Equal(t, 400, status, path)
-		require.Contains(t, answer, "INVALID_REQUEST")
-	}
 	req, err := http.NewRequest("GET", m.url+"/", nil)
 	require.NoError(t, err)
 	req.Host = "shop.example"
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	resp.Body.Close()
-	require.Equal(t, 403, resp.StatusCode, "a name of somebody else that leads to loopback")
+	require.Equal(t, 403, resp.StatusCode, "a host name that resolves to loopback")
 }
 
-func TestListOfComplaints(t *testing.T) {
-	m := start(t, "-dir", t.TempDir())
-	require.Equal(t, `{"data":[]}`, second(m.do(t, "GET", "/_mock/complaints", "")))
-	first := ok[wechatpay.Complaint](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
-	second := ok[wechatpay.Complaint](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"2"}`)
-	require.Equal(t, []wechatpay.Complaint{first, second}, ok[list[wechatpay.Complaint]](t, m, 200, "GET", "/_mock/complaints", "").Data)
-}
-
-// Every media_url that the control plane gives leads to its bytes, whatever its
-// id has in it.
-func TestImages(t *testing.T) {
-	m := start(t, "-dir", t.TempDir())
-	for i := range 20 { // ids with two slashes are among them now and then
-		picture := fmt.Sprintf("\x89PNG\r\n\x1a\nnumber %d", i)
-		mediaURL := ok[map[string]string](t, m, 201, "POST", "/_mock/images", picture)["media_url"]
-		id := mediaURL[strings.LastIndex(mediaURL, "/")+1:]
-		resp, err := http.Get(m.url + "/_mock/images/" + strings.ReplaceAll(id, "%", "%25"))
-		require.NoError(t, err)
-		got, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		require.NoError(t, err)
-		require.Equal(t, picture, string(got))
-		require.Equal(t, "image/png", resp.Header.Get("Content-Type"))
-	}
-	mediaURL := ok[map[string]string](t, m, 201, "POST", "/_mock/images", "<script>alert(1)</script>")["media_url"]
-	resp, err := http.Get(m.url + "/_mock/images/" + strings.ReplaceAll(mediaURL[strings.LastIndex(mediaURL, "/")+1:], "%", "%25"))
-	require.NoError(t, err)
-	resp.Body.Close()
-	require.Equal(t, "application/octet-stream", resp.Header.Get("Content-Type"), "no page of a stranger")
-	require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
-
-	for path, status := range map[string]int{"/_mock/images/unknown": 404, "/_mock/images/a%252Fb": 404, "/_mock/images/%25zz": 400} {
-		got, answer := m.do(t, "GET", path, "")
-		require.Equal(t, status, got, answer)
-	}
-}
-
-// The state has the newest first, not more than its bound of each, and long bodies cut.
-func TestPageState(t *testing.T) {
+// The page gets the newest entries, at most pageLimit of each, with long bodies cut.
+func TestControl_page_state(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
 	for i := range pageLimit + 5 {
@@ -134,63 +89,8 @@ func TestPageState(t *testing.T) {
 	require.NotNil(t, state.Refunds.Data)
 }
 
-// A wrong signature is told with the message that was signed beside the one
-// that is verified.
-func TestSignedMessages(t *testing.T) {
-	dir := t.TempDir()
-	m := start(t, "-dir", dir)
-	newClient(t, dir) // loads the environment
-	cfg, err := wechatpay.ConfigFromEnv()
-	require.NoError(t, err)
-	send := func(change func(*http.Request)) request {
-		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-			r = r.Clone(r.Context())
-			change(r)
-			return http.DefaultTransport.RoundTrip(r)
-		})
-		client, err := wechatpay.NewClient(cfg)
-		require.NoError(t, err)
-		_, err = client.ComplaintsV2.Get(t.Context(), `1"2`)
-		require.Error(t, err)
-		data := ok[list[request]](t, m, 200, "GET", "/_mock/requests", "").Data
-		return data[len(data)-1]
-	}
-
-	r := send(func(r *http.Request) { r.URL.RawQuery = "a=b" })
-	require.Equal(t, "SIGN_ERROR", r.Code)
-	attributes := r.Authorization
-	tail := attributes["timestamp"] + "\n" + attributes["nonce_str"] + "\n\n"
-	require.Equal(t, "GET\n/v3/merchant-service/complaints-v2/1%222\n"+tail, r.Signed)
-	require.Equal(t, "GET\n/v3/merchant-service/complaints-v2/1%222?a=b\n"+tail, r.Verified)
-	require.Equal(t, cfg.MchID, attributes["mchid"])
-	require.Len(t, attributes, 4)
-	require.NotContains(t, attributes, "signature")
-
-	r = send(func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/v3/merchant-service/complaints-v2/3", "" })
-	require.Equal(t, "SIGN_ERROR", r.Code)
-	require.Empty(t, r.Signed, "nobody can know")
-	require.Contains(t, r.Verified, "GET\n/v3/merchant-service/complaints-v2/3\n")
-
-	r = send(func(r *http.Request) { r.Header.Del("Authorization") })
-	require.Equal(t, 401, r.Status)
-	require.Empty(t, r.Verified)
-	require.Empty(t, r.Authorization)
-
-	// What a client writes into the header does not pass for a message.
-	r = send(func(r *http.Request) {
-		r.Header.Set("Authorization", `WECHATPAY2-SHA256-RSA2048 mchid="signed was `+"`no`"+` WeChat Pay verifies `+"`no`"+`",nonce_str="a",timestamp="1700000000",serial_no="AB",signature="YQ=="`)
-	})
-	require.Equal(t, "SIGN_ERROR", r.Code)
-	require.Empty(t, r.Signed+r.Verified)
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// Whatever the page's words name in one language they name in the other, and
-// the page asks for no word that there is not.
-func TestPageWords(t *testing.T) {
+// Both languages have the same keys, and every key in index.html exists.
+func TestPage_translations(t *testing.T) {
 	script, err := pageFiles.ReadFile("page/page.js")
 	require.NoError(t, err)
 	_, en, _ := bytes.Cut(script, []byte("\n  en: {"))
@@ -206,8 +106,7 @@ func TestPageWords(t *testing.T) {
 	}
 }
 
-// wordNames are the keys of an object of JavaScript: words at the start of a
-// line, or after a comma, with a colon.
+// wordNames returns the keys of a JavaScript object: identifiers before a colon.
 func wordNames(object []byte) []string {
 	var names []string
 	inString := byte(0)
@@ -240,7 +139,7 @@ func wordNames(object []byte) []string {
 	return names
 }
 
-func TestLatest(t *testing.T) {
+func TestLatestOf_newestFirst(t *testing.T) {
 	got, err := json.Marshal(latestOf([]int{1, 2, 3}, func(n int) int { return n * 10 }))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"total":3,"data":[30,20,10]}`, string(got))

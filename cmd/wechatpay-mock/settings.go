@@ -11,7 +11,7 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// The files of the directory, by the names that a merchant knows.
+// The files have the names that WeChat Pay gives them.
 const (
 	privateKeyFile  = "apiclient_key.pem"
 	certificateFile = "apiclient_cert.pem"
@@ -19,8 +19,8 @@ const (
 	envFile         = "env"
 )
 
-// removeEnv removes the env of an earlier start, before anything can go wrong:
-// whoever waits for the file must not get that.
+// removeEnv removes the env file of an earlier run, so that scripts that wait for
+// the file do not load it.
 func removeEnv(dir string) error {
 	if err := os.Remove(filepath.Join(dir, envFile)); err != nil && !os.IsNotExist(err) {
 		return err
@@ -28,15 +28,16 @@ func removeEnv(dir string) error {
 	return nil
 }
 
-// removeOwnEnv removes the env that this start wrote. Another start's stays.
+// removeOwnEnv removes the env file unless another run replaced it.
 func removeOwnEnv(dir, env string) {
 	file := filepath.Join(dir, envFile)
-	if left, err := os.ReadFile(file); err == nil && string(left) == env {
+	if current, err := os.ReadFile(file); err == nil && string(current) == env {
 		os.Remove(file)
 	}
 }
 
-// writeSettings writes the keys, and last of all the file env, which it returns.
+// writeSettings writes the key files, then the env file. It returns the content
+// of the env file.
 func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -45,27 +46,39 @@ func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
+	if err := writeKeys(dir, cfg); err != nil {
+		return "", err
+	}
+	env := envContent(dir, cfg)
+	return env, writePrivate(filepath.Join(dir, envFile), []byte(env))
+}
+
+func writeKeys(dir string, cfg wechatpay.Config) error {
 	private, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
 	if err != nil {
-		return "", err
+		return err
 	}
 	public, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, key := range []struct {
-		name, kind string
-		der        []byte
+		name, blockType string
+		der             []byte
 	}{
 		{privateKeyFile, "PRIVATE KEY", private},
 		{certificateFile, "CERTIFICATE", cfg.Certificate.Raw},
 		{publicKeyFile, "PUBLIC KEY", public},
 	} {
-		if err := writePrivate(filepath.Join(dir, key.name), pem.EncodeToMemory(&pem.Block{Type: key.kind, Bytes: key.der})); err != nil {
-			return "", err
+		content := pem.EncodeToMemory(&pem.Block{Type: key.blockType, Bytes: key.der})
+		if err := writePrivate(filepath.Join(dir, key.name), content); err != nil {
+			return err
 		}
 	}
+	return nil
+}
 
+func envContent(dir string, cfg wechatpay.Config) string {
 	var env strings.Builder
 	for _, setting := range [][2]string{
 		{"MCHID", cfg.MchID},
@@ -75,19 +88,21 @@ func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
 		{"CERTIFICATE", ""},
 		{"CERTIFICATE_FILE", filepath.Join(dir, certificateFile)},
 		{"APIV3_KEY", cfg.APIv3Key},
+		{"APIV3_KEY_FILE", ""},
 		{"PUBLIC_KEY_ID", cfg.PublicKeyID},
 		{"PUBLIC_KEY", ""},
 		{"PUBLIC_KEY_FILE", filepath.Join(dir, publicKeyFile)},
+		{"PUBLIC_KEY_ONLY", ""},
 		{"BASE_URL", cfg.BaseURL},
 		{"BACKUP_URL", cfg.BackupURL},
 	} {
 		fmt.Fprintf(&env, "export WECHATPAY_%s=%s\n", setting[0], shellQuote(setting[1]))
 	}
-	return env.String(), writePrivate(filepath.Join(dir, envFile), []byte(env.String()))
+	return env.String()
 }
 
-// writePrivate writes a file for its owner alone. Nobody sees a half of it, and
-// what the name led to before is not written through.
+// writePrivate writes a file that only its owner can read. It replaces the file
+// atomically, and does not follow a symbolic link of that name.
 func writePrivate(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-") // mode 0600
 	if err != nil {
@@ -106,8 +121,8 @@ func writePrivate(name string, content []byte) error {
 	return err
 }
 
-// shellQuote quotes what a POSIX shell would not leave as it is. Plain values
-// stay plain, for those who read the file without a shell.
+// shellQuote quotes a value for POSIX shells if necessary. It leaves plain values
+// unquoted, for programs that parse the file themselves.
 func shellQuote(s string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"
 	if strings.Trim(s, plain) == "" {

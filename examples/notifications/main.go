@@ -1,12 +1,13 @@
-// Command notifications is a server that prints the events that WeChat Pay
-// notifies: each once, however many copies come.
+// Command notifications is a server that receives notifications from WeChat Pay
+// and prints each event once, even if it is delivered several times.
 //
-// With no WECHATPAY_MCHID set it sends itself some notifications from an embedded
-// WeChat Pay, good and bad ones, and ends. Otherwise it takes the settings from
-// the environment (see wechatpay.ConfigFromEnv), WECHATPAY_APIV3_KEY among them,
-// and serves until SIGINT or SIGTERM. WeChat Pay sends to https alone, so put it
-// behind a proxy with a certificate that leaves body and headers as they are, and
-// set the URL with ComplaintsV2.CreateNotificationURL.
+// If WECHATPAY_MCHID is not set, it receives a few valid and invalid notifications
+// from an embedded mock server, and exits. Otherwise it reads the settings from
+// the environment (see wechatpay.ConfigFromEnv), which must include
+// WECHATPAY_APIV3_KEY, and serves until SIGINT or SIGTERM. WeChat Pay only
+// notifies https URLs: run it behind a proxy that terminates TLS and leaves
+// headers and body unchanged, and set the URL with
+// ComplaintsV2.CreateNotificationURL.
 package main
 
 import (
@@ -29,20 +30,20 @@ import (
 )
 
 func main() {
-	// SIGTERM is how systemd, Docker and Kubernetes stop a program.
+	// systemd, Docker and Kubernetes stop a program with SIGTERM.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
-// path is where notifications are received.
+// path is the path of the notification URL.
 const path = "/wechatpay/notifications"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("notifications", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	addr := flags.String("addr", "127.0.0.1:8080", "where to listen; unused without settings")
+	addr := flags.String("addr", "127.0.0.1:8080", "the address to listen on; ignored with the embedded mock server")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	if os.Getenv("WECHATPAY_MCHID") == "" {
-		fmt.Fprintln(stdout, "No WECHATPAY_MCHID is set: an embedded WeChat Pay sends the notifications.")
+		fmt.Fprintln(stdout, "WECHATPAY_MCHID is not set: using an embedded mock server.")
 		if err := demonstrate(ctx, stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, err)
 			return 1
@@ -68,10 +69,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if cfg.APIv3Key == "" {
-		fmt.Fprintln(stderr, "WECHATPAY_APIV3_KEY is not set: notifications are encrypted with it.")
+		fmt.Fprintln(stderr, "WECHATPAY_APIV3_KEY is not set: it is required to decrypt notifications")
 		return 2
 	}
-	handler, err := receiver(cfg, stdout, stderr)
+	handler, err := newHandler(cfg, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
@@ -89,10 +90,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// receiver is the whole of it: a client, what to do with an event, and each event
-// once. A MemoryStore knows the copies that come to this process; for several
-// machines take redisstore or sqlstore in its place.
-func receiver(cfg wechatpay.Config, stdout, stderr io.Writer) (http.Handler, error) {
+// newHandler returns the handler of the notification URL. A MemoryStore recognizes
+// redeliveries to this process; for several machines, use redisstore or sqlstore
+// instead.
+func newHandler(cfg wechatpay.Config, stdout, stderr io.Writer) (http.Handler, error) {
 	cfg.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	client, err := wechatpay.NewClient(cfg)
 	if err != nil {
@@ -104,7 +105,7 @@ func receiver(cfg wechatpay.Config, stdout, stderr io.Writer) (http.Handler, err
 	return mux, nil
 }
 
-// serve ends when the context does, after the requests that are under way.
+// serve returns when ctx ends, after requests in progress.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
@@ -114,21 +115,21 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return err
 	case <-ctx.Done():
 	}
-	// Longer than a notification takes.
+	// More than the time that a notification takes.
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return server.Shutdown(shutdown)
 }
 
-// printer prints one event at a time.
+// printer prints events.
 type printer struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-// handle is what a merchant writes. It has 5 s, and an error or a panic lets
-// WeChat Pay send the event again. An event says only that something happened: a
-// merchant's would read the complaint now, or put its id into a queue.
+// handle handles one event within 5 s. After an error or a panic, WeChat Pay
+// delivers the event again. An event only names what changed: a merchant's handler
+// would now read the complaint, or queue its id.
 func (p *printer) handle(_ context.Context, n *wechatpay.Notification) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,19 +143,20 @@ func (p *printer) handle(_ context.Context, n *wechatpay.Notification) error {
 			return err
 		}
 		fmt.Fprintf(p.w, "  %s  %s  refund %s, %d fen of %d\n", at, n.EventType, refund.OutRefundNo, refund.Amount.Refund, refund.Amount.Total)
-	default: // there may be new ones
-		fmt.Fprintf(p.w, "  %s  %s  unknown to this program\n", at, n.EventType)
+	default: // WeChat Pay may add event types
+		fmt.Fprintf(p.w, "  %s  %s  unknown event type\n", at, n.EventType)
 	}
 	return nil
 }
 
-// demonstrate receives what an embedded WeChat Pay sends. It fails if an answer
-// is not the expected one.
+const complaintID, outRefundNo = "200201820200101080076610000", "demonstration"
+
+// demonstrate starts the receiver and an embedded mock server that notifies it.
 func demonstrate(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	pay := wechatpaytest.NewServer()
-	defer pay.Close()
-	cfg := pay.Config()
-	handler, err := receiver(cfg, stdout, stderr)
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	cfg := server.Config()
+	handler, err := newHandler(cfg, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -170,28 +172,35 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		err = errors.Join(err, <-served)
 	}()
 
-	const complaintID, outRefundNo = "200201820200101080076610000", "demonstration"
-	pay.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ApplyRefundAmount: 1000})
-	if err := refund(ctx, cfg, complaintID, outRefundNo); err != nil {
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ApplyRefundAmount: 1000})
+	if err := createRefund(ctx, cfg); err != nil {
 		return err
 	}
-	filed := wechatpaytest.Notification{ID: "first", EventType: "COMPLAINT.CREATE", ComplaintID: complaintID, ActionType: "CREATE_COMPLAINT"}
-	forged, probe := filed, filed
+	return notify(ctx, server, "http://"+listener.Addr().String()+path, stdout)
+}
+
+// notify sends valid and invalid notifications. It returns an error if a response
+// has an unexpected status.
+func notify(ctx context.Context, server *wechatpaytest.Server, url string, stdout io.Writer) error {
+	created := wechatpaytest.Notification{ID: "first", EventType: "COMPLAINT.CREATE", ComplaintID: complaintID, ActionType: "CREATE_COMPLAINT"}
+	reply := wechatpaytest.Notification{EventType: "COMPLAINT.STATE_CHANGE", ComplaintID: complaintID, ActionType: "USER_RESPONSE"}
+	refunded := wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: outRefundNo}
+	forged, probe := created, created
 	forged.Fault, probe.Fault = wechatpaytest.FaultForged, wechatpaytest.FaultProbe
 	for _, step := range []struct {
 		what         string
 		notification wechatpaytest.Notification
 		want         int
 	}{
-		{"a complaint is filed", filed, http.StatusOK},
-		{"the same again, which is not printed", filed, http.StatusOK},
-		{"the user writes", wechatpaytest.Notification{EventType: "COMPLAINT.STATE_CHANGE", ComplaintID: complaintID, ActionType: "USER_RESPONSE"}, http.StatusOK},
-		{"a refund arrives", wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: outRefundNo}, http.StatusOK},
-		{"somebody else signs", forged, http.StatusUnauthorized},
-		{"WeChat Pay probes with a wrong signature", probe, http.StatusUnauthorized},
+		{"The user files a complaint", created, http.StatusOK},
+		{"The same notification is redelivered: it is not printed again", created, http.StatusOK},
+		{"The user writes a message", reply, http.StatusOK},
+		{"A refund arrives", refunded, http.StatusOK},
+		{"Someone else signs a notification", forged, http.StatusUnauthorized},
+		{"WeChat Pay tests the receiver with a wrong signature", probe, http.StatusUnauthorized},
 	} {
 		fmt.Fprintf(stdout, "\n%s\n", step.what)
-		resp, err := pay.Notify(ctx, "http://"+listener.Addr().String()+path, step.notification)
+		resp, err := server.Notify(ctx, url, step.notification)
 		if err != nil {
 			return err
 		}
@@ -199,16 +208,16 @@ func demonstrate(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "  answered with %d %s\n", resp.StatusCode, body)
+		fmt.Fprintf(stdout, "  response: %d %s\n", resp.StatusCode, body)
 		if resp.StatusCode != step.want {
-			return fmt.Errorf("the answer should have been %d", step.want)
+			return fmt.Errorf("expected status %d", step.want)
 		}
 	}
 	return nil
 }
 
-// refund makes the refund that a notification tells of.
-func refund(ctx context.Context, cfg wechatpay.Config, complaintID, outRefundNo string) error {
+// createRefund creates the refund that a notification is about.
+func createRefund(ctx context.Context, cfg wechatpay.Config) error {
 	transport := wechatpay.NewTransport()
 	defer transport.CloseIdleConnections()
 	cfg.Transport = transport
@@ -222,8 +231,9 @@ func refund(ctx context.Context, cfg wechatpay.Config, complaintID, outRefundNo 
 	}
 	order := complaint.ComplaintOrderInfo[0]
 	_, err = client.Refunds.Create(ctx, &wechatpay.CreateRefundRequest{
-		TransactionID: order.TransactionID, OutRefundNo: outRefundNo,
-		Amount: wechatpay.CreateRefundAmount{Refund: order.Amount, Total: order.Amount},
+		TransactionID: order.TransactionID,
+		OutRefundNo:   outRefundNo,
+		Amount:        wechatpay.CreateRefundAmount{Refund: order.Amount, Total: order.Amount},
 	})
 	return err
 }

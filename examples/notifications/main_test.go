@@ -4,63 +4,50 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/wechatpay-complaints/wechatpay/examples/internal/exampletest"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// clearEnv leaves no setting of the machine to the test.
-func clearEnv(t *testing.T) {
-	t.Helper()
-	for _, setting := range os.Environ() {
-		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "WECHATPAY_") {
-			t.Setenv(name, "")
-		}
-	}
-}
-
-func TestDemonstration(t *testing.T) {
-	clearEnv(t)
+func TestRun_embedded(t *testing.T) {
+	exampletest.ClearEnv(t)
 	var stdout, stderr bytes.Buffer
 	require.Zero(t, run(context.Background(), nil, &stdout, &stderr), "%s", &stderr)
 	output := regexp.MustCompile(`  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(stdout.String(), "  TIME")
-	require.Equal(t, `No WECHATPAY_MCHID is set: an embedded WeChat Pay sends the notifications.
+	require.Equal(t, `WECHATPAY_MCHID is not set: using an embedded mock server.
 
-a complaint is filed
+The user files a complaint
   TIME  COMPLAINT.CREATE  CREATE_COMPLAINT  complaint 200201820200101080076610000
-  answered with 200 {"code":"SUCCESS"}
+  response: 200 {"code":"SUCCESS"}
 
-the same again, which is not printed
-  answered with 200 {"code":"SUCCESS"}
+The same notification is redelivered: it is not printed again
+  response: 200 {"code":"SUCCESS"}
 
-the user writes
+The user writes a message
   TIME  COMPLAINT.STATE_CHANGE  USER_RESPONSE  complaint 200201820200101080076610000
-  answered with 200 {"code":"SUCCESS"}
+  response: 200 {"code":"SUCCESS"}
 
-a refund arrives
+A refund arrives
   TIME  REFUND.SUCCESS  refund demonstration, 1000 fen of 1000
-  answered with 200 {"code":"SUCCESS"}
+  response: 200 {"code":"SUCCESS"}
 
-somebody else signs
-  answered with 401 {"code":"FAIL","message":"Unauthorized"}
+Someone else signs a notification
+  response: 401 {"code":"FAIL","message":"Unauthorized"}
 
-WeChat Pay probes with a wrong signature
-  answered with 401 {"code":"FAIL","message":"Unauthorized"}
+WeChat Pay tests the receiver with a wrong signature
+  response: 401 {"code":"FAIL","message":"Unauthorized"}
 `, output)
-	require.Equal(t, 2, strings.Count(stderr.String(), "\n"), "a warning for each that was refused: %s", &stderr)
+	require.Equal(t, 2, strings.Count(stderr.String(), "\n"), "one warning for each rejected notification: %s", &stderr)
 }
 
-func TestWrongSettings(t *testing.T) {
+func TestRun_invalidSettings(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
@@ -68,14 +55,14 @@ func TestWrongSettings(t *testing.T) {
 		want string
 	}{
 		{"unknown flag", []string{"-port", "1"}, nil, "flag provided but not defined: -port"},
-		{"an argument", []string{"now"}, nil, `unexpected argument "now"`},
+		{"unexpected argument", []string{"now"}, nil, `unexpected argument "now"`},
 		{"no APIv3 key", nil, map[string]string{"WECHATPAY_MCHID": "1900000001"}, "WECHATPAY_APIV3_KEY is not set"},
 		{"no keys", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_APIV3_KEY": strings.Repeat("k", 32)}, "PrivateKey: missing"},
-		{"no such file", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_PRIVATE_KEY_FILE": "missing.pem"}, "WECHATPAY_PRIVATE_KEY_FILE"},
+		{"missing file", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_PRIVATE_KEY_FILE": "missing.pem"}, "WECHATPAY_PRIVATE_KEY_FILE"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			clearEnv(t)
+			exampletest.ClearEnv(t)
 			for name, value := range tt.env {
 				t.Setenv(name, value)
 			}
@@ -88,37 +75,9 @@ func TestWrongSettings(t *testing.T) {
 	require.Zero(t, run(context.Background(), []string{"-h"}, &stdout, &stderr))
 }
 
-// live sets the environment for an embedded WeChat Pay.
-func live(t *testing.T) *wechatpaytest.Server {
-	t.Helper()
-	pay := wechatpaytest.NewServer()
-	t.Cleanup(pay.Close)
-	cfg := pay.Config()
-	privateKey, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
-	require.NoError(t, err)
-	publicKey, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
-	require.NoError(t, err)
-	clearEnv(t)
-	t.Setenv("WECHATPAY_MCHID", cfg.MchID)
-	t.Setenv("WECHATPAY_SERIAL_NO", cfg.SerialNo)
-	t.Setenv("WECHATPAY_PRIVATE_KEY_FILE", pemFile(t, "apiclient_key.pem", "PRIVATE KEY", privateKey))
-	t.Setenv("WECHATPAY_APIV3_KEY", cfg.APIv3Key)
-	t.Setenv("WECHATPAY_PUBLIC_KEY_ID", cfg.PublicKeyID)
-	t.Setenv("WECHATPAY_PUBLIC_KEY_FILE", pemFile(t, "pub_key.pem", "PUBLIC KEY", publicKey))
-	t.Setenv("WECHATPAY_BASE_URL", cfg.BaseURL)
-	return pay
-}
-
-func pemFile(t *testing.T, name, blockType string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600))
-	return file
-}
-
-// With settings it serves until it is interrupted.
-func TestServes(t *testing.T) {
-	pay := live(t)
+// With settings it serves until ctx ends.
+func TestRun_live(t *testing.T) {
+	server := exampletest.NewServer(t)
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
 	reader, writer := io.Pipe()
@@ -132,27 +91,30 @@ func TestServes(t *testing.T) {
 	require.True(t, lines.Scan())
 	url, found := strings.CutPrefix(lines.Text(), "Listening on ")
 	require.True(t, found)
-	answers := make(chan int, 1)
+	statuses := make(chan int, 1)
 	go func() {
-		resp, err := pay.Notify(context.Background(), url, wechatpaytest.Notification{EventType: "NEW.EVENT", ComplaintID: "1"})
+		resp, err := server.Notify(context.Background(), url, wechatpaytest.Notification{EventType: "NEW.EVENT", ComplaintID: "1"})
 		if err != nil {
 			t.Error(err)
-			answers <- 0
+			statuses <- 0
 			return
 		}
-		answers <- resp.StatusCode
+		statuses <- resp.StatusCode
 	}()
 	require.True(t, lines.Scan())
-	require.Contains(t, lines.Text(), "NEW.EVENT  unknown to this program")
-	require.Equal(t, 200, <-answers)
+	require.Contains(t, lines.Text(), "NEW.EVENT  unknown event type")
+	require.Equal(t, 200, <-statuses)
 	interrupt()
 	require.Zero(t, <-status)
 	require.Empty(t, stderr.String())
+}
 
-	// A port that is taken.
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+func TestRun_portInUse(t *testing.T) {
+	exampletest.NewServer(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer taken.Close()
-	require.Equal(t, 1, run(context.Background(), []string{"-addr", taken.Addr().String()}, io.Discard, &stderr))
+	defer listener.Close()
+	var stderr bytes.Buffer
+	require.Equal(t, 1, run(context.Background(), []string{"-addr", listener.Addr().String()}, io.Discard, &stderr))
 	require.Contains(t, stderr.String(), "address already in use")
 }

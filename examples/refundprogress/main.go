@@ -1,14 +1,13 @@
-// Command refundprogress makes one decision on one refund request: it approves
-// the refund, or rejects it, with pictures if you like.
+// Command refundprogress decides on one refund request: it approves the refund,
+// or rejects it with a reason and optional images.
 //
-// With no WECHATPAY_MCHID set it runs on an embedded WeChat Pay, which has a
-// complaint to decide on. Otherwise it takes the settings from the environment
-// (see wechatpay.ConfigFromEnv), and calls nothing but the decision and the
-// upload of its pictures. (If an answer is lost, the SDK reads the complaint's
-// history to find out whether the decision stands.)
+// If WECHATPAY_MCHID is not set, it runs on an embedded mock server that has a
+// complaint. Otherwise it reads the settings from the environment (see
+// wechatpay.ConfigFromEnv). It only uploads the images and sends the decision;
+// if a response is lost, the SDK also reads the negotiation history.
 //
-// Its exit status is 0 only if the decision was accepted: 1 if it was not, or
-// if that is unknown, and 2 if flags or settings are wrong.
+// The exit status is 0 if the decision was applied, 1 if it was not or if the
+// outcome is unknown, and 2 if flags or settings are wrong.
 package main
 
 import (
@@ -34,7 +33,7 @@ func main() {
 	os.Exit(status)
 }
 
-// sampleID is the complaint that the embedded WeChat Pay has.
+// sampleID is the complaint on the embedded server.
 const sampleID = "200201820200101080076610000"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -50,15 +49,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var cfg wechatpay.Config
 	show := func(string) {}
 	if embedded {
-		server := wechatpaytest.NewServer()
+		server := startServer()
 		defer server.Close()
-		server.AddComplaint(wechatpay.Complaint{
-			ComplaintID:       sampleID,
-			ComplaintDetail:   "商品与描述不符，要求退款",
-			ProblemType:       wechatpay.ProblemTypeRefund,
-			ApplyRefundAmount: 1000,
-		})
-		fmt.Fprintf(stdout, "No WECHATPAY_MCHID is set: this runs on an embedded WeChat Pay, %s\n", server.URL)
+		fmt.Fprintf(stdout, "WECHATPAY_MCHID is not set: using an embedded mock server, %s\n", server.URL)
 		cfg = server.Config()
 		show = func(when string) { printComplaint(stdout, server, complaintID, when) }
 	} else if cfg, err = wechatpay.ConfigFromEnv(); err != nil {
@@ -72,26 +65,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	// A decision that is given up early leaves no time to find out whether it
-	// stands.
+	// Allow enough time for retries and for looking up an unknown outcome.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 
 	show("Before")
-	for _, name := range images {
-		mediaID, err := upload(ctx, client, name)
-		if err != nil {
-			fmt.Fprintf(stderr, "\nNothing was decided: the picture is not uploaded.\n%v\n", err)
-			return 1
-		}
-		req.RejectMediaList = append(req.RejectMediaList, mediaID)
+	if req.RejectMediaList, err = upload(ctx, client, images); err != nil {
+		fmt.Fprintf(stderr, "\nNo decision was sent: an image could not be uploaded.\n%v\n", err)
+		return 1
 	}
 	err = client.ComplaintsV2.UpdateRefundProgress(ctx, complaintID, req)
 	report(err, req, stdout, stderr)
 	show("After")
-	var wrong *wechatpay.ArgumentError
+	var invalid *wechatpay.ArgumentError
 	switch {
-	case errors.As(err, &wrong):
+	case errors.As(err, &invalid):
 		return 2
 	case err != nil:
 		return 1
@@ -99,8 +87,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// upload uploads one picture and gives its media id.
-func upload(ctx context.Context, client *wechatpay.Client, name string) (string, error) {
+// startServer starts the embedded mock server, with one complaint.
+func startServer() *wechatpaytest.Server {
+	server := wechatpaytest.NewServer()
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID:       sampleID,
+		ComplaintDetail:   "商品与描述不符，要求退款",
+		ProblemType:       wechatpay.ProblemTypeRefund,
+		ApplyRefundAmount: 1000,
+	})
+	return server
+}
+
+// upload uploads the images and returns their media ids.
+func upload(ctx context.Context, client *wechatpay.Client, names []string) ([]string, error) {
+	var mediaIDs []string
+	for _, name := range names {
+		mediaID, err := uploadFile(ctx, client, name)
+		if err != nil {
+			return nil, err
+		}
+		mediaIDs = append(mediaIDs, mediaID)
+	}
+	return mediaIDs, nil
+}
+
+func uploadFile(ctx context.Context, client *wechatpay.Client, name string) (string, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return "", err
@@ -109,8 +121,8 @@ func upload(ctx context.Context, client *wechatpay.Client, name string) (string,
 	return client.ComplaintsV2.UploadImage(ctx, name, file)
 }
 
-// parse makes the request from the flags, and lists the pictures. Wrong
-// combinations are left for the SDK to refuse.
+// parse returns the request that the flags describe, and the image files. The SDK
+// reports invalid combinations.
 func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wechatpay.UpdateRefundProgressRequest, images []string, err error) {
 	var action string
 	if embedded {
@@ -121,13 +133,14 @@ func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wech
 	flags.SetOutput(stderr)
 	flags.StringVar(&id, "complaint-id", id, "the complaint to decide on")
 	flags.StringVar(&action, "action", action, "APPROVE or REJECT")
-	day := flags.Int("launch-refund-day", 0, "with APPROVE: in how many working days the refund is launched")
+	day := flags.Int("launch-refund-day", 0, "with APPROVE: the number of working days until the refund is launched")
 	flags.StringVar(&req.RejectReason, "reject-reason", "", "with REJECT: the reason, at most 200 characters")
 	flags.StringVar(&req.Remark, "remark", "", "a note for WeChat Pay's staff, at most 200 characters")
-	flags.Func("image", "with REJECT: a picture (jpg, png or bmp, 2 MiB at most) that supports the reason; repeat it for up to 4", func(name string) error {
-		images = append(images, name)
-		return nil
-	})
+	flags.Func("image", "with REJECT: an image file that supports the reason (jpg, png or bmp, at most 2 MiB); repeat the flag for up to 4",
+		func(name string) error {
+			images = append(images, name)
+			return nil
+		})
 	if err := flags.Parse(args); err != nil {
 		return "", nil, nil, err
 	}
@@ -140,7 +153,7 @@ func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wech
 	case action == "":
 		problem = "-action is required"
 	case len(images) > 0 && !strings.EqualFold(action, string(wechatpay.RefundReject)):
-		problem = "-image only goes with -action REJECT"
+		problem = "-image requires -action REJECT"
 	}
 	if problem != "" {
 		fmt.Fprintln(stderr, problem)
@@ -159,40 +172,40 @@ func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wech
 	return id, req, images, nil
 }
 
-// report says what became of the decision.
+// report prints the outcome of the decision.
 func report(err error, req *wechatpay.UpdateRefundProgressRequest, stdout, stderr io.Writer) {
-	var refusal *wechatpay.APIError
+	var rejection *wechatpay.APIError
 	switch {
 	case err == nil && req.Action == wechatpay.RefundApprove:
-		fmt.Fprintln(stdout, "\nAccepted: the refund is approved. No money has moved: create the refund next.")
+		fmt.Fprintln(stdout, "\nApplied: the refund is approved. No money has moved yet: create the refund next.")
 	case err == nil:
-		fmt.Fprintln(stdout, "\nAccepted: the refund is rejected, and the complaint is closed.")
+		fmt.Fprintln(stdout, "\nApplied: the refund is rejected, and the complaint is closed.")
 	case errors.Is(err, wechatpay.ErrOutcomeUnknown):
-		fmt.Fprintf(stderr, "\nNobody knows yet whether the decision stands. Read the complaint's negotiation history,\n"+
-			"in the merchant platform or by the API, before you decide again.\n%v\n", err)
-	case errors.As(err, &refusal):
-		fmt.Fprintf(stderr, "\nRefused, the decision does not stand.\n%v\n", err)
+		fmt.Fprintf(stderr, "\nUnknown outcome: the decision may have been applied. Check the complaint's negotiation history,\n"+
+			"on the merchant platform or by API, before you decide again.\n%v\n", err)
+	case errors.As(err, &rejection):
+		fmt.Fprintf(stderr, "\nNot applied: WeChat Pay rejected the decision.\n%v\n", err)
 	default:
-		fmt.Fprintf(stderr, "\nThe decision does not stand.\n%v\n", err)
+		fmt.Fprintf(stderr, "\nNot applied.\n%v\n", err)
 	}
 }
 
-// printComplaint prints what the embedded WeChat Pay holds.
+// printComplaint prints the complaint as the embedded server has it.
 func printComplaint(w io.Writer, server *wechatpaytest.Server, id, when string) {
 	complaint, ok := server.Complaint(id)
 	if !ok {
-		fmt.Fprintf(w, "\n%s: there is no complaint %s\n", when, id)
+		fmt.Fprintf(w, "\n%s: complaint %s not found\n", when, id)
 		return
 	}
 	fmt.Fprintf(w, "\n%s: complaint %s is %s\n", when, complaint.ComplaintID, complaint.ComplaintState)
 	for _, record := range server.History(id) {
-		fmt.Fprintf(w, "  %s  %s\n", record.OperateTime.Format(time.RFC3339), strings.TrimSpace(string(record.OperateType)+"  "+record.OperateDetails))
+		details := strings.TrimSpace(string(record.OperateType) + "  " + record.OperateDetails)
+		fmt.Fprintf(w, "  %s  %s\n", record.OperateTime.Format(time.RFC3339), details)
 	}
 }
 
-// printer is a RoundTripper that prints what passes. A signature is as good as
-// the merchant's word until its time has passed: it is not shown. Of an answer
-// that is an error, report tells all.
+// printer is an http.RoundTripper that prints requests, and successful
+// responses. It hides the signature, which could be replayed.
 type printer struct {
 	w    io.Writer
 	base http.RoundTripper
@@ -200,7 +213,8 @@ type printer struct {
 
 func (p *printer) RoundTrip(req *http.Request) (*http.Response, error) {
 	authorization, _, _ := strings.Cut(req.Header.Get("Authorization"), ",nonce_str=")
-	fmt.Fprintf(p.w, "\n> %s %s\n> Host: %s\n> Authorization: %s, nonce, time and signature not shown\n", req.Method, req.URL.RequestURI(), req.URL.Host, authorization)
+	fmt.Fprintf(p.w, "\n> %s %s\n> Host: %s\n> Authorization: %s (nonce, timestamp and signature hidden)\n",
+		req.Method, req.URL.RequestURI(), req.URL.Host, authorization)
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "Wechatpay-Serial"} {
 		if value := req.Header.Get(name); value != "" {
 			fmt.Fprintf(p.w, "> %s: %s\n", name, value)

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,48 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wechatpay-complaints/wechatpay"
+	"github.com/wechatpay-complaints/wechatpay/examples/internal/exampletest"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// clearEnv leaves no setting of the machine to the test.
-func clearEnv(t *testing.T) {
+// newServer starts a server with one complaint and sets the environment for it.
+func newServer(t *testing.T) *wechatpaytest.Server {
 	t.Helper()
-	for _, setting := range os.Environ() {
-		if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "WECHATPAY_") {
-			t.Setenv(name, "")
-		}
-	}
-}
-
-// live starts a WeChat Pay that has one complaint, and sets the environment for
-// it.
-func live(t *testing.T) *wechatpaytest.Server {
-	t.Helper()
-	server := wechatpaytest.NewServer()
-	t.Cleanup(server.Close)
+	server := exampletest.NewServer(t)
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: sampleID})
-
-	cfg := server.Config()
-	privateKey, err := x509.MarshalPKCS8PrivateKey(cfg.PrivateKey)
-	require.NoError(t, err)
-	publicKey, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
-	require.NoError(t, err)
-	clearEnv(t)
-	t.Setenv("WECHATPAY_MCHID", cfg.MchID)
-	t.Setenv("WECHATPAY_SERIAL_NO", cfg.SerialNo)
-	t.Setenv("WECHATPAY_PRIVATE_KEY_FILE", pemFile(t, "apiclient_key.pem", "PRIVATE KEY", privateKey))
-	t.Setenv("WECHATPAY_APIV3_KEY", cfg.APIv3Key)
-	t.Setenv("WECHATPAY_PUBLIC_KEY_ID", cfg.PublicKeyID)
-	t.Setenv("WECHATPAY_PUBLIC_KEY_FILE", pemFile(t, "pub_key.pem", "PUBLIC KEY", publicKey))
-	t.Setenv("WECHATPAY_BASE_URL", cfg.BaseURL)
 	return server
-}
-
-func pemFile(t *testing.T, name, blockType string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600))
-	return file
 }
 
 func runWith(args ...string) (status int, stdout, stderr string) {
@@ -65,7 +31,7 @@ func runWith(args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// requireNoSignature checks that nothing of a signature is shown.
+// requireNoSignature checks that the signature and its parameters are hidden.
 func requireNoSignature(t *testing.T, output string) {
 	t.Helper()
 	for _, attribute := range []string{`signature="`, `nonce_str="`, `timestamp="`} {
@@ -73,7 +39,7 @@ func requireNoSignature(t *testing.T, output string) {
 	}
 }
 
-func TestEmbedded(t *testing.T) {
+func TestRun_embedded(t *testing.T) {
 	const path = "> POST /v3/merchant-service/complaints-v2/" + sampleID + "/update-refund-progress\n"
 	tests := []struct {
 		name string
@@ -81,13 +47,13 @@ func TestEmbedded(t *testing.T) {
 		want []string // in this order
 	}{
 		{"no flags", nil, []string{
-			"embedded WeChat Pay, http://127.0.0.1:",
+			"embedded mock server, http://127.0.0.1:",
 			"Before: complaint " + sampleID + " is PENDING\n", "USER_CREATE_COMPLAINT",
 			path, `> Authorization: WECHATPAY2-SHA256-RSA2048 mchid="1900000001",serial_no="`,
 			"> Accept: application/json\n", "> Content-Type: application/json\n", "> User-Agent: ", "> Wechatpay-Serial: PUB_KEY_ID_",
 			"> {\"action\":\"APPROVE\",\"launch_refund_day\":0}\n",
 			"< 204 No Content\n< Request-Id: 0",
-			"Accepted: the refund is approved. No money has moved",
+			"Applied: the refund is approved. No money has moved yet",
 			"After: complaint " + sampleID + " is PROCESSING\n", "USER_CREATE_COMPLAINT", "MERCHANT_APPROVE_REFUND",
 		}},
 		{"approve in three working days", []string{"-action", "approve", "-launch-refund-day", "3", "-remark", "已核实"}, []string{
@@ -95,20 +61,20 @@ func TestEmbedded(t *testing.T) {
 		}},
 		{"reject", []string{"-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用"}, []string{
 			"is PENDING\n", path, "> {\"action\":\"REJECT\",\"reject_reason\":\"商品已使用\"}\n", "< 204 ",
-			"Accepted: the refund is rejected, and the complaint is closed.",
+			"Applied: the refund is rejected, and the complaint is closed.",
 			"is PROCESSED\n", "MERCHANT_REFUSE_RERUND  商品已使用\n",
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			clearEnv(t)
+			exampletest.ClearEnv(t)
 			status, stdout, stderr := runWith(test.args...)
 			require.Zero(t, status)
 			require.Empty(t, stderr)
 			rest := stdout
 			for _, want := range test.want {
 				_, after, found := strings.Cut(rest, want)
-				require.True(t, found, "%q is missing, or too early, in\n%s", want, stdout)
+				require.True(t, found, "%q is missing or out of order in\n%s", want, stdout)
 				rest = after
 			}
 			require.Equal(t, 1, strings.Count(stdout, "\n> POST "))
@@ -117,29 +83,29 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-func TestEmbeddedWithoutTheComplaint(t *testing.T) {
-	clearEnv(t)
+func TestRun_embeddedUnknownComplaint(t *testing.T) {
+	exampletest.ClearEnv(t)
 	status, stdout, stderr := runWith("-complaint-id", "4711")
 	require.Equal(t, 1, status)
-	require.Contains(t, stdout, "Before: there is no complaint 4711\n")
+	require.Contains(t, stdout, "Before: complaint 4711 not found\n")
 	require.Contains(t, stderr, "RESOURCE_NOT_EXISTS")
 }
 
-func TestWrongFlags(t *testing.T) {
+func TestRun_invalidFlags(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
 		want string
 	}{
 		{"unknown flag", []string{"-approve"}, "flag provided but not defined: -approve"},
-		{"no number", []string{"-launch-refund-day", "soon"}, `invalid value "soon"`},
-		{"an argument", []string{"APPROVE"}, `unexpected argument "APPROVE"`},
+		{"not a number", []string{"-launch-refund-day", "soon"}, `invalid value "soon"`},
+		{"unexpected argument", []string{"APPROVE"}, `unexpected argument "APPROVE"`},
 		{"empty complaint id", []string{"-complaint-id", ""}, "-complaint-id is required"},
 		{"empty action", []string{"-action", ""}, "-action is required"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			clearEnv(t)
+			exampletest.ClearEnv(t)
 			status, stdout, stderr := runWith(test.args...)
 			require.Equal(t, 2, status)
 			require.Empty(t, stdout)
@@ -150,23 +116,23 @@ func TestWrongFlags(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) {
-	clearEnv(t)
+func TestRun_help(t *testing.T) {
+	exampletest.ClearEnv(t)
 	status, stdout, stderr := runWith("-h")
 	require.Zero(t, status)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "-launch-refund-day")
 }
 
-// What the SDK refuses is not sent.
-func TestRefusedArguments(t *testing.T) {
+// Invalid arguments are not sent.
+func TestRun_invalidArguments(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
 		want string
 	}{
-		{"no such action", []string{"-action", "MAYBE"}, `Action: "MAYBE" is neither APPROVE nor REJECT`},
-		{"day with REJECT", []string{"-action", "REJECT", "-launch-refund-day", "0"}, "LaunchRefundDay: only goes with APPROVE"},
+		{"unknown action", []string{"-action", "MAYBE"}, `Action: "MAYBE" is neither APPROVE nor REJECT`},
+		{"launch day with REJECT", []string{"-action", "REJECT", "-launch-refund-day", "0"}, "LaunchRefundDay: only goes with APPROVE"},
 		{"reason with APPROVE", []string{"-reject-reason", "no"}, "RejectReason: only goes with REJECT"},
 		{"negative day", []string{"-launch-refund-day", "-1"}, "LaunchRefundDay: -1"},
 		{"long reason", []string{"-action", "REJECT", "-reject-reason", strings.Repeat("不", 201)}, "RejectReason: 201 characters"},
@@ -174,22 +140,22 @@ func TestRefusedArguments(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			clearEnv(t)
+			exampletest.ClearEnv(t)
 			status, stdout, stderr := runWith(test.args...)
 			require.Equal(t, 2, status)
 			require.NotContains(t, stdout, "> POST")
-			require.Contains(t, stderr, "The decision does not stand.")
+			require.Contains(t, stderr, "\nNot applied.\n")
 			require.Equal(t, 1, strings.Count(stderr, test.want), stderr)
 		})
 	}
 }
 
-func TestLiveMakesOneRequest(t *testing.T) {
-	server := live(t)
+func TestRun_liveOneRequest(t *testing.T) {
+	server := newServer(t)
 	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用")
 	require.Zero(t, status, stderr)
 	require.Empty(t, stderr)
-	require.Contains(t, stdout, "Accepted: the refund is rejected")
+	require.Contains(t, stdout, "Applied: the refund is rejected")
 	require.NotContains(t, stdout, "embedded")
 
 	requests := server.Requests()
@@ -198,7 +164,7 @@ func TestLiveMakesOneRequest(t *testing.T) {
 	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用"}`, string(requests[0].Body))
 	require.Contains(t, stdout, "< 204 No Content\n< Request-Id: "+requests[0].RequestID+"\n")
 
-	// Nothing that could be sent again is shown.
+	// The output cannot be used to replay the request.
 	requireNoSignature(t, stdout)
 	secrets := regexp.MustCompile(`(?:signature|nonce_str|timestamp)="([^"]+)"`).FindAllStringSubmatch(requests[0].Header.Get("Authorization"), -1)
 	require.Len(t, secrets, 3)
@@ -207,55 +173,55 @@ func TestLiveMakesOneRequest(t *testing.T) {
 	}
 }
 
-func TestLiveRefusal(t *testing.T) {
-	server := live(t)
+func TestRun_liveRejected(t *testing.T) {
+	server := newServer(t)
 	require.NoError(t, server.ChangeComplaint(sampleID, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers }))
 	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "APPROVE")
 	require.Equal(t, 1, status)
-	require.NotContains(t, stdout, "Accepted")
+	require.NotContains(t, stdout, "Applied")
 
 	requests := server.Requests()
 	require.Len(t, requests, 1)
 	require.Equal(t, 400, requests[0].StatusCode)
-	require.Contains(t, stderr, "Refused, the decision does not stand.")
+	require.Contains(t, stderr, "\nNot applied: WeChat Pay rejected the decision.\n")
 	for _, once := range []string{"400 PARAM_ERROR", requests[0].Problem, requests[0].RequestID} {
 		require.Equal(t, 1, strings.Count(stdout+stderr, once), "%q in\n%s", once, stdout+stderr)
 	}
 	requireNoSignature(t, stdout+stderr)
 }
 
-// The answer is lost, and there is no time left to find out what it was.
-func TestLiveUnknownOutcome(t *testing.T) {
-	server := live(t)
+// The response is lost, and ctx ends before the lookup.
+func TestRun_liveUnknownOutcome(t *testing.T) {
+	server := newServer(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	server.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultLostResponse, Probability: 1})
 	server.Configure(func(b *wechatpaytest.Behavior) { b.Log = func(wechatpaytest.Request) { cancel() } })
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 1, run(ctx, []string{"-complaint-id", sampleID, "-action", "APPROVE"}, &stdout, &stderr))
-	require.NotContains(t, stdout.String(), "Accepted")
-	require.Contains(t, stderr.String(), "Nobody knows yet whether the decision stands.")
+	require.NotContains(t, stdout.String(), "Applied")
+	require.Contains(t, stderr.String(), "\nUnknown outcome: the decision may have been applied.")
 	require.Contains(t, stderr.String(), "negotiation history")
-	require.NotContains(t, stderr.String(), "does not stand")
+	require.NotContains(t, stderr.String(), "Not applied")
 	requireNoSignature(t, stdout.String()+stderr.String())
 
 	records := server.History(sampleID)
-	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, records[len(records)-1].OperateType, "it does stand")
+	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, records[len(records)-1].OperateType, "it was applied")
 }
 
-func TestLiveNotSent(t *testing.T) {
-	server := live(t)
+func TestRun_liveNotSent(t *testing.T) {
+	server := newServer(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 1, run(ctx, []string{"-complaint-id", sampleID, "-action", "APPROVE"}, &stdout, &stderr))
-	require.Contains(t, stderr.String(), "The decision does not stand.")
+	require.Contains(t, stderr.String(), "\nNot applied.\n")
 	require.Contains(t, stderr.String(), context.Canceled.Error())
 	require.Empty(t, server.Requests())
 }
 
-// A decision for a real merchant has no defaults.
-func TestLiveNeedsItsFlags(t *testing.T) {
+// With settings, the flags have no defaults.
+func TestRun_liveRequiredFlags(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
@@ -266,7 +232,7 @@ func TestLiveNeedsItsFlags(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			server := live(t)
+			server := newServer(t)
 			status, stdout, stderr := runWith(test.args...)
 			require.Equal(t, 2, status)
 			require.Empty(t, stdout)
@@ -276,16 +242,16 @@ func TestLiveNeedsItsFlags(t *testing.T) {
 	}
 }
 
-func TestLiveWrongSettings(t *testing.T) {
+func TestRun_liveInvalidSettings(t *testing.T) {
 	tests := []struct {
 		name, variable, value, want string
 	}{
-		{"a file that is not there", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no such file or directory"},
+		{"missing file", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no such file or directory"},
 		{"no serial number", "WECHATPAY_SERIAL_NO", "", "SerialNo: empty"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			server := live(t)
+			server := newServer(t)
 			t.Setenv(test.variable, test.value)
 			status, _, stderr := runWith("-complaint-id", sampleID, "-action", "APPROVE")
 			require.Equal(t, 2, status)
@@ -295,14 +261,13 @@ func TestLiveWrongSettings(t *testing.T) {
 	}
 }
 
-// The pictures are uploaded first, and their media ids go with the decision.
-func TestImages(t *testing.T) {
-	server := live(t)
-	picture := filepath.Join(t.TempDir(), "evidence.png")
-	require.NoError(t, os.WriteFile(picture, []byte("\x89PNG\r\n\x1a\n picture"), 0o600))
-	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用", "-image", picture, "-image", picture)
+// Images are uploaded first. The decision contains their media ids.
+func TestRun_images(t *testing.T) {
+	server := newServer(t)
+	image := writeImage(t)
+	status, stdout, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-reject-reason", "商品已使用", "-image", image, "-image", image)
 	require.Equal(t, 0, status, stderr)
-	require.NotContains(t, stdout, "picture\n", "the bytes of the picture are printed")
+	require.NotContains(t, stdout, "picture\n", "the bytes of the image are not printed")
 
 	requests := server.Requests()
 	require.Len(t, requests, 3)
@@ -313,18 +278,38 @@ func TestImages(t *testing.T) {
 		require.Equal(t, "POST /v3/merchant-service/images/upload → 200", requests[i].String())
 		require.NoError(t, json.Unmarshal(requests[i].Response, &uploaded[i]))
 	}
-	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用","reject_media_list":["`+uploaded[0].MediaID+`","`+uploaded[1].MediaID+`"]}`, string(requests[2].Body))
+	require.Equal(t, `{"action":"REJECT","reject_reason":"商品已使用","reject_media_list":["`+uploaded[0].MediaID+`","`+uploaded[1].MediaID+`"]}`,
+		string(requests[2].Body))
+}
 
-	// A picture that cannot be uploaded: nothing is decided.
-	for _, tt := range []struct{ image, problem string }{{filepath.Join(t.TempDir(), "missing.png"), "no such file"}, {"main_test.go", "does not end in .jpg, .png or .bmp"}} {
-		server := live(t)
-		status, _, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-image", tt.image)
-		require.Equal(t, 1, status)
-		require.Contains(t, stderr, "Nothing was decided")
-		require.Contains(t, stderr, tt.problem)
-		require.Empty(t, server.Requests())
+func TestRun_imageNotUploaded(t *testing.T) {
+	tests := []struct {
+		name, image, want string
+	}{
+		{"missing file", filepath.Join(t.TempDir(), "missing.png"), "no such file"},
+		{"unsupported type", "main_test.go", "does not end in .jpg, .png or .bmp"},
 	}
-	status, _, stderr = runWith("-complaint-id", sampleID, "-action", "APPROVE", "-image", picture)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := newServer(t)
+			status, _, stderr := runWith("-complaint-id", sampleID, "-action", "REJECT", "-image", test.image)
+			require.Equal(t, 1, status)
+			require.Contains(t, stderr, "\nNo decision was sent: an image could not be uploaded.\n")
+			require.Contains(t, stderr, test.want)
+			require.Empty(t, server.Requests())
+		})
+	}
+}
+
+func TestRun_imageWithApprove(t *testing.T) {
+	newServer(t)
+	status, _, stderr := runWith("-complaint-id", sampleID, "-action", "APPROVE", "-image", writeImage(t))
 	require.Equal(t, 2, status)
-	require.Contains(t, stderr, "-image only goes with -action REJECT")
+	require.Contains(t, stderr, "-image requires -action REJECT")
+}
+
+func writeImage(t *testing.T) string {
+	file := filepath.Join(t.TempDir(), "evidence.png")
+	require.NoError(t, os.WriteFile(file, []byte("\x89PNG\r\n\x1a\n picture"), 0o600))
+	return file
 }

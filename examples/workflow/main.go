@@ -1,9 +1,9 @@
-// Command workflow handles a complaint from its arrival to its end: pictures,
-// phone number, answer, approval, refund. It dies in the middle of the refund,
-// is started anew, and finishes without paying twice.
+// Command workflow handles a complaint from its arrival to its end: images, phone
+// number, reply, approval, refund. The process is killed in the middle of the
+// refund, restarts, and finishes without refunding twice.
 //
-// It runs on an embedded WeChat Pay, and needs no settings. A desk works
-// unchanged on the real one, with a Client made from wechatpay.ConfigFromEnv.
+// It runs on an embedded mock server and needs no settings. The desk works the
+// same with a Client created from wechatpay.ConfigFromEnv.
 package main
 
 import (
@@ -21,23 +21,22 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// A desk handles the complaints that ask for a refund. It keeps no record of
-// its own: what was done is asked of WeChat Pay. So it may stop at any point,
-// and be started anew, on another machine too.
+// A desk handles complaints that request a refund. It is stateless: it reads what
+// was done from WeChat Pay. It is safe to kill it at any point and to restart it,
+// also on another machine.
 type desk struct {
 	client   *wechatpay.Client
-	pictures string    // the directory for the users' pictures
-	limit    int64     // fen; a person decides on what is more
-	out      io.Writer // what it does, step by step
+	pictures string    // the directory for the users' images
+	limit    int64     // in fen; larger amounts need manual handling
+	out      io.Writer // log of its steps
 }
 
-// work does what can be done now for the complaints of the last 30 days. Call
-// it every few minutes, and when a notification comes: notifications may be
-// lost.
+// work handles the complaints of the last 30 days as far as possible. Call it for
+// each notification, and every few minutes, because notifications can be lost.
 func (d *desk) work(ctx context.Context) error {
 	now := time.Now()
 	lately := &wechatpay.ListComplaintsRequest{BeginDate: now.AddDate(0, 0, -29), EndDate: now}
-	// All are listed before the first is handled, which might change their order.
+	// List all complaints first, because handling one may change their order.
 	var ids []string
 	for complaint, err := range d.client.ComplaintsV2.All(ctx, lately) {
 		if err != nil {
@@ -47,7 +46,7 @@ func (d *desk) work(ctx context.Context) error {
 	}
 	var problems []error
 	for _, id := range ids {
-		// One complaint that cannot be handled does not keep the others waiting.
+		// After an error, continue with the other complaints.
 		if err := d.handle(ctx, id); err != nil {
 			problems = append(problems, err)
 		}
@@ -55,9 +54,9 @@ func (d *desk) work(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// handle takes one complaint as far as it goes.
+// handle does the next steps of one complaint.
 func (d *desk) handle(ctx context.Context, id string) error {
-	complaint, err := d.client.ComplaintsV2.Get(ctx, id) // as it is now
+	complaint, err := d.client.ComplaintsV2.Get(ctx, id) // the current state
 	if err != nil {
 		return err
 	}
@@ -65,10 +64,10 @@ func (d *desk) handle(ctx context.Context, id string) error {
 	amount := complaint.ApplyRefundAmount
 	switch {
 	case complaint.ComplaintState == wechatpay.ComplaintStateProcessed:
-		d.say("nothing is left to do")
+		d.say("already finished")
 		return nil
 	case complaint.ProblemType != wechatpay.ProblemTypeRefund, amount < 1, amount > d.limit:
-		d.say("left to a person")
+		d.say("needs manual handling")
 		return nil
 	}
 
@@ -88,20 +87,23 @@ func (d *desk) handle(ctx context.Context, id string) error {
 		return err
 	}
 	if done[wechatpay.OperateTypeMerchantRefuseRefund] {
-		d.say("a colleague rejected it")
+		d.say("already rejected on the merchant platform")
 		return nil
 	}
 	if done[wechatpay.OperateTypeMerchantResponse] {
-		d.say("answered before")
+		d.say("already replied")
 	} else {
-		err := d.client.ComplaintsV2.Respond(ctx, id, &wechatpay.RespondRequest{ResponseContent: "您好，退款将于今天发起。", ComplaintedMchID: complaint.ComplaintedMchID})
+		err := d.client.ComplaintsV2.Respond(ctx, id, &wechatpay.RespondRequest{
+			ResponseContent:  "您好，退款将于今天发起。",
+			ComplaintedMchID: complaint.ComplaintedMchID,
+		})
 		if err != nil {
 			return err
 		}
-		d.say("answered")
+		d.say("replied")
 	}
 	if done[wechatpay.OperateTypeMerchantApproveRefund] {
-		d.say("approved before")
+		d.say("already approved")
 	} else {
 		if err := d.client.ComplaintsV2.UpdateRefundProgress(ctx, id, wechatpay.ApproveRefund(0)); err != nil {
 			return err
@@ -111,8 +113,9 @@ func (d *desk) handle(ctx context.Context, id string) error {
 	return d.refund(ctx, complaint)
 }
 
-// refund pays, unless it was paid before: ComplaintsV2.Refund finds out. It pays what
-// was decided on, though the user may ask for more, or file again, meanwhile.
+// refund refunds the approved amount of this round once, even if the user has
+// changed the amount or filed again meanwhile. ComplaintsV2.Refund finds earlier
+// refunds.
 func (d *desk) refund(ctx context.Context, complaint *wechatpay.Complaint) error {
 	refund, err := d.client.ComplaintsV2.Refund(ctx, complaint.ComplaintID, &wechatpay.RefundComplaintRequest{
 		Amount: complaint.ApplyRefundAmount,
@@ -124,14 +127,14 @@ func (d *desk) refund(ctx context.Context, complaint *wechatpay.Complaint) error
 	d.say("refund %s of %d fen is %s", refund.OutRefundNo, refund.Amount.Refund, refund.Status)
 	switch refund.Status {
 	case wechatpay.RefundStatusClosed:
-		return fmt.Errorf("refund %s failed for good: a person must look why, and ask for attempt 2", refund.OutRefundNo)
+		return fmt.Errorf("refund %s is closed: check the reason, then set Attempt: 2", refund.OutRefundNo)
 	case wechatpay.RefundStatusAbnormal:
-		return fmt.Errorf("refund %s was refused by the user's bank: a person must act in the merchant platform", refund.OutRefundNo)
+		return fmt.Errorf("refund %s was rejected by the bank: resolve it on the merchant platform", refund.OutRefundNo)
 	}
 	return nil
 }
 
-// savePictures saves what the user attached. Saving it again does no harm.
+// savePictures saves the user's images. It overwrites existing files.
 func (d *desk) savePictures(ctx context.Context, complaint *wechatpay.Complaint) error {
 	n := 0
 	for _, media := range complaint.ComplaintMediaList {
@@ -142,7 +145,7 @@ func (d *desk) savePictures(ctx context.Context, complaint *wechatpay.Complaint)
 			if err != nil {
 				return err
 			}
-			d.say("picture %s saved: %s, %d bytes", name, contentType, size)
+			d.say("image %s saved: %s, %d bytes", name, contentType, size)
 		}
 	}
 	return nil
@@ -165,9 +168,8 @@ func (d *desk) savePicture(ctx context.Context, mediaURL, name string) (contentT
 	return image.ContentType, size, err
 }
 
-// thisRound tells what was done since the user filed the complaint the last
-// time. The order of the history is not documented, and its times may be whole
-// seconds.
+// thisRound returns the operations since the user last filed the complaint. The
+// order of the history is undocumented, and its times may be whole seconds.
 func (d *desk) thisRound(ctx context.Context, complaintID string) (map[wechatpay.OperateType]bool, error) {
 	var records []*wechatpay.NegotiationRecord
 	var filed time.Time
@@ -193,7 +195,7 @@ func (d *desk) say(format string, args ...any) {
 	fmt.Fprintf(d.out, "  "+format+"\n", args...)
 }
 
-// mask keeps of a phone number what a person needs to recognize it.
+// mask hides the middle of a phone number.
 func mask(phone string) string {
 	if len(phone) < 11 {
 		return "****"
@@ -201,7 +203,7 @@ func mask(phone string) string {
 	return phone[:3] + "****" + phone[len(phone)-4:]
 }
 
-// From here on it is theatre: WeChat Pay, and how the process dies.
+// The rest simulates WeChat Pay and the killed process.
 
 func main() {
 	if err := run(context.Background(), os.Stdout); err != nil {
@@ -220,35 +222,35 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	defer os.RemoveAll(pictures)
 
-	fmt.Fprintln(out, "== First run. It dies when the refund has been sent, before the answer is there.")
-	err = process(ctx, server, pictures, out, func(_ int, req *http.Request) death {
+	fmt.Fprintln(out, "== First run: killed after sending the refund, before the response arrives")
+	err = process(ctx, server, pictures, out, func(_ int, req *http.Request) killPoint {
 		if req.Method == http.MethodPost && req.URL.Path == "/v3/refund/domestic/refunds" {
 			return afterSending
 		}
-		return alive
+		return notKilled
 	})
 	var unknown *wechatpay.OutcomeUnknownError
 	if !errors.As(err, &unknown) {
-		return fmt.Errorf("the first run should have died in the refund: %w", err)
+		return fmt.Errorf("the first run should end with an unknown outcome of the refund: %w", err)
 	}
-	fmt.Fprintf(out, "  dead. Refund %s: nobody here knows whether it was accepted.\n", unknown.IdempotencyKey)
+	fmt.Fprintf(out, "  killed; refund %s: unknown outcome\n", unknown.IdempotencyKey)
 
-	fmt.Fprintln(out, "\n== Second run. It knows nothing of the first.")
-	if err := process(ctx, server, pictures, out, neverDies); err != nil {
+	fmt.Fprintln(out, "\n== Second run: starts without any state")
+	if err := process(ctx, server, pictures, out, neverKilled); err != nil {
 		return err
 	}
 
-	fmt.Fprintln(out, "\n== The money arrives. Third run.")
+	fmt.Fprintln(out, "\n== Third run: the refund has arrived")
 	for _, refund := range server.Refunds() {
 		if err := server.SettleRefund(refund.OutRefundNo, string(wechatpay.RefundStatusSuccess)); err != nil {
 			return err
 		}
 	}
-	if err := process(ctx, server, pictures, out, neverDies); err != nil {
+	if err := process(ctx, server, pictures, out, neverKilled); err != nil {
 		return err
 	}
 
-	fmt.Fprintln(out, "\n== What WeChat Pay has on record")
+	fmt.Fprintln(out, "\n== Records of WeChat Pay")
 	for _, record := range server.History(complaintID) {
 		fmt.Fprintln(out, " ", record.OperateType)
 	}
@@ -260,16 +262,20 @@ func run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// newServer starts a WeChat Pay where a user has filed a complaint.
+// newServer starts a mock server with one complaint.
 func newServer() *wechatpaytest.Server {
 	server := wechatpaytest.NewServer()
 	server.AddComplaint(wechatpay.Complaint{
-		ComplaintID:        complaintID,
-		ComplaintDetail:    "商品与描述不符，要求退款",
-		ProblemType:        wechatpay.ProblemTypeRefund,
-		ApplyRefundAmount:  1000,
-		PayerPhone:         "13900000000",
-		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000404201909069117582536", OutTradeNo: "20190906154617947762231", Amount: 1500}},
+		ComplaintID:       complaintID,
+		ComplaintDetail:   "商品与描述不符，要求退款",
+		ProblemType:       wechatpay.ProblemTypeRefund,
+		ApplyRefundAmount: 1000,
+		PayerPhone:        "13900000000",
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{
+			TransactionID: "4200000404201909069117582536",
+			OutTradeNo:    "20190906154617947762231",
+			Amount:        1500,
+		}},
 		ComplaintMediaList: []wechatpay.ComplaintMedia{{
 			MediaType: wechatpay.MediaTypeUserComplaintImage,
 			MediaURL:  []string{server.AddImage("", []byte("\x89PNG\r\n\x1a\n"))},
@@ -278,50 +284,53 @@ func newServer() *wechatpaytest.Server {
 	return server
 }
 
-// process is one run of the merchant's program: a Client, a desk, and the death
-// that it may die.
-func process(ctx context.Context, server *wechatpaytest.Server, pictures string, out io.Writer, dies func(n int, req *http.Request) death) error {
+// process runs the merchant's program until it finishes or is killed.
+func process(ctx context.Context, server *wechatpaytest.Server, pictures string, out io.Writer, when killRule) error {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
 	base := wechatpay.NewTransport()
 	defer base.CloseIdleConnections()
 	cfg := server.Config()
-	cfg.Transport = &mortal{base: base, dies: dies, kill: kill}
+	cfg.Transport = &killTransport{base: base, when: when, kill: kill}
 	client, err := wechatpay.NewClient(cfg)
 	if err != nil {
 		return err
 	}
-	clerk := &desk{client: client, pictures: pictures, limit: 5000, out: out}
-	return clerk.work(ctx)
+	d := &desk{client: client, pictures: pictures, limit: 5000, out: out}
+	return d.work(ctx)
 }
 
-type death int
+// killPoint says when a request kills the process.
+type killPoint int
 
 const (
-	alive death = iota
+	notKilled killPoint = iota
 	beforeSending
-	afterSending // the answer is lost
+	afterSending // the response is lost
 )
 
-func neverDies(int, *http.Request) death { return alive }
+// killRule decides on request n, counted from 1.
+type killRule func(n int, req *http.Request) killPoint
 
-// mortal is a RoundTripper with which the process dies.
-type mortal struct {
+func neverKilled(int, *http.Request) killPoint { return notKilled }
+
+// killTransport is an http.RoundTripper that kills the process.
+type killTransport struct {
 	base http.RoundTripper
-	dies func(n int, req *http.Request) death // n counts the requests, from 1
-	n    int
-	kill context.CancelFunc // ends everything else that the process does
+	when killRule
+	n    int                // requests so far
+	kill context.CancelFunc // cancels everything else that the process does
 }
 
-func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
-	m.n++
-	death := m.dies(m.n, req)
-	if death == beforeSending {
-		m.kill()
+func (t *killTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.n++
+	point := t.when(t.n, req)
+	if point == beforeSending {
+		t.kill()
 	}
-	resp, err := m.base.RoundTrip(req)
-	if death == afterSending && err == nil {
-		m.kill()
+	resp, err := t.base.RoundTrip(req)
+	if point == afterSending && err == nil {
+		t.kill()
 		resp.Body.Close()
 		return nil, context.Canceled
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,29 +17,29 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// Nothing of the output changes from run to run: the number of the refund
-// follows from complaint, order and round.
-const output = `== First run. It dies when the refund has been sent, before the answer is there.
+// The refund number is derived from complaint, order and round, so that the output
+// is the same in each run.
+const output = `== First run: killed after sending the refund, before the response arrives
 complaint 200201820200101080076610000 is PENDING: 商品与描述不符，要求退款
-  picture 200201820200101080076610000-1 saved: image/png, 8 bytes
+  image 200201820200101080076610000-1 saved: image/png, 8 bytes
   phone 139****0000
-  answered
+  replied
   approved, to be refunded today
-  dead. Refund crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1: nobody here knows whether it was accepted.
+  killed; refund crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1: unknown outcome
 
-== Second run. It knows nothing of the first.
+== Second run: starts without any state
 complaint 200201820200101080076610000 is PROCESSING: 商品与描述不符，要求退款
-  picture 200201820200101080076610000-1 saved: image/png, 8 bytes
+  image 200201820200101080076610000-1 saved: image/png, 8 bytes
   phone 139****0000
-  answered before
-  approved before
+  already replied
+  already approved
   refund crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1 of 1000 fen is PROCESSING
 
-== The money arrives. Third run.
+== Third run: the refund has arrived
 complaint 200201820200101080076610000 is PROCESSED: 商品与描述不符，要求退款
-  nothing is left to do
+  already finished
 
-== What WeChat Pay has on record
+== Records of WeChat Pay
   USER_CREATE_COMPLAINT
   MERCHANT_RESPONSE
   MERCHANT_APPROVE_REFUND
@@ -48,7 +49,7 @@ complaint 200201820200101080076610000 is PROCESSED: 商品与描述不符，要�
   crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1  1000 fen  SUCCESS
 `
 
-func TestOutput(t *testing.T) {
+func TestRun_output(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(context.Background(), &out))
 	require.Equal(t, output, out.String())
@@ -60,27 +61,27 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// killed runs the program until it dies at its n-th request, and tells whether
-// it came so far.
-func killed(t *testing.T, server *wechatpaytest.Server, n int, how death) bool {
+// killAt runs the program until request n kills it. It reports whether that
+// happened.
+func killAt(t *testing.T, server *wechatpaytest.Server, n int, point killPoint) bool {
 	t.Helper()
-	died := false
-	err := process(context.Background(), server, t.TempDir(), io.Discard, func(request int, _ *http.Request) death {
+	killed := false
+	err := process(context.Background(), server, t.TempDir(), io.Discard, func(request int, _ *http.Request) killPoint {
 		if request != n {
-			return alive
+			return notKilled
 		}
-		died = true
-		return how
+		killed = true
+		return point
 	})
-	if died {
+	if killed {
 		require.ErrorIs(t, err, context.Canceled)
 	} else {
 		require.NoError(t, err)
 	}
-	return died
+	return killed
 }
 
-// requireDoneOnce checks what took effect: each step once, and the right amount.
+// requireDoneOnce checks that each step was done once, with the right amount.
 func requireDoneOnce(t *testing.T, server *wechatpaytest.Server) {
 	t.Helper()
 	var types []wechatpay.OperateType
@@ -101,21 +102,21 @@ func requireDoneOnce(t *testing.T, server *wechatpaytest.Server) {
 	require.Equal(t, wechatpay.ComplaintStateProcessed, complaint.ComplaintState)
 }
 
-// finish starts the program anew, lets the money arrive, and starts it again.
+// finish runs the program, lets the refund arrive, and runs it again.
 func finish(t *testing.T, server *wechatpaytest.Server) {
 	t.Helper()
-	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
+	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
 	for _, refund := range server.Refunds() {
 		if refund.Status == "PROCESSING" {
 			require.NoError(t, server.SettleRefund(refund.OutRefundNo, "SUCCESS"))
 		}
 	}
 	before := len(server.Requests())
-	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
+	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
 	requireOnlyRead(t, server.Requests()[before:])
 }
 
-// requireOnlyRead checks that complaints were read, and nothing was done.
+// requireOnlyRead checks that the requests only read complaints.
 func requireOnlyRead(t *testing.T, requests []wechatpaytest.Request) {
 	t.Helper()
 	require.NotEmpty(t, requests)
@@ -124,91 +125,102 @@ func requireOnlyRead(t *testing.T, requests []wechatpaytest.Request) {
 	}
 }
 
-// Dead at any request, before and after it took effect: what was begun is
-// finished by the next run, and nothing is done twice.
-func TestKilledAtEveryRequest(t *testing.T) {
-	for _, how := range []death{beforeSending, afterSending} {
-		requests := 0
-		for n := 1; ; n++ {
+// The program is killed at any request, before or after it is applied. The next
+// run finishes the work and does nothing twice.
+func TestProcess_killedAtEveryRequest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	server := newServer()
+	defer server.Close()
+	require.False(t, killAt(t, server, 0, notKilled))
+	requests := len(server.Requests())
+	finish(t, server)
+	requireDoneOnce(t, server)
+	require.Greater(t, requests, 8, "list, image, history, reply, approval, and those of the refund")
+	for point, name := range map[killPoint]string{beforeSending: "before", afterSending: "after"} {
+		for n := 1; n <= requests; n++ {
+			t.Run(fmt.Sprintf("%s request %d", name, n), func(t *testing.T) {
+				t.Parallel()
+				server := newServer()
+				defer server.Close()
+				require.True(t, killAt(t, server, n, point))
+				finish(t, server)
+				requireDoneOnce(t, server)
+			})
+		}
+	}
+}
+
+func TestProcess_killedTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	for n := 1; n <= 10; n++ {
+		t.Run(fmt.Sprintf("requests %d and %d", 11-n, n), func(t *testing.T) {
+			t.Parallel()
 			server := newServer()
-			died := killed(t, server, n, how)
+			defer server.Close()
+			killAt(t, server, 11-n, afterSending)
+			killAt(t, server, n, afterSending)
 			finish(t, server)
 			requireDoneOnce(t, server)
-			server.Close()
-			if !died {
-				break
-			}
-			requests = n
-		}
-		require.Greater(t, requests, 8, "list, picture, history, answer, approval, and those of the refund")
+		})
 	}
 }
 
-// Dead twice in a row.
-func TestKilledTwice(t *testing.T) {
-	for n := 1; n <= 10; n++ {
-		server := newServer()
-		killed(t, server, 11-n, afterSending)
-		killed(t, server, n, afterSending)
-		finish(t, server)
-		requireDoneOnce(t, server)
-		server.Close()
-	}
-}
-
-func TestLeftToAPerson(t *testing.T) {
+func TestDesk_work_manualHandling(t *testing.T) {
 	tests := map[string]func(*wechatpay.Complaint){
-		"over the limit":       func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 5001 },
-		"no amount":            func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 },
-		"not about a refund":   func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers },
-		"finished by somebody": func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed },
+		"over the limit":     func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 5001 },
+		"no amount":          func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 },
+		"not about a refund": func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers },
+		"already finished":   func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed },
 	}
 	for name, edit := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newServer()
 			defer server.Close()
 			require.NoError(t, server.ChangeComplaint(complaintID, edit))
-			require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
+			require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
 			require.Len(t, server.History(complaintID), 1)
 			requireOnlyRead(t, server.Requests())
 		})
 	}
 }
 
-// WeChat Pay has paid the user: the desk does not.
-func TestPaidByWeChatPay(t *testing.T) {
+// If WeChat Pay refunds the user meanwhile, the desk does not.
+func TestDesk_work_refundedByPlatform(t *testing.T) {
 	server := newServer()
 	defer server.Close()
 	n := 0
-	err := process(context.Background(), server, t.TempDir(), io.Discard, func(request int, req *http.Request) death {
+	err := process(context.Background(), server, t.TempDir(), io.Discard, func(request int, req *http.Request) killPoint {
 		if strings.HasSuffix(req.URL.Path, "/update-refund-progress") {
 			n = request
 		}
 		if n > 0 && request == n+1 {
 			require.NoError(t, server.PlatformRefunds(complaintID))
 		}
-		return alive
+		return notKilled
 	})
-	var refused *wechatpay.RefundRefusedError
-	require.ErrorAs(t, err, &refused)
+	var rejected *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &rejected)
 	require.Empty(t, server.Refunds())
 }
 
-// A refund that fails is not tried again by itself.
-func TestRefundThatFails(t *testing.T) {
-	for status, want := range map[string]string{"CLOSED": "ask for attempt 2", "ABNORMAL": "in the merchant platform"} {
+// A failed refund is not retried automatically.
+func TestDesk_work_refundFails(t *testing.T) {
+	for status, want := range map[string]string{"CLOSED": "set Attempt: 2", "ABNORMAL": "on the merchant platform"} {
 		server := newServer()
-		require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies))
+		require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
 		require.NoError(t, server.SettleRefund(server.Refunds()[0].OutRefundNo, status))
-		require.ErrorContains(t, process(context.Background(), server, t.TempDir(), io.Discard, neverDies), want)
+		require.ErrorContains(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled), want)
 		require.Len(t, server.Refunds(), 1)
 		server.Close()
 	}
 }
 
-// Filed again after it was paid: the second round is answered, approved and
-// refunded by itself, with what is left of the order.
-func TestSecondRound(t *testing.T) {
+// A second round is replied to, approved and refunded separately.
+func TestDesk_work_secondRound(t *testing.T) {
 	server := newServer()
 	defer server.Close()
 	finish(t, server)
@@ -222,29 +234,29 @@ func TestSecondRound(t *testing.T) {
 	require.NotEqual(t, refunds[0].OutRefundNo, refunds[1].OutRefundNo)
 }
 
-func TestPicturesAreSaved(t *testing.T) {
+func TestDesk_savePictures(t *testing.T) {
 	server := newServer()
 	defer server.Close()
 	dir := t.TempDir()
-	require.NoError(t, process(context.Background(), server, dir, io.Discard, neverDies))
+	require.NoError(t, process(context.Background(), server, dir, io.Discard, neverKilled))
 	picture, err := os.ReadFile(filepath.Join(dir, complaintID+"-1"))
 	require.NoError(t, err)
 	require.Equal(t, "\x89PNG\r\n\x1a\n", string(picture))
 }
 
-// The user asks for more, and files again, once the list was read: what was
-// listed is not what is decided on.
-func TestChangedSinceItWasListed(t *testing.T) {
+// The desk decides on the current complaint, not on the listed one: here the user
+// raises the amount after the list was read.
+func TestDesk_work_changedAfterList(t *testing.T) {
 	server := newServer()
 	defer server.Close()
-	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, func(n int, _ *http.Request) death {
+	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, func(n int, _ *http.Request) killPoint {
 		if n == 2 {
 			require.NoError(t, server.ChangeComplaint(complaintID, func(c *wechatpay.Complaint) {
 				c.ApplyRefundAmount, c.ComplaintOrderInfo[0].Amount = 90_000, 90_000
 			}))
 		}
-		return alive
+		return notKilled
 	}))
-	require.Len(t, server.History(complaintID), 1, "left to a person")
+	require.Len(t, server.History(complaintID), 1, "needs manual handling")
 	require.Empty(t, server.Refunds())
 }

@@ -1,71 +1,71 @@
-// The page of wechatpay-mock. It asks GET /_mock/page once a second and shows what came; its buttons are requests to the control plane.
-// Whatever comes from outside goes into the page as text, never as markup.
+// The page of wechatpay-mock. It loads GET /_mock/page every second. Its buttons send requests to the control API.
+// Data is always inserted as text, never as markup.
 "use strict";
 
 const words = {
   en: {
-    other: "中文", tagline: "A WeChat Pay for tests: what came, what was wrong with it, and what became of it",
-    address: "Address", clock: "Server's clock (Beijing)", connection: "Connection", live: "live", gone: "the server does not answer",
+    other: "中文", tagline: "A mock WeChat Pay server for tests: requests, errors and outcomes",
+    address: "Address", clock: "Server time (Beijing)", connection: "Connection", live: "live", gone: "the server does not respond",
     complaints: "Complaints", id: "Complaint", filedAt: "Filed", state: "State", asksFor: "Asks for",
-    noComplaints: "No complaint yet. File one here, or start the server with -seed.",
-    fileComplaint: "File a complaint, as the user does", words: "The user's words", amount: "Amount (yuan)", phone: "Phone (optional)", pictures: "Pictures",
-    trusted: "Trusted user (TRUSTED)", urgent: "Needs an immediate answer", file: "File the complaint",
-    complaint: "Complaint", history: "Negotiation history", userMessage: "A message of the user", sendMessage: "Send as the user",
+    noComplaints: "No complaints yet. File one here, or start the server with -seed.",
+    fileComplaint: "File a complaint as the user", words: "Description", amount: "Amount (yuan)", phone: "Phone (optional)", pictures: "Pictures",
+    trusted: "Trusted user (TRUSTED)", urgent: "Needs immediate service", file: "File the complaint",
+    complaint: "Complaint", history: "Negotiation history", userMessage: "Message from the user", sendMessage: "Send as the user",
     fileAgain: "User files it again", platformRefund: "WeChat Pay refunds",
-    refunds: "Refunds", refundNo: "Refund number", whatHappens: "Let it", arrive: "arrive", close: "fail", abnormal: "be refused by the bank", final: "final",
-    noRefunds: "No refund was asked for yet.",
-    notifications: "Notifications", receiver: "URL of the receiver", event: "Event", about: "About", action: "Action", sendNow: "Send now, once",
-    setURL: "Make it the merchant's notification URL", due: "Due", attempts: "Attempts", deliver: "Deliver what is due",
-    requests: "Requests", refusedOnly: "only refused ones", time: "Time", request: "Request", answer: "Answer", problem: "What was wrong", details: "Details", hide: "Hide",
-    noRequests: "No request yet. Load the file env into your program's environment and let it call.",
-    PENDING: "pending", PROCESSING: "in progress", PROCESSED: "finished", SUCCESS: "arrived", CLOSED: "failed", ABNORMAL: "refused by the bank",
-    REFUND: "a refund", SERVICE_NOT_WORK: "a service that does not work", OTHERS: "something else",
-    orders: "Orders", phoneOf: "Phone", encrypted: "given, encrypted for the merchant", times: "Times filed", merchant: "Merchant", problemText: "Problem",
-    waits: "a message waits for a reply", unanswered: "unanswered", refunded: "refunded in full", tagTRUSTED: "trusted user", tagHIGH_RISK: "handle first", immediate: "needs an immediate answer", staff: "WeChat Pay's staff assist",
-    pictureOf: (n) => `Picture ${n}`, notShown: "is elsewhere and not shown",
+    refunds: "Refunds", refundNo: "Refund number", whatHappens: "Actions", arrive: "succeed", close: "close", abnormal: "make abnormal", final: "final",
+    noRefunds: "No refunds yet.",
+    notifications: "Notifications", receiver: "Receiver URL", event: "Event", about: "About", action: "Action", sendNow: "Send now, once",
+    setURL: "Set as the merchant's notification URL", due: "Due", attempts: "Attempts", deliver: "Deliver due notifications",
+    requests: "Requests", refusedOnly: "rejected only", time: "Time", request: "Request", response: "Response", problem: "Problem", details: "Details", hide: "Hide",
+    noRequests: "No requests yet. Load the env file into your program's environment, then send a request.",
+    PENDING: "pending", PROCESSING: "in progress", PROCESSED: "finished", SUCCESS: "succeeded", CLOSED: "closed", ABNORMAL: "abnormal",
+    REFUND: "refund", SERVICE_NOT_WORK: "service not working", OTHERS: "other",
+    orders: "Orders", phoneOf: "Phone", encrypted: "provided, encrypted for the merchant", times: "Times filed", merchant: "Merchant", problemText: "Problem",
+    waits: "waiting for a reply", unanswered: "unanswered", refunded: "refunded in full", tagTRUSTED: "trusted user", tagHIGH_RISK: "high risk", immediate: "needs immediate service", staff: "WeChat Pay staff assisting",
+    pictureOf: (n) => `Picture ${n}`, notShown: "is not on this server",
     of: (shown, total) => shown < total ? `the latest ${shown} of ${total}` : `${total}`,
-    filed: (id) => `Filed: ${id}`, sent: "Sent", done: "Done", urlSet: "Set: what happens to complaints is announced there", urlRemoved: "Removed",
-    answered: (status, body) => `The receiver answered ${status}${body ? ": " + body : ""}`,
-    delivered: (n, bad) => `Delivered: ${n - bad} of ${n}`, nothingDue: "Nothing is due yet on the server's clock",
+    filed: (id) => `Filed: ${id}`, sent: "Sent", done: "Done", urlSet: "Set: events are sent to this URL", urlRemoved: "Removed",
+    responded: (status, body) => `The receiver responded ${status}${body ? ": " + body : ""}`,
+    delivered: (n, bad) => `Delivered: ${n - bad} of ${n}`, nothingDue: "No notification is due yet by the server time",
     pending: (n) => n ? `${n} to be delivered` : "",
-    signedMessage: "What was signed", verifiedMessage: "What the server verifies", sentHeaders: "Headers sent", sentAuthorization: "Authorization, without its signature",
-    sentBody: "Body sent", answerBody: "Answer", nothing: "(empty)", unknownMessage: "The server could not find out which message was signed.",
-    tookEffect: "took effect", fault: "fault",
-    USER_CREATE_COMPLAINT: "The user filed it", USER_CONTINUE_COMPLAINT: "The user filed it again", USER_RESPONSE: "Message of the user",
-    PLATFORM_RESPONSE: "Message of WeChat Pay", MERCHANT_RESPONSE: "Message of the merchant", USER_CLICK_RESPONSE: "The user tapped an answer",
-    MERCHANT_CONFIRM_COMPLETE: "The merchant called it solved", MERCHANT_APPROVE_REFUND: "The merchant approved the refund",
+    signedMessage: "Signed string", verifiedMessage: "String the server verifies", sentHeaders: "Request headers", sentAuthorization: "Authorization (without the signature)",
+    sentBody: "Request body", responseBody: "Response", nothing: "(empty)", unknownMessage: "The server could not determine what was signed.",
+    tookEffect: "applied", fault: "fault",
+    USER_CREATE_COMPLAINT: "Filed by the user", USER_CONTINUE_COMPLAINT: "Filed again by the user", USER_RESPONSE: "Message from the user",
+    PLATFORM_RESPONSE: "Message from WeChat Pay", MERCHANT_RESPONSE: "Message from the merchant", USER_CLICK_RESPONSE: "The user tapped a reply",
+    MERCHANT_CONFIRM_COMPLETE: "Completed by the merchant", MERCHANT_APPROVE_REFUND: "The merchant approved the refund",
     MERCHANT_REFUSE_RERUND: "The merchant rejected the refund", COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE: "A full refund was launched",
-    COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE: "A partial refund was launched", COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE: "WeChat Pay refunded by itself",
-    COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE: "A refund reached the user", PLATFORM_HELP_APPLICATION: "WeChat Pay urges the merchant",
-    USER_APPLY_PLATFORM_SERVICE: "The user asked WeChat Pay for help", USER_CANCEL_PLATFORM_SERVICE: "The user took that back", PLATFORM_SERVICE_FINISHED: "WeChat Pay's help ended",
+    COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE: "A partial refund was launched", COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE: "Refunded by WeChat Pay",
+    COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE: "A refund reached the user", PLATFORM_HELP_APPLICATION: "WeChat Pay urged the merchant",
+    USER_APPLY_PLATFORM_SERVICE: "The user asked WeChat Pay for help", USER_CANCEL_PLATFORM_SERVICE: "The user canceled the request for help", PLATFORM_SERVICE_FINISHED: "WeChat Pay ended its help",
   },
   zh: {
-    other: "English", tagline: "用于测试的微信支付：收到了什么请求、错在哪里、结果如何",
+    other: "English", tagline: "用于测试的微信支付模拟服务：请求、错误与结果",
     address: "地址", clock: "服务器时间（北京）", connection: "连接", live: "实时", gone: "服务器没有响应",
     complaints: "投诉单", id: "投诉单号", filedAt: "投诉时间", state: "状态", asksFor: "诉求",
-    noComplaints: "还没有投诉单。可以在这里新建，或者用 -seed 启动服务器。",
-    fileComplaint: "以用户身份发起投诉", words: "投诉内容", amount: "金额（元）", phone: "手机号（可不填）", pictures: "图片",
+    noComplaints: "暂无投诉单。可在此新建，或使用 -seed 选项启动服务器。",
+    fileComplaint: "以用户身份发起投诉", words: "投诉内容", amount: "金额（元）", phone: "手机号（选填）", pictures: "图片",
     trusted: "可信用户（TRUSTED）", urgent: "需要即时服务", file: "提交投诉",
     complaint: "投诉单", history: "协商历史", userMessage: "用户留言", sendMessage: "以用户身份发送",
     fileAgain: "用户再次投诉", platformRefund: "平台代为退款",
     refunds: "退款", refundNo: "商户退款单号", whatHappens: "操作", arrive: "退款到账", close: "退款关闭", abnormal: "退款异常", final: "已终结",
-    noRefunds: "还没有退款申请。",
-    notifications: "通知回调", receiver: "接收通知的 URL", event: "事件类型", about: "对象", action: "动作类型", sendNow: "立即发送一次",
+    noRefunds: "暂无退款。",
+    notifications: "回调通知", receiver: "接收通知的 URL", event: "事件类型", about: "对象", action: "动作类型", sendNow: "立即发送一次",
     setURL: "设为商户的投诉通知地址", due: "应发送时间", attempts: "次数", deliver: "发送到期的通知",
-    requests: "请求日志", refusedOnly: "只看被拒绝的", time: "时间", request: "请求", answer: "应答", problem: "问题", details: "详情", hide: "收起",
-    noRequests: "还没有请求。把 env 文件加载到程序的环境变量中，然后发起调用。",
+    requests: "请求日志", refusedOnly: "仅显示被拒绝的请求", time: "时间", request: "请求", response: "应答", problem: "问题", details: "详情", hide: "收起",
+    noRequests: "暂无请求。请将 env 文件加载到程序的环境变量中，然后发起调用。",
     PENDING: "待处理", PROCESSING: "处理中", PROCESSED: "已处理完成", SUCCESS: "已到账", CLOSED: "已关闭", ABNORMAL: "退款异常",
     REFUND: "申请退款", SERVICE_NOT_WORK: "服务权益未生效", OTHERS: "其他类型",
     orders: "订单", phoneOf: "手机号", encrypted: "已提供（已用商户证书加密）", times: "投诉次数", merchant: "被诉商户号", problemText: "问题描述",
     waits: "有待回复的留言", unanswered: "待回复", refunded: "已全额退款", tagTRUSTED: "可信用户", tagHIGH_RISK: "高风险，优先处理", immediate: "需要即时服务", staff: "平台客服协助中",
     pictureOf: (n) => `图片 ${n}`, notShown: "不在本服务器上，未显示",
-    of: (shown, total) => shown < total ? `最近 ${shown} 条，共 ${total} 条` : `共 ${total} 条`,
+    of: (shown, total) => shown < total ? `最近 ${shown} / 共 ${total}` : `共 ${total}`,
     filed: (id) => `已提交：${id}`, sent: "已发送", done: "已完成", urlSet: "已设置：投诉单的变化会通知到该地址", urlRemoved: "已删除",
-    answered: (status, body) => `接收方应答 ${status}${body ? "：" + body : ""}`,
-    delivered: (n, bad) => `已送达 ${n - bad} / ${n} 条`, nothingDue: "按服务器时间，还没有到期的通知",
+    responded: (status, body) => `接收方应答 ${status}${body ? "：" + body : ""}`,
+    delivered: (n, bad) => `已送达 ${n - bad} / ${n} 条`, nothingDue: "按服务器时间，暂无到期的通知",
     pending: (n) => n ? `${n} 条待发送` : "",
     signedMessage: "实际签名的内容（签名串）", verifiedMessage: "服务器验签的内容（验签串）", sentHeaders: "请求头", sentAuthorization: "Authorization（不含签名值）",
-    sentBody: "请求体", answerBody: "应答体", nothing: "（空）", unknownMessage: "服务器无法判断实际签名的是什么内容。",
+    sentBody: "请求体", responseBody: "应答体", nothing: "（空）", unknownMessage: "服务器无法确定实际签名的内容。",
     tookEffect: "已生效", fault: "故障",
     USER_CREATE_COMPLAINT: "用户提交投诉", USER_CONTINUE_COMPLAINT: "用户再次投诉", USER_RESPONSE: "用户留言",
     PLATFORM_RESPONSE: "平台留言", MERCHANT_RESPONSE: "商户留言", USER_CLICK_RESPONSE: "用户点击回复",
@@ -83,14 +83,14 @@ const store = (name, value) => { try { localStorage.setItem(name, value); } catc
 
 const has = (lang) => Object.hasOwn(words, lang ?? "");
 let language = [new URLSearchParams(location.search).get("lang"), stored("lang")].find(has) ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
-let state = null;     // what came last
-let selected = "";    // the complaint that is shown in full
-const opened = new Set(); // requests that are shown in full
+let state = null;     // the latest data
+let selected = "";    // id of the complaint shown in detail
+const opened = new Set(); // ids of the requests shown in detail
 
-// t is a word of the page. What has no translation, such as a new value of an enumeration, is shown as it is.
+// t returns the translation of a key. A key without one, such as a new enumeration value, is returned unchanged.
 const t = (name) => Object.hasOwn(words[language], name) ? words[language][name] : name;
 
-// el makes an element; strings become text.
+// el creates an element. Strings become text nodes.
 function el(tag, attributes, ...children) {
   const e = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -113,10 +113,10 @@ const clock = (time, seconds) => {
 const kinds = { PENDING: "wait", PROCESSING: "info", PROCESSED: "good", SUCCESS: "good", CLOSED: "bad", ABNORMAL: "bad" };
 const stateBadge = (value) => badge(kinds[value] ?? "", t(value));
 
-// fill puts rows into an element, if they are not what is there already: what has the focus keeps it.
+// fill replaces the children of an element if the data has changed. The focus stays where it is.
 const shown = new Map();
 function fill(parent, data, make) {
-  // Links to storage are new in each answer; what they lead to is not.
+  // Storage links differ in each response, but not what they link to.
   const key = JSON.stringify([language, data]).replace(/\/storage\/[0-9]+\//g, "");
   if (shown.get(parent) === key) return;
   shown.set(parent, key);
@@ -125,18 +125,18 @@ function fill(parent, data, make) {
   if (focused) parent.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-// ask sends a request to the control plane. Its refusals are sentences.
+// ask sends a request to the control API. It throws the error that the API returns.
 async function ask(method, path, body) {
   const raw = body instanceof Blob;
-  const answer = await fetch("/_mock/" + path, { method, body: body === undefined || raw ? body : JSON.stringify(body) });
-  const text = await answer.text();
+  const response = await fetch("/_mock/" + path, { method, body: body === undefined || raw ? body : JSON.stringify(body) });
+  const text = await response.text();
   let json = null;
-  try { json = text ? JSON.parse(text) : null; } catch { /* not the control plane's */ }
-  if (!answer.ok) throw new Error(json?.error ?? `${answer.status} ${text}`);
+  try { json = text ? JSON.parse(text) : null; } catch { /* not from the control API */ }
+  if (!response.ok) throw new Error(json?.error ?? `${response.status} ${text}`);
   return json;
 }
 
-// act does what a button says, tells how it went, and shows what has changed.
+// act performs the action of a button, shows its result and refreshes the page.
 async function act(output, button, what) {
   output.className = "";
   output.textContent = "…";
@@ -161,7 +161,7 @@ async function upload(input) {
   return urls;
 }
 
-// pictures shows images that this server has; of others only where they are.
+// pictures shows images of this server. For other images it shows the address.
 function pictures(urls) {
   if (!urls.length) return null;
   return el("div", { class: "pictures" }, urls.map((address, i) => {
@@ -269,7 +269,7 @@ function renderNotifications() {
   if (ids.includes(chosen)) form.about.value = chosen;
 }
 
-// message shows a signed message line by line, with each end of a line, and marks the lines that the other has not at their place.
+// message shows a string to sign with its line ends, and marks the lines that differ from the other string.
 function message(text, other) {
   const lines = text.split("\n");
   const others = other.split("\n");
@@ -292,7 +292,7 @@ function requestDetail(r) {
       el("div", {},
         part("sentAuthorization", text(Object.entries(r.authorization ?? {}).map(([name, value]) => `${name}="${value}"`).join("\n"))),
         part("sentHeaders", text(names.flatMap((name) => r.header[name].map((value) => `${name}: ${value}`)).join("\n")))),
-      el("div", {}, part("sentBody", text(r.body)), part("answerBody", text(r.response), el("code", {}, "Request-ID: " + r.request_id)))),
+      el("div", {}, part("sentBody", text(r.body)), part("responseBody", text(r.response), el("code", {}, "Request-ID: " + r.request_id)))),
   ];
 }
 
@@ -336,18 +336,18 @@ function translate() {
   for (const e of document.querySelectorAll("[data-t]")) e.textContent = t(e.dataset.t);
 }
 
-// connection says whether what the page shows is what there is.
+// connection shows whether the page is up to date.
 function connection(live) {
   const text = t(live ? "live" : "gone");
   if ($("live").textContent !== text) $("live").replaceChildren(badge(live ? "good" : "bad", text));
 }
 
-// refresh shows the newest state. Of two that overlap the one that was asked for later counts.
+// refresh loads and shows the data. If two calls overlap, the later one wins.
 let asked = 0;
 async function refresh() {
   const turn = ++asked;
   let next = null;
-  try { next = await ask("GET", "page"); } catch { /* said below */ }
+  try { next = await ask("GET", "page"); } catch { /* shown below */ }
   if (turn !== asked) return;
   if (next) state = next;
   render();
@@ -359,7 +359,7 @@ async function poll() {
   setTimeout(poll, 1000);
 }
 
-// submit lets a form be sent by its button or by the Enter key.
+// submit handles a form that is submitted by its button or the Enter key.
 function submit(form, what) {
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
@@ -406,7 +406,7 @@ submit(notify, async (f) => {
   store("url", f.url.value);
   const about = f.event.value.startsWith("REFUND.") ? { out_refund_no: f.about.value } : { complaint_id: f.about.value, action_type: f.action.value };
   const { status, body } = await ask("POST", "notify", { url: f.url.value, event_type: f.event.value, ...about });
-  return t("answered")(status, body);
+  return t("responded")(status, body);
 });
 
 $("set-url").addEventListener("click", (e) => act(notify.querySelector("output"), e.currentTarget, async () => {
@@ -419,7 +419,7 @@ $("set-url").addEventListener("click", (e) => act(notify.querySelector("output")
 $("deliver").addEventListener("click", (e) => act($("deliver-output"), e.currentTarget, async () => {
   const { data } = await ask("POST", "notifications/deliver");
   const bad = data.filter((d) => d.status !== 200 && d.status !== 204);
-  if (bad.length) throw new Error(`${t("delivered")(data.length, bad.length)}: ${bad[0].error ?? t("answered")(bad[0].status, bad[0].body)}`);
+  if (bad.length) throw new Error(`${t("delivered")(data.length, bad.length)}: ${bad[0].error ?? t("responded")(bad[0].status, bad[0].body)}`);
   return data.length ? t("delivered")(data.length, 0) : t("nothingDue");
 }));
 

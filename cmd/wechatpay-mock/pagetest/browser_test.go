@@ -17,19 +17,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// browser is a tab.
+// browser is a browser tab.
 type browser struct {
 	t        *testing.T
 	ctx      context.Context
 	mu       sync.Mutex
-	problems []string // what the page did wrong, in Chromium's words
+	problems []string // errors that Chromium reports
 }
 
-// startBrowser starts Chromium for a user of a language.
+// startBrowser starts Chromium with the given language.
 func startBrowser(t *testing.T, language string) *browser {
 	chromium := os.Getenv("PAGETEST_CHROMIUM")
 	if chromium == "" {
-		t.Skip("PAGETEST_CHROMIUM names no Chromium: run.sh does")
+		t.Skip("PAGETEST_CHROMIUM is not set; use run.sh")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium),
@@ -69,7 +69,7 @@ func (b *browser) event(event any) {
 	case *runtime.EventExceptionThrown:
 		b.problems = append(b.problems, thrown(e.ExceptionDetails))
 	case *log.EventEntryAdded:
-		if e.Entry.Source != log.EntrySourceNetwork { // refusals of the control plane, which the page shows
+		if e.Entry.Source != log.EntrySourceNetwork { // errors of the control API, which the page shows
 			b.problems = append(b.problems, string(e.Entry.Source)+": "+e.Entry.Text)
 		}
 	}
@@ -82,7 +82,7 @@ func thrown(e *runtime.ExceptionDetails) string {
 	return e.Text
 }
 
-func (b *browser) wrong() []string {
+func (b *browser) errors() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.problems)
@@ -93,7 +93,7 @@ func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
 	require.NoError(b.t, chromedp.Do(b.ctx, actions...))
 }
 
-// eval is the value of a JavaScript expression.
+// eval evaluates a JavaScript expression.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -111,12 +111,12 @@ func (b *browser) text(selector string) string {
 	return eval[string](b, fmt.Sprintf(`document.querySelector(%s)?.textContent ?? "(none)"`, quoted(selector)))
 }
 
-// sees waits until the text of an element has a part in it.
+// sees waits until a visible element contains the text.
 func (b *browser) sees(selector, part string) {
 	b.t.Helper()
 	expression := fmt.Sprintf(`[...document.querySelectorAll(%s)].some((e) => e.checkVisibility() && e.textContent.includes(%s))`, quoted(selector), quoted(part))
 	err := chromedp.Do(b.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
-	require.NoError(b.t, err, "%s has no %q: %s", selector, part, b.text(selector))
+	require.NoError(b.t, err, "%s does not contain %q: %s", selector, part, b.text(selector))
 }
 
 // waits until an expression is true.
@@ -135,7 +135,7 @@ func (b *browser) fill(selector, value string) {
 	b.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%s).value = ""`, quoted(selector))), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// choose takes an option, as a user does.
+// choose selects an option, as a user does.
 func (b *browser) choose(selector, value string) {
 	b.t.Helper()
 	b.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{ const e = document.querySelector(%s); e.value = %s; e.dispatchEvent(new Event("change", { bubbles: true })); e.value }`,

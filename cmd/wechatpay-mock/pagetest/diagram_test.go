@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The diagrams of the READMEs, drawn by Mermaid as GitHub does, show each of their words.
-func TestDiagrams(t *testing.T) {
+// Mermaid, which GitHub uses, draws each label of the diagrams.
+func TestREADME_diagrams(t *testing.T) {
 	script := os.Getenv("PAGETEST_MERMAID")
 	if script == "" {
-		t.Skip("PAGETEST_MERMAID names no mermaid.min.js: run.sh does")
+		t.Skip("PAGETEST_MERMAID is not set; use run.sh")
 	}
 	mermaid, err := os.ReadFile(script)
 	require.NoError(t, err)
@@ -32,11 +32,11 @@ func TestDiagrams(t *testing.T) {
 			b.waits(`document.title !== ""`)
 			require.Equal(t, "drawn", eval[string](b, `document.title`), name)
 			for _, label := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(diagram[1], -1) {
-				// A long one is broken into lines, at its blanks or anywhere.
+				// Mermaid may break long labels anywhere.
 				squeezed := regexp.MustCompile(`\s`).ReplaceAllString(label[1], "")
 				require.Contains(t, eval[string](b, `document.querySelector("svg").textContent.replaceAll(/\s/g, "")`), squeezed, name)
 			}
 		}
 	}
-	require.Empty(t, b.wrong())
+	require.Empty(t, b.errors())
 }

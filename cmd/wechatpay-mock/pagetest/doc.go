@@ -1,4 +1,4 @@
-// Package pagetest tries in a headless Chromium what only a browser shows: the
-// page of wechatpay-mock, on which it presses every button and looks at what
-// changes, and the diagrams of the READMEs. run.sh does what that needs.
+// Package pagetest tests the page of wechatpay-mock, and the diagrams of the
+// READMEs, in a headless Chromium. run.sh installs what the tests need and runs
+// them.
 package pagetest

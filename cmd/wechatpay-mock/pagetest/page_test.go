@@ -28,7 +28,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// startMock builds and starts the command, and loads its settings into the environment.
+// startMock builds and starts the command, and loads its settings into the
+// environment.
 func startMock(t *testing.T) (url string, stop func()) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "wechatpay-mock")
@@ -38,19 +39,21 @@ func startMock(t *testing.T) (url string, stop func()) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			_ = cmd.Wait()
-		})
-	}
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
 	t.Cleanup(stop)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
 	url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	require.True(t, found, line)
-	env, err := os.ReadFile(filepath.Join(dir, "env"))
+	loadEnv(t, filepath.Join(dir, "env"))
+	return url, stop
+}
+
+func loadEnv(t *testing.T, file string) {
+	env, err := os.ReadFile(file)
 	require.NoError(t, err)
 	for _, line := range strings.Split(string(env), "\n") {
 		if setting, found := strings.CutPrefix(line, "export "); found {
@@ -58,10 +61,9 @@ func startMock(t *testing.T) (url string, stop func()) {
 			t.Setenv(name, strings.Trim(value, "'"))
 		}
 	}
-	return url, stop
 }
 
-// picture is a file with an image of one colour.
+// picture writes a PNG image of one color and returns its file name.
 func picture(t *testing.T, name string, c color.Color) string {
 	img := image.NewRGBA(image.Rect(0, 0, 160, 100))
 	for x := range 160 {
@@ -76,6 +78,8 @@ func picture(t *testing.T, name string, c color.Color) string {
 	return file
 }
 
+// newClient returns a client for the mock. change, if not nil, changes requests
+// after they are signed.
 func newClient(t *testing.T, change func(*http.Request)) *wechatpay.Client {
 	cfg, err := wechatpay.ConfigFromEnv()
 	require.NoError(t, err)
@@ -95,163 +99,47 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// hostile is what must stay text.
-const hostile = `<img src=x onerror="document.title='owned'"></p><script>document.title='owned'</script> & "没有收到"`
+// createRefund refunds the order of a complaint in full.
+func createRefund(t *testing.T, client *wechatpay.Client, complaintID, number string) {
+	complaint, err := client.ComplaintsV2.Get(context.Background(), complaintID)
+	require.NoError(t, err)
+	order := complaint.ComplaintOrderInfo[0]
+	require.NoError(t, client.Do(context.Background(), "POST", "/v3/refund/domestic/refunds", map[string]any{
+		"transaction_id": order.TransactionID,
+		"out_refund_no":  number,
+		"amount":         map[string]any{"refund": order.Amount, "total": order.Amount, "currency": "CNY"},
+	}, &struct{}{}))
+}
 
-// A merchant's afternoon: every button is pressed, and what the merchant's
-// program does is seen by itself.
+// markup must be shown as text.
+const markup = `<img src=x onerror="document.title='owned'"></p><script>document.title='owned'</script> & "没有收到"`
+
+// pageTest is the page in a browser, with the merchant's client.
+type pageTest struct {
+	*browser
+	client *wechatpay.Client
+	id     string // of the first complaint
+}
+
+// TestPage uses every button of the page and checks that it shows the merchant's
+// requests.
 func TestPage(t *testing.T) {
 	b := startBrowser(t, "en-US")
 	url, stop := startMock(t)
-	ctx := context.Background()
-	client := newClient(t, nil)
-
+	p := &pageTest{browser: b, client: newClient(t, nil)}
 	b.run(chromedp.Navigate(url + "/"))
 	b.sees("#live", "live")
-	b.sees("#complaints-empty", "No complaint yet")
+	b.sees("#complaints-empty", "No complaints yet")
 	b.sees("#url", url)
 	require.Equal(t, "en", eval[string](b, `document.documentElement.lang`))
 
-	// The user files a complaint.
-	b.fill("#file-form [name=detail]", hostile)
-	b.fill("#file-form [name=amount]", "25.5")
-	b.fill("#file-form [name=phone]", "13800138000")
-	b.run(chromedp.SetUploadFiles(chromedp.CSS("#file-form [name=pictures]"), []string{picture(t, "a.png", color.RGBA{200, 80, 60, 255}), picture(t, "b.png", color.RGBA{60, 120, 200, 255})}))
-	b.click("#file-form [name=trusted]")
-	b.click("#file-form .primary")
-	b.sees("#file-form output", "Filed: ")
-	id := strings.TrimPrefix(b.text("#file-form output"), "Filed: ")
-	b.sees("#complaints tbody .badge", "pending")
-	b.sees("#complaints tbody", "¥25.50")
-	require.Equal(t, id, b.text("#detail-id"))
-	require.Equal(t, hostile, b.text("#detail .quote"))
-	b.sees("#detail .badge", "trusted user")
-	b.sees("#detail .facts", "encrypted")
-	require.NotContains(t, b.text("body"), "13800138000")
-	b.waits(`[...document.querySelectorAll("#detail-body .pictures img")].filter((i) => i.complete && i.naturalWidth === 160).length === 2`)
-	require.Equal(t, "", eval[string](b, `document.querySelector("#file-form [name=detail]").value`), "the form is empty again")
-	complaint, err := client.ComplaintsV2.Get(ctx, id)
-	require.NoError(t, err)
-	require.Equal(t, hostile, complaint.ComplaintDetail)
-	require.EqualValues(t, 2550, complaint.ApplyRefundAmount)
-	b.sees("#requests tbody tr", "/v3/merchant-service/complaints-v2/"+id)
-
-	// The user writes, the merchant's program answers with a picture of its own.
-	b.fill("#reply-form [name=text]", "Still nothing. <b></b>")
-	b.run(chromedp.SetUploadFiles(chromedp.CSS("#reply-form [name=pictures]"), []string{picture(t, "c.png", color.RGBA{90, 160, 90, 255})}))
-	b.click("#reply-form .primary")
-	b.sees("#history li.user p", "Still nothing. <b></b>")
-	b.sees("#detail .badge", "a message waits for a reply")
-	file, err := os.Open(picture(t, "reply.png", color.RGBA{160, 90, 160, 255}))
-	require.NoError(t, err)
-	defer file.Close()
-	mediaID, err := client.ComplaintsV2.UploadImage(ctx, "reply.png", file)
-	require.NoError(t, err)
-	require.NoError(t, client.ComplaintsV2.Respond(ctx, id, &wechatpay.RespondRequest{ComplaintedMchID: complaint.ComplaintedMchID, ResponseContent: "We refund you today.", ResponseImages: []string{mediaID}}))
-	b.sees("#history li.merchant p", "We refund you today.")
-	b.waits(`["li.user:nth-child(2) img", "li.merchant img"].every((s) => document.querySelector("#history " + s)?.naturalWidth === 160)`)
-
-	// Its decision, and its refund, which then arrives.
-	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, id, wechatpay.ApproveRefund(0)))
-	b.sees("#complaints tbody .badge", "in progress")
-	b.sees("#history li.merchant", "The merchant approved the refund")
-	require.Error(t, client.ComplaintsV2.UpdateRefundProgress(ctx, id, wechatpay.RejectRefund("no")), "it decided already")
-	b.sees("#requests tr.refused", "INVALID_REQUEST")
-	refundRequest := func(number string) {
-		complaint, err := client.ComplaintsV2.Get(ctx, id)
-		require.NoError(t, err)
-		order := complaint.ComplaintOrderInfo[0]
-		body := map[string]any{
-			"transaction_id": order.TransactionID,
-			"out_refund_no":  number,
-			"amount":         map[string]any{"refund": order.Amount, "total": order.Amount, "currency": "CNY"},
-		}
-		require.NoError(t, client.Do(ctx, "POST", "/v3/refund/domestic/refunds", body, &struct{}{}))
-	}
-	refundRequest("refund-1")
-	b.sees("#refunds tbody tr", "refund-1")
-	b.click(`#refunds [data-step=close]`)
-	b.sees("#refunds tbody .badge", "failed")
-	refundRequest("refund-2")
-	b.sees("#refunds tbody tr", "refund-2")
-	b.click(`#refunds [data-step=abnormal]`)
-	b.sees("#refunds tbody .badge", "refused by the bank")
-	b.click(`#refunds [data-step=arrive]`)
-	b.sees("#refunds tbody .badge", "arrived")
-	b.sees("#complaints tbody .badge", "finished")
-	b.sees("#detail .badge", "refunded in full")
-
-	// What cannot be is refused with a sentence.
-	b.click("#platform-refund")
-	b.sees("#reply-form output.bad", "is refunded in full already")
-	b.click("#continue")
-	b.sees("#reply-form output.good", "Done")
-	b.sees("#complaints tbody .badge", "pending")
-	b.sees("#history li.user", "The user filed it again")
-
-	// Another complaint, which WeChat Pay refunds.
-	b.fill("#file-form [name=detail]", "The film never started.")
-	b.choose("#file-form [name=type]", "SERVICE_NOT_WORK")
-	b.click("#file-form [name=urgent]")
-	b.click("#file-form .primary")
-	b.sees("#detail .quote", "The film never started.")
-	b.sees("#detail .badge", "needs an immediate answer")
-	b.click("#platform-refund")
-	b.sees("#history li.platform", "WeChat Pay refunded by itself")
-	b.click(fmt.Sprintf(`#complaints [data-key="%s"]`, id))
-	b.sees("#detail-id", id)
-	require.Equal(t, id, eval[string](b, `document.activeElement.dataset.key`), "the focus stays where it was")
-
-	// Notifications.
-	got := make(chan *wechatpay.Notification, 10)
-	shop := httptest.NewServer(client.NotificationHandler(func(_ context.Context, n *wechatpay.Notification) error {
-		got <- n
-		return nil
-	}))
-	defer shop.Close()
-	b.fill("#notify-form [name=url]", shop.URL+"/notify")
-	b.choose("#notify-form [name=event]", "COMPLAINT.STATE_CHANGE")
-	b.choose("#notify-form [name=about]", id)
-	b.choose("#notify-form [name=action]", "USER_RESPONSE")
-	b.click("#notify-form .primary")
-	b.sees("#notify-form output.good", "The receiver answered 20")
-	n := <-got
-	require.Equal(t, id, n.ComplaintID)
-	require.Equal(t, wechatpay.NotificationActionTypeUserResponse, n.ActionType)
-	b.choose("#notify-form [name=event]", "REFUND.SUCCESS")
-	b.choose("#notify-form [name=about]", "refund-2")
-	require.True(t, eval[bool](b, `document.querySelector("#notify-form [name=action]").disabled`))
-	b.click("#notify-form .primary")
-	n = <-got
-	require.EqualValues(t, "REFUND.SUCCESS", n.EventType)
-	b.sees("#notify-form output.good", "The receiver answered 20")
-	b.click("#set-url")
-	b.sees("#notify-form output", "Set: ")
-	b.fill("#reply-form [name=text]", "Are you there?")
-	b.click("#reply-form .primary")
-	b.sees("#pending tbody tr", "USER_RESPONSE")
-	b.sees("#pending-count", "1 to be delivered")
-	b.click("#deliver")
-	n = <-got
-	require.Equal(t, id, n.ComplaintID)
-	b.run(chromedp.WaitNotVisible(chromedp.CSS("#deliver")))
-	b.sees("#deliver-output", "Delivered: 1 of 1")
-
-	// A request whose signature is over another path than the one that came.
-	_, err = newClient(t, func(r *http.Request) { r.URL.RawQuery = "from=app" }).ComplaintsV2.Get(ctx, id)
-	require.ErrorContains(t, err, "SIGN_ERROR")
-	b.sees("#requests tr.refused", "without the query")
-	b.click("#requests tbody tr.refused button")
-	path := "/v3/merchant-service/complaints-v2/" + id
-	b.sees("#requests .messages > div:first-child pre", "GET↵\n"+path+"↵\n")
-	b.sees("#requests .messages > div:last-child pre", "GET↵\n"+path+"?from=app↵\n")
-	require.Equal(t, []string{path, path + "?from=app"}, eval[[]string](b, `[...document.querySelectorAll("#requests .messages mark")].map((m) => m.textContent)`))
-	require.NotContains(t, b.text("body"), `signature="`)
-	require.Equal(t, "true", eval[string](b, `document.querySelector("#requests tbody tr.refused button").getAttribute("aria-expanded")`))
-	all := eval[int](b, `document.querySelectorAll("#requests tbody tr:not(.more)").length`)
-	b.click("#refused-only")
-	require.Less(t, eval[int](b, `document.querySelectorAll("#requests tbody tr:not(.more)").length`), all)
-	require.Equal(t, 2, eval[int](b, `document.querySelectorAll("#requests tbody tr.refused").length`))
+	p.fileComplaint()
+	p.exchangeMessages()
+	p.decideAndRefund()
+	p.continueComplaint()
+	p.refundByPlatform()
+	p.sendNotifications()
+	p.compareSignedStrings()
 
 	checkAccessible(t, b)
 	b.click("#language")
@@ -264,33 +152,183 @@ func TestPage(t *testing.T) {
 	b.run(chromedp.Navigate(url + "/?lang=en"))
 	b.sees("#live", "live")
 
-	require.Empty(t, b.wrong())
+	require.Empty(t, b.errors())
 	require.Equal(t, "wechatpay-mock", eval[string](b, `document.title`))
 
-	// It tells that it is out of date, and keeps what it has.
 	stop()
-	b.sees("#live", "does not answer")
-	require.Equal(t, id, eval[string](b, fmt.Sprintf(`document.querySelector('#complaints [data-key="%s"]').textContent`, id)))
+	b.sees("#live", "does not respond")
+	require.Equal(t, p.id, eval[string](b, fmt.Sprintf(`document.querySelector('#complaints [data-key="%s"]').textContent`, p.id)), "the data stays")
 }
 
-// TestScreenshot writes the picture of the page that the README shows.
+func (p *pageTest) fileComplaint() {
+	p.fill("#file-form [name=detail]", markup)
+	p.fill("#file-form [name=amount]", "25.5")
+	p.fill("#file-form [name=phone]", "13800138000")
+	p.run(chromedp.SetUploadFiles(chromedp.CSS("#file-form [name=pictures]"), []string{
+		picture(p.t, "a.png", color.RGBA{200, 80, 60, 255}),
+		picture(p.t, "b.png", color.RGBA{60, 120, 200, 255}),
+	}))
+	p.click("#file-form [name=trusted]")
+	p.click("#file-form .primary")
+	p.sees("#file-form output", "Filed: ")
+	p.id = strings.TrimPrefix(p.text("#file-form output"), "Filed: ")
+	p.sees("#complaints tbody .badge", "pending")
+	p.sees("#complaints tbody", "¥25.50")
+	require.Equal(p.t, p.id, p.text("#detail-id"))
+	require.Equal(p.t, markup, p.text("#detail .quote"))
+	p.sees("#detail .badge", "trusted user")
+	p.sees("#detail .facts", "encrypted")
+	require.NotContains(p.t, p.text("body"), "13800138000")
+	p.waits(`[...document.querySelectorAll("#detail-body .pictures img")].filter((i) => i.complete && i.naturalWidth === 160).length === 2`)
+	require.Equal(p.t, "", eval[string](p.browser, `document.querySelector("#file-form [name=detail]").value`), "the form is cleared")
+	complaint, err := p.client.ComplaintsV2.Get(context.Background(), p.id)
+	require.NoError(p.t, err)
+	require.Equal(p.t, markup, complaint.ComplaintDetail)
+	require.EqualValues(p.t, 2550, complaint.ApplyRefundAmount)
+	p.sees("#requests tbody tr", "/v3/merchant-service/complaints-v2/"+p.id)
+}
+
+// exchangeMessages writes as the user and replies as the merchant, both with a
+// picture.
+func (p *pageTest) exchangeMessages() {
+	ctx := context.Background()
+	p.fill("#reply-form [name=text]", "Still nothing. <b></b>")
+	p.run(chromedp.SetUploadFiles(chromedp.CSS("#reply-form [name=pictures]"), []string{picture(p.t, "c.png", color.RGBA{90, 160, 90, 255})}))
+	p.click("#reply-form .primary")
+	p.sees("#history li.user p", "Still nothing. <b></b>")
+	p.sees("#detail .badge", "waiting for a reply")
+	file, err := os.Open(picture(p.t, "reply.png", color.RGBA{160, 90, 160, 255}))
+	require.NoError(p.t, err)
+	defer file.Close()
+	mediaID, err := p.client.ComplaintsV2.UploadImage(ctx, "reply.png", file)
+	require.NoError(p.t, err)
+	require.NoError(p.t, p.client.ComplaintsV2.Respond(ctx, p.id, &wechatpay.RespondRequest{
+		ResponseContent: "We refund you today.",
+		ResponseImages:  []string{mediaID},
+	}))
+	p.sees("#history li.merchant p", "We refund you today.")
+	p.waits(`["li.user:nth-child(2) img", "li.merchant img"].every((s) => document.querySelector("#history " + s)?.naturalWidth === 160)`)
+}
+
+func (p *pageTest) decideAndRefund() {
+	ctx := context.Background()
+	require.NoError(p.t, p.client.ComplaintsV2.UpdateRefundProgress(ctx, p.id, wechatpay.ApproveRefund(0)))
+	p.sees("#complaints tbody .badge", "in progress")
+	p.sees("#history li.merchant", "The merchant approved the refund")
+	require.Error(p.t, p.client.ComplaintsV2.UpdateRefundProgress(ctx, p.id, wechatpay.RejectRefund("no")), "already decided")
+	p.sees("#requests tr.refused", "INVALID_REQUEST")
+	createRefund(p.t, p.client, p.id, "refund-1")
+	p.sees("#refunds tbody tr", "refund-1")
+	p.click(`#refunds [data-step=close]`)
+	p.sees("#refunds tbody .badge", "closed")
+	createRefund(p.t, p.client, p.id, "refund-2")
+	p.sees("#refunds tbody tr", "refund-2")
+	p.click(`#refunds [data-step=abnormal]`)
+	p.sees("#refunds tbody .badge", "abnormal")
+	p.click(`#refunds [data-step=arrive]`)
+	p.sees("#refunds tbody .badge", "succeeded")
+	p.sees("#complaints tbody .badge", "finished")
+	p.sees("#detail .badge", "refunded in full")
+}
+
+// continueComplaint files the refunded complaint again.
+func (p *pageTest) continueComplaint() {
+	p.click("#platform-refund")
+	p.sees("#reply-form output.bad", "is refunded in full already")
+	p.click("#continue")
+	p.sees("#reply-form output.good", "Done")
+	p.sees("#complaints tbody .badge", "pending")
+	p.sees("#history li.user", "Filed again by the user")
+}
+
+// refundByPlatform files another complaint, which WeChat Pay refunds, and returns
+// to the first one.
+func (p *pageTest) refundByPlatform() {
+	p.fill("#file-form [name=detail]", "The film never started.")
+	p.choose("#file-form [name=type]", "SERVICE_NOT_WORK")
+	p.click("#file-form [name=urgent]")
+	p.click("#file-form .primary")
+	p.sees("#detail .quote", "The film never started.")
+	p.sees("#detail .badge", "needs immediate service")
+	p.click("#platform-refund")
+	p.sees("#history li.platform", "Refunded by WeChat Pay")
+	p.click(fmt.Sprintf(`#complaints [data-key="%s"]`, p.id))
+	p.sees("#detail-id", p.id)
+	require.Equal(p.t, p.id, eval[string](p.browser, `document.activeElement.dataset.key`), "the focus stays")
+}
+
+func (p *pageTest) sendNotifications() {
+	received := make(chan *wechatpay.Notification, 10)
+	shop := httptest.NewServer(p.client.NotificationHandler(func(_ context.Context, n *wechatpay.Notification) error {
+		received <- n
+		return nil
+	}))
+	defer shop.Close()
+	p.fill("#notify-form [name=url]", shop.URL+"/notify")
+	p.choose("#notify-form [name=event]", "COMPLAINT.STATE_CHANGE")
+	p.choose("#notify-form [name=about]", p.id)
+	p.choose("#notify-form [name=action]", "USER_RESPONSE")
+	p.click("#notify-form .primary")
+	p.sees("#notify-form output.good", "The receiver responded 20")
+	n := <-received
+	require.Equal(p.t, p.id, n.ComplaintID)
+	require.Equal(p.t, wechatpay.NotificationActionTypeUserResponse, n.ActionType)
+	p.choose("#notify-form [name=event]", "REFUND.SUCCESS")
+	p.choose("#notify-form [name=about]", "refund-2")
+	require.True(p.t, eval[bool](p.browser, `document.querySelector("#notify-form [name=action]").disabled`))
+	p.click("#notify-form .primary")
+	n = <-received
+	require.EqualValues(p.t, "REFUND.SUCCESS", n.EventType)
+	p.sees("#notify-form output.good", "The receiver responded 20")
+	p.click("#set-url")
+	p.sees("#notify-form output", "Set: ")
+	p.fill("#reply-form [name=text]", "Are you there?")
+	p.click("#reply-form .primary")
+	p.sees("#pending tbody tr", "USER_RESPONSE")
+	p.sees("#pending-count", "1 to be delivered")
+	p.click("#deliver")
+	n = <-received
+	require.Equal(p.t, p.id, n.ComplaintID)
+	p.run(chromedp.WaitNotVisible(chromedp.CSS("#deliver")))
+	p.sees("#deliver-output", "Delivered: 1 of 1")
+}
+
+// compareSignedStrings sends a request with another path than the signed one.
+func (p *pageTest) compareSignedStrings() {
+	_, err := newClient(p.t, func(r *http.Request) { r.URL.RawQuery = "from=app" }).ComplaintsV2.Get(context.Background(), p.id)
+	require.ErrorContains(p.t, err, "SIGN_ERROR")
+	p.sees("#requests tr.refused", "without the query")
+	p.click("#requests tbody tr.refused button")
+	path := "/v3/merchant-service/complaints-v2/" + p.id
+	p.sees("#requests .messages > div:first-child pre", "GET↵\n"+path+"↵\n")
+	p.sees("#requests .messages > div:last-child pre", "GET↵\n"+path+"?from=app↵\n")
+	require.Equal(p.t, []string{path, path + "?from=app"}, eval[[]string](p.browser, `[...document.querySelectorAll("#requests .messages mark")].map((m) => m.textContent)`))
+	require.NotContains(p.t, p.text("body"), `signature="`)
+	require.Equal(p.t, "true", eval[string](p.browser, `document.querySelector("#requests tbody tr.refused button").getAttribute("aria-expanded")`))
+	all := eval[int](p.browser, `document.querySelectorAll("#requests tbody tr:not(.more)").length`)
+	p.click("#refused-only")
+	require.Less(p.t, eval[int](p.browser, `document.querySelectorAll("#requests tbody tr:not(.more)").length`), all)
+	require.Equal(p.t, 2, eval[int](p.browser, `document.querySelectorAll("#requests tbody tr.refused").length`))
+}
+
+// TestScreenshot writes the screenshot for the README.
 func TestScreenshot(t *testing.T) {
 	file := os.Getenv("PAGETEST_SCREENSHOT")
 	if file == "" {
-		t.Skip("PAGETEST_SCREENSHOT names no file")
+		t.Skip("PAGETEST_SCREENSHOT is not set")
 	}
 	b := startBrowser(t, "en-US")
 	url, _ := startMock(t)
 	ctx := context.Background()
 	client := newClient(t, nil)
-	control := func(path string, body []byte) map[string]any {
-		resp, err := http.Post(url+"/_mock/"+path, "application/json", bytes.NewReader(body))
+	control := func(path string, request []byte) map[string]any {
+		resp, err := http.Post(url+"/_mock/"+path, "application/json", bytes.NewReader(request))
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		require.Less(t, resp.StatusCode, 300, path)
-		var answer map[string]any
-		require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
-		return answer
+		var body map[string]any
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&body))
+		return body
 	}
 	photo := func(c color.Color) string {
 		data, err := os.ReadFile(picture(t, "photo.png", c))
@@ -307,15 +345,9 @@ func TestScreenshot(t *testing.T) {
 	history := "/v3/merchant-service/complaints-v2/" + id + "/negotiation-historys"
 	err := newClient(t, func(r *http.Request) { r.URL.RawQuery = "limit=50&offset=0" }).Do(ctx, "GET", history, nil, &struct{}{})
 	require.ErrorContains(t, err, "SIGN_ERROR")
-	full, err := client.ComplaintsV2.Get(ctx, id)
-	require.NoError(t, err)
-	require.NoError(t, client.ComplaintsV2.Respond(ctx, id, &wechatpay.RespondRequest{ComplaintedMchID: full.ComplaintedMchID, ResponseContent: "您好，今天为您退款。"}))
+	require.NoError(t, client.ComplaintsV2.Respond(ctx, id, &wechatpay.RespondRequest{ResponseContent: "您好，今天为您退款。"}))
 	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, id, wechatpay.ApproveRefund(0)))
-	require.NoError(t, client.Do(ctx, "POST", "/v3/refund/domestic/refunds", map[string]any{
-		"transaction_id": full.ComplaintOrderInfo[0].TransactionID,
-		"out_refund_no":  "shop-refund-1",
-		"amount":         map[string]any{"refund": 2500, "total": 2500, "currency": "CNY"},
-	}, &struct{}{}))
+	createRefund(t, client, id, "shop-refund-1")
 
 	b.run(chromedp.EmulateViewport(1360, 900), chromedp.Navigate(url+"/"))
 	b.sees("#requests tr.refused", "SIGN_ERROR")
@@ -324,12 +356,12 @@ func TestScreenshot(t *testing.T) {
 	b.waits(`[...document.images].every((i) => i.complete)`)
 	data, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, smaller(t, data), 0o644))
-	require.Empty(t, b.wrong())
+	require.NoError(t, os.WriteFile(file, reduceColors(t, data), 0o644))
+	require.Empty(t, b.errors())
 }
 
-// smaller is a PNG of 256 colours: the most frequent, of those that look alike only one.
-func smaller(t *testing.T, data []byte) []byte {
+// reduceColors encodes a PNG with the 256 most frequent of its distinct colors.
+func reduceColors(t *testing.T, data []byte) []byte {
 	img, err := png.Decode(bytes.NewReader(data))
 	require.NoError(t, err)
 	count := map[color.Color]int{}
@@ -339,16 +371,16 @@ func smaller(t *testing.T, data []byte) []byte {
 			count[color.RGBAModel.Convert(img.At(x, y))]++
 		}
 	}
-	alike := map[[3]uint32]bool{}
-	var colours []color.Color
+	seen := map[[3]uint32]bool{}
+	var colors []color.Color
 	for _, c := range slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return count[b] - count[a] }) {
 		r, g, b, _ := c.RGBA()
-		if kind := [3]uint32{r >> 12, g >> 12, b >> 12}; !alike[kind] {
-			alike[kind] = true
-			colours = append(colours, c)
+		if kind := [3]uint32{r >> 12, g >> 12, b >> 12}; !seen[kind] {
+			seen[kind] = true
+			colors = append(colors, c)
 		}
 	}
-	palette := color.Palette(colours[:min(len(colours), 256)])
+	palette := color.Palette(colors[:min(len(colors), 256)])
 	index := map[color.Color]uint8{}
 	for c := range count {
 		index[c] = uint8(palette.Index(c))
@@ -364,7 +396,7 @@ func smaller(t *testing.T, data []byte) []byte {
 	return small.Bytes()
 }
 
-// checkAccessible looks for what a user without a mouse or without eyes would miss.
+// checkAccessible checks that controls, columns, images and sections have names.
 func checkAccessible(t *testing.T, b *browser) {
 	t.Helper()
 	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll("input, select, textarea")].filter((e) => !e.labels.length || !e.labels[0].textContent.trim()).map((e) => e.outerHTML)`), "fields without a label")
@@ -374,24 +406,23 @@ func checkAccessible(t *testing.T, b *browser) {
 	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll("section")].filter((e) => !document.getElementById(e.getAttribute("aria-labelledby"))).map((e) => e.id)`), "sections without a title")
 }
 
-// The page speaks the browser's language at first.
-func TestPageInChinese(t *testing.T) {
+// The default language is the browser's.
+func TestPage_chinese(t *testing.T) {
 	b := startBrowser(t, "zh-CN")
 	url, _ := startMock(t)
 	b.run(chromedp.Navigate(url + "/"))
 	b.sees("#live", "实时")
-	b.sees("#complaints-empty", "还没有投诉单")
+	b.sees("#complaints-empty", "暂无投诉单")
 	b.sees("#language", "English")
 	require.Equal(t, "zh-CN", eval[string](b, `document.documentElement.lang`))
 	b.run(chromedp.Navigate(url + "/?lang=en"))
-	b.sees("#complaints-empty", "No complaint yet")
-	require.Empty(t, b.wrong())
+	b.sees("#complaints-empty", "No complaints yet")
+	require.Empty(t, b.errors())
 
-	// Had the page taken markup from outside, its policy would have stopped
-	// that, and this test would have seen it.
+	// The policy would block injected markup, and b.errors would report it.
 	b.run(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", '<img src="data:," onerror="document.title=1"><p style="color: red">')`))
-	require.Eventually(t, func() bool { return len(b.wrong()) >= 3 }, 20*time.Second, 50*time.Millisecond)
-	for _, problem := range b.wrong() {
+	require.Eventually(t, func() bool { return len(b.errors()) >= 3 }, 20*time.Second, 50*time.Millisecond)
+	for _, problem := range b.errors() {
 		require.Contains(t, problem, "Content Security Policy")
 	}
 	require.Equal(t, "wechatpay-mock", eval[string](b, `document.title`))

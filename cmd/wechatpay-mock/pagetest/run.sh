@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Tries the page of wechatpay-mock, and the diagrams of the READMEs, in a headless Chromium, which it installs from Debian's packages where
-# there is none and it may. Mermaid, which draws the diagrams, comes by npm: without npm they are left out.
+# Tests the page of wechatpay-mock, and the diagrams of the READMEs, in a headless Chromium. If Chromium is missing, it installs
+# Debian's package, as root. Mermaid, which draws the diagrams, is installed with npm; without npm the diagrams are skipped.
 #
 #   run.sh [SCREENSHOT.png]
 #
-# CHROMIUM names another browser than the one in PATH. Exit status: 0 all is well, 1 something is not, 3 there is no Chromium: nothing
-# was checked.
+# CHROMIUM names a browser other than the one in PATH. Exit status: 0 success, 1 failure, 3 no Chromium (nothing was tested).
 set -euo pipefail
 screenshot=${1:+$(realpath -- "$1")}
 cd "$(dirname "$0")"
@@ -15,7 +14,7 @@ find_chromium() { command -v "${CHROMIUM:-chromium}" || command -v chromium-brow
 chromium=$(find_chromium)
 if [ -z "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	log=$(mktemp)
-	# The fonts are for the Chinese of the screenshot.
+	# The screenshot contains Chinese text.
 	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-noto-cjk; } >"$log" 2>&1; then
 		tail -n 5 "$log" >&2
 	fi
@@ -23,11 +22,11 @@ if [ -z "$chromium" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; th
 	chromium=$(find_chromium)
 fi
 if [ -z "$chromium" ]; then
-	echo "pagetest: Chromium is not installed and could not be, so nothing was checked: install it, or name it in CHROMIUM" >&2
+	echo "pagetest: Chromium not found, nothing was tested: install it or set CHROMIUM" >&2
 	exit 3
 fi
 
-# No setting of the machine reaches the client, and no proxy stands between it and loopback.
+# Ignore settings of the environment and proxies for loopback.
 for name in $(env | sed -n 's/^\(WECHATPAY_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
@@ -39,7 +38,7 @@ if command -v npm >/dev/null; then
 	tar -xzf "$work"/mermaid-*.tgz -C "$work" package/dist/mermaid.min.js
 	mermaid=$work/package/dist/mermaid.min.js
 else
-	echo "pagetest: npm is not installed: the diagrams are left out" >&2
+	echo "pagetest: npm not found, skipping the diagrams" >&2
 fi
 
 PAGETEST_MERMAID=$mermaid PAGETEST_CHROMIUM=$chromium PAGETEST_SCREENSHOT=$screenshot go test -count=1 -timeout 5m -v . || exit 1

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
+)
+
+// behavior is wechatpaytest.Behavior without the fields that JSON cannot represent.
+type behavior struct {
+	Seed               uint64                `json:"seed"`
+	KeyMode            wechatpaytest.KeyMode `json:"key_mode"`
+	SubMchIDs          []string              `json:"sub_mchids"`
+	WrongState         refusal               `json:"wrong_state"`
+	UnknownComplaint   refusal               `json:"unknown_complaint"`
+	TrustedOnly        bool                  `json:"trusted_only"`
+	ResponseContentMax int                   `json:"response_content_max"`
+	JumpLinks          bool                  `json:"jump_links"`
+	AnyMediaID         bool                  `json:"any_media_id"`
+	PathInBody         bool                  `json:"path_in_body"`
+	HistoryLagMS       int64                 `json:"history_lag_ms"`
+	MaxPage            int                   `json:"max_page"`
+	ResultTooLarge     refusal               `json:"result_too_large"`
+	ListOldestFirst    bool                  `json:"list_oldest_first"`
+	HistoryOldestFirst bool                  `json:"history_oldest_first"`
+	RefundsArrive      bool                  `json:"refunds_arrive"`
+	RefundRefusal      refusal               `json:"refund_refusal"`
+	AutoNotify         bool                  `json:"auto_notify"`
+	NotifyOwnActions   bool                  `json:"notify_own_actions"`
+}
+
+type refusal struct {
+	StatusCode int    `json:"status"`
+	Code       string `json:"code"`
+}
+
+func behaviorOf(b *wechatpaytest.Behavior) behavior {
+	return behavior{
+		Seed:               b.Seed,
+		KeyMode:            b.KeyMode,
+		SubMchIDs:          append([]string{}, b.SubMchIDs...), // a copy, because JSON is decoded into it
+		WrongState:         refusal(b.WrongState),
+		UnknownComplaint:   refusal(b.UnknownComplaint),
+		TrustedOnly:        b.TrustedOnly,
+		ResponseContentMax: b.ResponseContentMax,
+		JumpLinks:          b.JumpLinks,
+		AnyMediaID:         b.AnyMediaID,
+		PathInBody:         b.PathInBody,
+		HistoryLagMS:       b.HistoryLag.Milliseconds(),
+		MaxPage:            b.MaxPage,
+		ResultTooLarge:     refusal(b.ResultTooLarge),
+		ListOldestFirst:    b.ListOldestFirst,
+		HistoryOldestFirst: b.HistoryOldestFirst,
+		RefundsArrive:      b.RefundsArrive,
+		RefundRefusal:      refusal(b.RefundRefusal),
+		AutoNotify:         b.AutoNotify,
+		NotifyOwnActions:   b.NotifyOwnActions,
+	}
+}
+
+// apply sets these fields of the server's behavior and keeps the others.
+func (b behavior) apply(to *wechatpaytest.Behavior) {
+	to.Seed = b.Seed
+	to.KeyMode = b.KeyMode
+	to.SubMchIDs = b.SubMchIDs
+	to.WrongState = wechatpaytest.Refusal(b.WrongState)
+	to.UnknownComplaint = wechatpaytest.Refusal(b.UnknownComplaint)
+	to.TrustedOnly = b.TrustedOnly
+	to.ResponseContentMax = b.ResponseContentMax
+	to.JumpLinks = b.JumpLinks
+	to.AnyMediaID = b.AnyMediaID
+	to.PathInBody = b.PathInBody
+	to.HistoryLag = time.Duration(b.HistoryLagMS) * time.Millisecond
+	to.MaxPage = b.MaxPage
+	to.ResultTooLarge = wechatpaytest.Refusal(b.ResultTooLarge)
+	to.ListOldestFirst = b.ListOldestFirst
+	to.HistoryOldestFirst = b.HistoryOldestFirst
+	to.RefundsArrive = b.RefundsArrive
+	to.RefundRefusal = wechatpaytest.Refusal(b.RefundRefusal)
+	to.AutoNotify = b.AutoNotify
+	to.NotifyOwnActions = b.NotifyOwnActions
+}
+
+func (b behavior) check() error {
+	modes := []wechatpaytest.KeyMode{wechatpaytest.KeyModeSwitching, wechatpaytest.KeyModePublicKey, wechatpaytest.KeyModeCertificate}
+	switch {
+	case !slices.Contains(modes, b.KeyMode):
+		return fmt.Errorf("key_mode must be %s, %s or %s, got %q", modes[0], modes[1], modes[2], b.KeyMode)
+	case b.ResponseContentMax < 1:
+		return fmt.Errorf("response_content_max must be at least 1, got %d", b.ResponseContentMax)
+	case b.HistoryLagMS < 0 || b.HistoryLagMS > maxDelay.Milliseconds():
+		return fmt.Errorf("history_lag_ms must be from 0 to %d, got %d", maxDelay.Milliseconds(), b.HistoryLagMS)
+	case b.MaxPage < 0:
+		return fmt.Errorf("max_page must be 0 or more, got %d", b.MaxPage)
+	}
+	for _, r := range []struct {
+		name string
+		refusal
+		optional bool
+	}{
+		{"wrong_state", b.WrongState, false},
+		{"unknown_complaint", b.UnknownComplaint, false},
+		{"result_too_large", b.ResultTooLarge, false},
+		{"refund_refusal", b.RefundRefusal, true},
+	} {
+		if r.optional && r.refusal == (refusal{}) {
+			continue
+		}
+		if r.StatusCode < 400 || r.StatusCode > 599 || r.Code == "" {
+			return fmt.Errorf("%s must have a status from 400 to 599 and a code, got status %d and code %q", r.name, r.StatusCode, r.Code)
+		}
+	}
+	return nil
+}
+
+func (c *control) behavior(*http.Request) (int, any, error) {
+	var current behavior
+	c.server.Configure(func(b *wechatpaytest.Behavior) { current = behaviorOf(b) })
+	return http.StatusOK, current, nil
+}
+
+func (c *control) changeBehavior(r *http.Request) (int, any, error) {
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	var current behavior
+	c.server.Configure(func(b *wechatpaytest.Behavior) {
+		current = behaviorOf(b)
+		if err = decodeJSON(data, &current); err != nil {
+			return
+		}
+		if err = current.check(); err == nil {
+			current.apply(b)
+		}
+	})
+	return http.StatusOK, current, err
+}
