@@ -448,7 +448,7 @@ func TestRotating_rotate_invalidKeys(t *testing.T) {
 
 	wrong := server.Config()
 	wrong.PrivateKey = server.RenewMerchantCertificate().PrivateKey
-	require.ErrorContains(t, merchant.rotate(wrong), "does not fit PrivateKey")
+	require.ErrorContains(t, merchant.rotate(wrong), "does not match PrivateKey")
 	require.Same(t, client, merchant.client())
 	require.Nil(t, merchant.previous.Load())
 }
