@@ -5,44 +5,50 @@ import (
 	"time"
 )
 
-// Message is a rich message: what [ComplaintsV2Service.RespondImmediateService]
-// sends and the negotiation history gives back as normal_message. WeChat Pay
-// does not document how many blocks it may have, nor how long their texts may
-// be.
+// Message is a rich message. [ComplaintsV2Service.RespondImmediateService] sends
+// one, and a [NegotiationRecord] may have one. WeChat Pay does not document
+// limits for the number of blocks or the length of their texts.
 //
-// Pages: https://pay.weixin.qq.com/doc/v3/merchant/4017151596 (to send), https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (in the
-// history); service providers: https://pay.weixin.qq.com/doc/v3/partner/4017151726, https://pay.weixin.qq.com/doc/v3/partner/4012691802.
+// Pages:
+//   - https://pay.weixin.qq.com/doc/v3/merchant/4017151596 (send)
+//   - https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (negotiation history)
+//   - https://pay.weixin.qq.com/doc/v3/partner/4017151726 (send, service providers)
+//   - https://pay.weixin.qq.com/doc/v3/partner/4012691802 (negotiation history, service providers)
 type Message struct {
-	Blocks         []MessageBlock `json:"blocks,omitempty"`          // in the order shown
-	SenderIdentity SenderIdentity `json:"sender_identity,omitempty"` // whether a person or a bot speaks
-	CustomData     string         `json:"custom_data,omitempty"`     // the merchant's own, passed through, at most 4096 characters
+	// Blocks lists the blocks of the message, in display order.
+	Blocks []MessageBlock `json:"blocks,omitempty"`
+	// SenderIdentity says whether a person or a bot sends the message.
+	SenderIdentity SenderIdentity `json:"sender_identity,omitempty"`
+	// CustomData is the merchant's own data, at most 4096 characters. WeChat
+	// Pay passes it through.
+	CustomData string `json:"custom_data,omitempty"`
 }
 
-// IsZero reports whether there is no message. An empty list of blocks is none,
-// so that it encodes as none.
+// IsZero reports whether m is empty. An empty non-nil Blocks counts as empty.
 func (m Message) IsZero() bool {
 	return len(m.Blocks) == 0 && m.SenderIdentity == "" && m.CustomData == ""
 }
 
-// NewMessage returns a message of the blocks. It does not say who speaks: that
-// is SenderIdentity.
+// NewMessage returns a Message with the given blocks. SenderIdentity stays
+// unset.
 func NewMessage(blocks ...MessageBlock) Message {
 	return Message{Blocks: blocks}
 }
 
-// SenderIdentity says whether a person or a bot speaks for the merchant.
+// SenderIdentity says whether a person or a bot sends a message.
 type SenderIdentity string
 
 const (
-	SenderIdentityUnknown SenderIdentity = "UNKNOWN" // not said
+	SenderIdentityUnknown SenderIdentity = "UNKNOWN" // unspecified
 	SenderIdentityManual  SenderIdentity = "MANUAL"  // a person
 	SenderIdentityMachine SenderIdentity = "MACHINE" // a bot
 )
 
-// MessageBlock is one block of a [Message]. Type selects the one payload that
-// is filled; the others are nil, and an answer may lack even the selected one,
-// so look before reading. [TextBlock], [ImageBlock], [LinkBlock],
-// [FAQListBlock], [ButtonBlock] and [ButtonGroupBlock] make one.
+// MessageBlock is one block of a [Message]. Type selects the payload; the other
+// payloads are nil. In a response even the selected payload may be nil.
+//
+// [TextBlock], [ImageBlock], [LinkBlock], [FAQListBlock], [ButtonBlock] and
+// [ButtonGroupBlock] return blocks to send.
 type MessageBlock struct {
 	Type MessageBlockType `json:"type,omitempty"`
 
@@ -54,7 +60,7 @@ type MessageBlock struct {
 	ButtonGroup *MessageButtonGroup `json:"button_group,omitzero"` // with MessageBlockTypeButtonGroup
 }
 
-// MessageBlockType says which payload a [MessageBlock] has.
+// MessageBlockType is the type of a [MessageBlock].
 type MessageBlockType string
 
 const (
@@ -66,34 +72,34 @@ const (
 	MessageBlockTypeButtonGroup MessageBlockType = "BUTTON_GROUP" // ButtonGroup
 )
 
-// TextBlock is a block of plain text.
+// TextBlock returns a block with plain text.
 func TextBlock(text string) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeText, Text: &MessageText{Text: text}}
 }
 
-// ImageBlock is a block with an image, by the media_id that
-// [ComplaintsV2Service.UploadImage] returned.
+// ImageBlock returns a block with an image. mediaID comes from
+// [ComplaintsV2Service.UploadImage].
 func ImageBlock(mediaID string) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeImage, Image: &MessageImage{MediaID: mediaID}}
 }
 
-// LinkBlock is a block with a text that opens the URL.
+// LinkBlock returns a block with a text that opens the URL.
 func LinkBlock(text, url string) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeLink, Link: &MessageLink{Text: text, Action: JumpURLAction(url)}}
 }
 
-// FAQListBlock is a block with a list of questions to tap.
+// FAQListBlock returns a block with a list of questions to tap.
 func FAQListBlock(faqs ...MessageFAQ) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeFAQList, FAQList: &MessageFAQList{FAQs: faqs}}
 }
 
-// ButtonBlock is a block with one button.
+// ButtonBlock returns a block with one button.
 func ButtonBlock(text string, action MessageAction) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeButton, Button: &MessageButton{Text: text, Action: action}}
 }
 
-// ButtonGroupBlock is a block with several buttons. It says nothing about their
-// layout: that is ButtonGroup.ButtonLayout.
+// ButtonGroupBlock returns a block with several buttons. To set their layout,
+// set ButtonGroup.ButtonLayout.
 func ButtonGroupBlock(buttons ...MessageButton) MessageBlock {
 	return MessageBlock{Type: MessageBlockTypeButtonGroup, ButtonGroup: &MessageButtonGroup{Buttons: buttons}}
 }
@@ -105,33 +111,33 @@ type MessageText struct {
 	IsBold bool      `json:"is_bold"`
 }
 
-// TextColor is the colour of a [MessageText].
+// TextColor is the color of a [MessageText].
 type TextColor string
 
 const (
-	TextColorDefault   TextColor = "DEFAULT"   // of ordinary text
-	TextColorSecondary TextColor = "SECONDARY" // of text that matters less
+	TextColorDefault   TextColor = "DEFAULT"   // ordinary text
+	TextColorSecondary TextColor = "SECONDARY" // less prominent text
 )
 
 // MessageImage is the payload of an IMAGE block.
 type MessageImage struct {
-	MediaID        string         `json:"media_id,omitempty"` // as [ComplaintsV2Service.UploadImage] returned it
+	MediaID        string         `json:"media_id,omitempty"` // from [ComplaintsV2Service.UploadImage]
 	ImageStyleType ImageStyleType `json:"image_style_type,omitempty"`
 }
 
-// ImageStyleType says how wide a [MessageImage] is shown.
+// ImageStyleType is the display width of a [MessageImage].
 type ImageStyleType string
 
 const (
-	ImageStyleTypeNarrow ImageStyleType = "IMAGE_STYLE_TYPE_NARROW" // narrow
-	ImageStyleTypeWide   ImageStyleType = "IMAGE_STYLE_TYPE_WIDE"   // wide
+	ImageStyleTypeNarrow ImageStyleType = "IMAGE_STYLE_TYPE_NARROW"
+	ImageStyleTypeWide   ImageStyleType = "IMAGE_STYLE_TYPE_WIDE"
 )
 
 // MessageLink is the payload of a LINK block.
 type MessageLink struct {
 	Text        string              `json:"text,omitempty"`
 	Action      MessageAction       `json:"action,omitzero"`       // what a tap does
-	InvalidInfo *MessageInvalidInfo `json:"invalid_info,omitzero"` // when a tap does nothing any more; nil: not said
+	InvalidInfo *MessageInvalidInfo `json:"invalid_info,omitzero"` // when it stops working; nil: unspecified
 }
 
 // MessageFAQList is the payload of a FAQ_LIST block.
@@ -146,60 +152,69 @@ type MessageFAQ struct {
 	Action   MessageAction `json:"action,omitzero"` // what a tap does
 }
 
-// MessageButton is the payload of a BUTTON block, and one button of a BUTTON_GROUP.
+// MessageButton is the payload of a BUTTON block, or one button of a
+// BUTTON_GROUP block.
 type MessageButton struct {
 	Text        string              `json:"text,omitempty"`
 	Action      MessageAction       `json:"action,omitzero"`       // what a tap does
-	InvalidInfo *MessageInvalidInfo `json:"invalid_info,omitzero"` // when a tap does nothing any more; nil: not said
+	InvalidInfo *MessageInvalidInfo `json:"invalid_info,omitzero"` // when it stops working; nil: unspecified
 }
 
 // MessageButtonGroup is the payload of a BUTTON_GROUP block.
 type MessageButtonGroup struct {
 	Buttons      []MessageButton     `json:"buttons,omitempty"`
 	ButtonLayout ButtonLayout        `json:"button_layout,omitempty"`
-	InvalidInfo  *MessageInvalidInfo `json:"invalid_info,omitzero"` // for the group as a whole; nil: not said
+	InvalidInfo  *MessageInvalidInfo `json:"invalid_info,omitzero"` // for the whole group; nil: unspecified
 }
 
-// ButtonLayout says how the buttons of a group are laid out.
+// ButtonLayout is the layout of a group of buttons.
 type ButtonLayout string
 
 const (
-	ButtonLayoutUnknown    ButtonLayout = "LAYOUT_UNKNOWN"    // not said
+	ButtonLayoutUnknown    ButtonLayout = "LAYOUT_UNKNOWN"    // unspecified
 	ButtonLayoutHorizontal ButtonLayout = "LAYOUT_HORIZONTAL" // side by side
 	ButtonLayoutVertical   ButtonLayout = "LAYOUT_VERTICAL"   // one below the other
 )
 
 // MessageAction is what a tap on a link, a question or a button does.
-// [SendMessageAction], [JumpURLAction] and [JumpMiniProgramAction] make one.
+// [SendMessageAction], [JumpURLAction] and [JumpMiniProgramAction] return one.
 type MessageAction struct {
-	ActionType          MessageActionType   `json:"action_type,omitempty"`
-	JumpURL             string              `json:"jump_url,omitempty"`              // with MessageActionTypeJumpURL
-	MiniProgramJumpInfo MiniProgramJumpInfo `json:"mini_program_jump_info,omitzero"` // with MessageActionTypeJumpMiniProgram
-	MessageInfo         MessageInfo         `json:"message_info,omitzero"`           // with MessageActionTypeSendMessage
-	ActionID            string              `json:"action_id,omitempty"`             // a name for the action; a ClickMessage has one of the same name
+	ActionType MessageActionType `json:"action_type,omitempty"`
+	// JumpURL is the URL to open, with MessageActionTypeJumpURL.
+	JumpURL string `json:"jump_url,omitempty"`
+	// MiniProgramJumpInfo is the page to open, with
+	// MessageActionTypeJumpMiniProgram.
+	MiniProgramJumpInfo MiniProgramJumpInfo `json:"mini_program_jump_info,omitzero"`
+	// MessageInfo is the message to send, with MessageActionTypeSendMessage.
+	MessageInfo MessageInfo `json:"message_info,omitzero"`
+	// ActionID identifies the action: ClickMessage.ActionID has the same value.
+	ActionID string `json:"action_id,omitempty"`
 }
 
-// MessageActionType says what a [MessageAction] does.
+// MessageActionType is the type of a [MessageAction].
 type MessageActionType string
 
 const (
-	MessageActionTypeSendMessage     MessageActionType = "ACTION_TYPE_SEND_MESSAGE"      // sends MessageInfo as the user's message
-	MessageActionTypeJumpURL         MessageActionType = "ACTION_TYPE_JUMP_URL"          // opens JumpURL
-	MessageActionTypeJumpMiniProgram MessageActionType = "ACTION_TYPE_JUMP_MINI_PROGRAM" // opens the mini program of MiniProgramJumpInfo
+	// MessageActionTypeSendMessage sends MessageInfo as the user's message.
+	MessageActionTypeSendMessage MessageActionType = "ACTION_TYPE_SEND_MESSAGE"
+	// MessageActionTypeJumpURL opens JumpURL.
+	MessageActionTypeJumpURL MessageActionType = "ACTION_TYPE_JUMP_URL"
+	// MessageActionTypeJumpMiniProgram opens the page in MiniProgramJumpInfo.
+	MessageActionTypeJumpMiniProgram MessageActionType = "ACTION_TYPE_JUMP_MINI_PROGRAM"
 )
 
-// SendMessageAction lets a tap send the content as a message of the user. It
-// arrives in the negotiation history as a [ClickMessage].
+// SendMessageAction returns an action that sends content as the user's message.
+// The negotiation history records it as a [ClickMessage].
 func SendMessageAction(content string) MessageAction {
 	return MessageAction{ActionType: MessageActionTypeSendMessage, MessageInfo: MessageInfo{Content: content}}
 }
 
-// JumpURLAction lets a tap open the URL.
+// JumpURLAction returns an action that opens the URL.
 func JumpURLAction(url string) MessageAction {
 	return MessageAction{ActionType: MessageActionTypeJumpURL, JumpURL: url}
 }
 
-// JumpMiniProgramAction lets a tap open a mini program.
+// JumpMiniProgramAction returns an action that opens a page of a mini program.
 func JumpMiniProgramAction(info MiniProgramJumpInfo) MessageAction {
 	return MessageAction{ActionType: MessageActionTypeJumpMiniProgram, MiniProgramJumpInfo: info}
 }
@@ -207,27 +222,25 @@ func JumpMiniProgramAction(info MiniProgramJumpInfo) MessageAction {
 // MessageInfo is the message that a tap sends.
 type MessageInfo struct {
 	Content    string `json:"content,omitempty"`
-	CustomData string `json:"custom_data,omitempty"` // the merchant's own, passed through
+	CustomData string `json:"custom_data,omitempty"` // the merchant's own data, passed through
 }
 
-// MiniProgramJumpInfo says which page of which mini program opens. In a reply
-// ([ComplaintsV2Service.Respond]) all three are required; in a message WeChat
-// Pay's descriptions agree only on AppID.
+// MiniProgramJumpInfo is a link to a page of a mini program. A reply with
+// [ComplaintsV2Service.Respond] requires all three fields. In a [Message] only
+// AppID is certainly required: WeChat Pay's pages differ.
 type MiniProgramJumpInfo struct {
-	AppID string `json:"appid,omitempty"` // of the mini program
-	Path  string `json:"path,omitempty"`  // of the page in it
-	Text  string `json:"text,omitempty"`  // what the user sees
+	AppID string `json:"appid,omitempty"` // the appid of the mini program
+	Path  string `json:"path,omitempty"`  // the path of the page
+	Text  string `json:"text,omitempty"`  // the text of the link
 }
 
-// MessageInvalidInfo says when a tap on a link or a button does nothing any
-// more. It is used by pointer, because its false says something only when it is
-// there.
+// MessageInvalidInfo says when a link or a button stops working.
 type MessageInvalidInfo struct {
-	ExpiredTime    time.Time `json:"expired_time,omitzero"` // from when on; zero: not said
-	MultiClickable bool      `json:"multi_clickable"`       // whether it may be tapped more than once
+	ExpiredTime    time.Time `json:"expired_time,omitzero"` // when it expires; zero: unspecified
+	MultiClickable bool      `json:"multi_clickable"`       // whether it can be tapped more than once
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (i *MessageInvalidInfo) UnmarshalJSON(data []byte) error {
 	type plain MessageInvalidInfo
 	return json.Unmarshal(data, &struct {

@@ -5,52 +5,81 @@ import (
 	"time"
 )
 
-// Complaint is one complaint of a user against a merchant, as the list and the
-// detail give it. The list leaves PayerOpenID out; all other fields are the
-// same.
+// Complaint is a user's complaint against a merchant, as returned by
+// [ComplaintsV2Service.List], [ComplaintsV2Service.All] and
+// [ComplaintsV2Service.Get]. Only Get returns PayerOpenID.
 //
-// Fields that WeChat Pay leaves out, or sends as null, stay zero. Enumerations
-// are open: a value that this version does not know passes through untouched.
+// Fields that WeChat Pay omits or sends as null stay zero. Enumeration values
+// unknown to this version are kept as they are.
 //
-// Pages: https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (list), https://pay.weixin.qq.com/doc/v3/merchant/4012533436 (detail);
-// service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285, https://pay.weixin.qq.com/doc/v3/partner/4012691648.
+// Pages:
+//   - https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (list)
+//   - https://pay.weixin.qq.com/doc/v3/merchant/4012533436 (detail)
+//   - https://pay.weixin.qq.com/doc/v3/partner/4012691285 (list, service providers)
+//   - https://pay.weixin.qq.com/doc/v3/partner/4012691648 (detail, service providers)
 type Complaint struct {
-	ComplaintID      string         `json:"complaint_id,omitempty"`      // at most 64 characters
-	ComplaintTime    time.Time      `json:"complaint_time,omitzero"`     // when the user filed it; WeChat Pay gives Beijing time, often with milliseconds
-	ComplaintDetail  string         `json:"complaint_detail,omitempty"`  // the user's own words, at most 300 characters
-	ComplaintState   ComplaintState `json:"complaint_state,omitempty"`   // how far its handling is
-	ComplaintedMchID string         `json:"complainted_mchid,omitempty"` // the merchant complained of, at most 64 characters; some samples of the detail lack it
+	// ComplaintID has at most 64 characters.
+	ComplaintID string `json:"complaint_id,omitempty"`
+	// ComplaintTime is when the user filed the complaint. WeChat Pay sends
+	// Beijing time, often with milliseconds.
+	ComplaintTime time.Time `json:"complaint_time,omitzero"`
+	// ComplaintDetail is the user's own text, at most 300 characters.
+	ComplaintDetail string `json:"complaint_detail,omitempty"`
+	// ComplaintState is the state of the complaint.
+	ComplaintState ComplaintState `json:"complaint_state,omitempty"`
+	// ComplaintedMchID is the merchant the complaint is about, at most 64
+	// characters. Some samples of the detail omit it.
+	ComplaintedMchID string `json:"complainted_mchid,omitempty"`
 
-	// PayerPhone is the user's phone number in base64 ciphertext, at most 512
-	// characters, empty when the user gave none. [Client.Decrypt] reads it. It
-	// is encrypted for the merchant API certificate.
+	// PayerPhone is the user's encrypted phone number, in base64, at most 512
+	// characters. It is empty if the user gave none. [Client.Decrypt] decrypts
+	// it with the private key of the merchant API certificate.
 	PayerPhone string `json:"payer_phone,omitempty"`
 	// PayerOpenID is the user's openid under the merchant's appid, at most 128
-	// characters. Only the detail has it, and not for a complaint about a
-	// pay-score service order.
+	// characters. Complaints about pay-score service orders have none.
 	PayerOpenID string `json:"payer_openid,omitempty"`
 
-	ComplaintOrderInfo []ComplaintOrderInfo `json:"complaint_order_info,omitempty"` // the payments complained about
-	ServiceOrderInfo   []ServiceOrderInfo   `json:"service_order_info,omitempty"`   // the pay-score service orders complained about
-	ComplaintMediaList []ComplaintMedia     `json:"complaint_media_list,omitempty"` // the user's evidence
+	// ComplaintOrderInfo lists the payments the complaint is about.
+	ComplaintOrderInfo []ComplaintOrderInfo `json:"complaint_order_info,omitempty"`
+	// ServiceOrderInfo lists the pay-score service orders the complaint is about.
+	ServiceOrderInfo []ServiceOrderInfo `json:"service_order_info,omitempty"`
+	// ComplaintMediaList lists the images the user submitted.
+	ComplaintMediaList []ComplaintMedia `json:"complaint_media_list,omitempty"`
 
-	ComplaintFullRefunded bool   `json:"complaint_full_refunded"`       // whether all linked orders are refunded in full; read it again before paying a refund
-	IncomingUserResponse  bool   `json:"incoming_user_response"`        // whether a message of the user waits for a reply
-	UserComplaintTimes    int    `json:"user_complaint_times"`          // how often the user filed it; 1: once
-	ProblemDescription    string `json:"problem_description,omitempty"` // title of the question that the user picked, at most 256 characters; complaints since 2021-07-15 have it
+	// ComplaintFullRefunded reports whether all orders of the complaint are
+	// refunded in full.
+	ComplaintFullRefunded bool `json:"complaint_full_refunded"`
+	// IncomingUserResponse reports whether a message from the user awaits a
+	// reply.
+	IncomingUserResponse bool `json:"incoming_user_response"`
+	// UserComplaintTimes is how many times the user filed the complaint: the
+	// current round, starting at 1.
+	UserComplaintTimes int `json:"user_complaint_times"`
+	// ProblemDescription is the title of the question the user chose, at most
+	// 256 characters. Complaints filed since 2021-07-15 have it.
+	ProblemDescription string `json:"problem_description,omitempty"`
 
-	ProblemType       ProblemType `json:"problem_type,omitempty"`  // what the user asks for
-	ApplyRefundAmount int64       `json:"apply_refund_amount"`     // fen asked back; means something only with ProblemTypeRefund
-	UserTagList       []UserTag   `json:"user_tag_list,omitempty"` // what WeChat Pay says about the user
+	// ProblemType is what the user asks for.
+	ProblemType ProblemType `json:"problem_type,omitempty"`
+	// ApplyRefundAmount is the refund the user asks for, in fen. It is
+	// meaningful only with ProblemTypeRefund.
+	ApplyRefundAmount int64 `json:"apply_refund_amount"`
+	// UserTagList lists WeChat Pay's tags for the user.
+	UserTagList []UserTag `json:"user_tag_list,omitempty"`
 
-	AdditionalInfo AdditionalInfo `json:"additional_info,omitzero"` // details of some trades
+	// AdditionalInfo has details that only some businesses have.
+	AdditionalInfo AdditionalInfo `json:"additional_info,omitzero"`
 
-	InPlatformService    bool `json:"in_platform_service"`    // whether WeChat Pay's staff assist at present
-	NeedImmediateService bool `json:"need_immediate_service"` // whether a fast answer is due: [ComplaintsV2Service.RespondImmediateService]
-	IsAgentMode          bool `json:"is_agent_mode"`          // whether the complaint was raised in AI-agent mode
+	// InPlatformService reports whether WeChat Pay's staff are assisting.
+	InPlatformService bool `json:"in_platform_service"`
+	// NeedImmediateService reports whether the complaint needs a fast reply
+	// with [ComplaintsV2Service.RespondImmediateService].
+	NeedImmediateService bool `json:"need_immediate_service"`
+	// IsAgentMode reports whether the complaint was filed in AI-agent mode.
+	IsAgentMode bool `json:"is_agent_mode"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (c *Complaint) UnmarshalJSON(data []byte) error {
 	type plain Complaint
 	return json.Unmarshal(data, &struct {
@@ -59,18 +88,19 @@ func (c *Complaint) UnmarshalJSON(data []byte) error {
 	}{(*plain)(c), (*emptyOrTime)(&c.ComplaintTime)})
 }
 
-// ComplaintList is one page of complaints. WeChat Pay does not say in which
-// order they come.
+// ComplaintList is one page of complaints. WeChat Pay does not document their
+// order.
 //
-// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533431, service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285.
+// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (for service
+// providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285)
 type ComplaintList struct {
-	Data       []Complaint `json:"data,omitempty"` // empty past the last complaint
-	Limit      int         `json:"limit"`          // the largest number of complaints on the page, as asked
-	Offset     int         `json:"offset"`         // how many complaints come before this page
-	TotalCount int         `json:"total_count"`    // complaints in all; given only with Offset 0
+	Data       []Complaint `json:"data,omitempty"` // empty after the last complaint
+	Limit      int         `json:"limit"`          // the page size that applied
+	Offset     int         `json:"offset"`         // the number of complaints before this page
+	TotalCount int         `json:"total_count"`    // the number of all complaints; set only if Offset is 0
 }
 
-// ComplaintState says how far the handling of a complaint is.
+// ComplaintState is the state of a complaint.
 type ComplaintState string
 
 const (
@@ -79,16 +109,21 @@ const (
 	ComplaintStateProcessed  ComplaintState = "PROCESSED"  // finished
 )
 
-// ProblemType says what the user asks for.
+// ProblemType is what the user asks for.
 type ProblemType string
 
 const (
-	ProblemTypeRefund         ProblemType = "REFUND"           // money back; [ComplaintsV2Service.UpdateRefundProgress] decides
-	ProblemTypeServiceNotWork ProblemType = "SERVICE_NOT_WORK" // a paid service or benefit that does not take effect
-	ProblemTypeOthers         ProblemType = "OTHERS"           // anything else
+	// ProblemTypeRefund asks for a refund:
+	// [ComplaintsV2Service.UpdateRefundProgress] approves or rejects it.
+	ProblemTypeRefund ProblemType = "REFUND"
+	// ProblemTypeServiceNotWork reports a paid service or benefit that did not
+	// take effect.
+	ProblemTypeServiceNotWork ProblemType = "SERVICE_NOT_WORK"
+	// ProblemTypeOthers is anything else.
+	ProblemTypeOthers ProblemType = "OTHERS"
 )
 
-// UserTag is what WeChat Pay says about the user who complains.
+// UserTag is a tag that WeChat Pay gives the user of a complaint.
 type UserTag string
 
 const (
@@ -96,39 +131,46 @@ const (
 	UserTagHighRisk UserTag = "HIGH_RISK" // handle with priority
 )
 
-// ComplaintOrderInfo is a payment that the complaint is about.
+// ComplaintOrderInfo is a payment the complaint is about.
 type ComplaintOrderInfo struct {
 	TransactionID string `json:"transaction_id,omitempty"` // WeChat Pay's order number, at most 64 characters
 	OutTradeNo    string `json:"out_trade_no,omitempty"`   // the merchant's order number, at most 64 characters
-	Amount        int64  `json:"amount"`                   // of the order, in fen
+	Amount        int64  `json:"amount"`                   // the order amount in fen
 }
 
-// ServiceOrderInfo is a pay-score service order that the complaint is about.
+// ServiceOrderInfo is a pay-score service order the complaint is about.
 type ServiceOrderInfo struct {
-	OrderID    string            `json:"order_id,omitempty"`     // WeChat Pay's number of the service order, at most 128 characters
-	OutOrderNo string            `json:"out_order_no,omitempty"` // the merchant's number of the service order, at most 128 characters
-	State      ServiceOrderState `json:"state,omitempty"`        // how far the service order is
+	// OrderID is WeChat Pay's service order number, at most 128 characters.
+	OrderID string `json:"order_id,omitempty"`
+	// OutOrderNo is the merchant's service order number, at most 128
+	// characters.
+	OutOrderNo string `json:"out_order_no,omitempty"`
+	// State is the state of the service order.
+	State ServiceOrderState `json:"state,omitempty"`
 }
 
-// ServiceOrderState says how far a pay-score service order is.
+// ServiceOrderState is the state of a pay-score service order.
 type ServiceOrderState string
 
 const (
-	ServiceOrderStateDoing   ServiceOrderState = "DOING"   // running
-	ServiceOrderStateRevoked ServiceOrderState = "REVOKED" // cancelled
+	ServiceOrderStateDoing   ServiceOrderState = "DOING"   // in service
+	ServiceOrderStateRevoked ServiceOrderState = "REVOKED" // canceled
 	ServiceOrderStateWaitPay ServiceOrderState = "WAITPAY" // awaiting payment
-	ServiceOrderStateDone    ServiceOrderState = "DONE"    // complete
+	ServiceOrderStateDone    ServiceOrderState = "DONE"    // completed
 	ServiceOrderStateCreated ServiceOrderState = "CREATED" // the name of WAITPAY until June 2022
 	ServiceOrderStateExpired ServiceOrderState = "EXPIRED" // removed in June 2022
 )
 
-// ComplaintMedia is a set of images of one kind.
+// ComplaintMedia is a set of images from one source.
 type ComplaintMedia struct {
-	MediaType MediaType `json:"media_type,omitempty"` // where the images come from
-	MediaURL  []string  `json:"media_url,omitempty"`  // addresses for [ComplaintsV2Service.DownloadImage], at most 512 characters each
+	// MediaType is the source of the images.
+	MediaType MediaType `json:"media_type,omitempty"`
+	// MediaURL lists the image URLs, at most 512 characters each.
+	// [ComplaintsV2Service.DownloadImage] downloads them.
+	MediaURL []string `json:"media_url,omitempty"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (m *ComplaintMedia) UnmarshalJSON(data []byte) error {
 	type plain ComplaintMedia
 	return json.Unmarshal(data, &struct {
@@ -137,36 +179,40 @@ func (m *ComplaintMedia) UnmarshalJSON(data []byte) error {
 	}{(*plain)(m), (*stringOrList)(&m.MediaURL)})
 }
 
-// MediaType says where the images of a complaint come from.
+// MediaType is the source of the images of a complaint.
 type MediaType string
 
 const (
-	MediaTypeUserComplaintImage MediaType = "USER_COMPLAINT_IMAGE" // the user's evidence, given at filing
-	MediaTypeOperationImage     MediaType = "OPERATION_IMAGE"      // from the negotiation that followed
+	MediaTypeUserComplaintImage MediaType = "USER_COMPLAINT_IMAGE" // submitted by the user with the complaint
+	MediaTypeOperationImage     MediaType = "OPERATION_IMAGE"      // from the negotiation
 )
 
-// AdditionalInfo holds details that only complaints about some trades have.
+// AdditionalInfo has details that only complaints about some businesses have.
 type AdditionalInfo struct {
-	Type AdditionalInfoType `json:"type,omitempty"` // which of the details are given
-	// SharePowerInfo is there with AdditionalInfoTypeSharePowerType. It is a
-	// pointer because the false in it says something only when it is there.
+	// Type says which of the details are set.
+	Type AdditionalInfoType `json:"type,omitempty"`
+	// SharePowerInfo is set with AdditionalInfoTypeSharePowerType, else nil.
 	SharePowerInfo *SharePowerInfo `json:"share_power_info,omitzero"`
 }
 
-// AdditionalInfoType names the trade that an [AdditionalInfo] is about.
+// AdditionalInfoType is the business that an [AdditionalInfo] is about.
 type AdditionalInfoType string
 
 // AdditionalInfoTypeSharePowerType is the rental of shared power banks.
 const AdditionalInfoTypeSharePowerType AdditionalInfoType = "SHARE_POWER_TYPE"
 
-// SharePowerInfo says how a rented power bank was returned.
+// SharePowerInfo describes the return of a rented power bank.
 type SharePowerInfo struct {
-	ReturnTime              time.Time         `json:"return_time,omitzero"`         // zero: not said
-	ReturnAddressInfo       ReturnAddressInfo `json:"return_address_info,omitzero"` // where it was returned
-	IsReturnedToSameMachine bool              `json:"is_returned_to_same_machine"`  // whether it went back into the machine that it came from
+	// ReturnTime is when it was returned. It is zero if WeChat Pay omits it.
+	ReturnTime time.Time `json:"return_time,omitzero"`
+	// ReturnAddressInfo is where it was returned.
+	ReturnAddressInfo ReturnAddressInfo `json:"return_address_info,omitzero"`
+	// IsReturnedToSameMachine reports whether it was returned to the machine it
+	// was taken from.
+	IsReturnedToSameMachine bool `json:"is_returned_to_same_machine"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (i *SharePowerInfo) UnmarshalJSON(data []byte) error {
 	type plain SharePowerInfo
 	return json.Unmarshal(data, &struct {
@@ -175,8 +221,8 @@ func (i *SharePowerInfo) UnmarshalJSON(data []byte) error {
 	}{(*plain)(i), (*emptyOrTime)(&i.ReturnTime)})
 }
 
-// ReturnAddressInfo says where a rented power bank was returned. The
-// coordinates are strings on the wire and stay so: no digit is lost.
+// ReturnAddressInfo is where a rented power bank was returned. WeChat Pay sends
+// the coordinates as strings.
 type ReturnAddressInfo struct {
 	ReturnAddress string `json:"return_address,omitempty"` // at most 256 characters
 	Longitude     string `json:"longitude,omitempty"`      // at most 32 characters

@@ -15,15 +15,14 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// wireField is a documented field: its path on the wire ("[]" follows the name
-// of a list) and samples of its value in JSON.
+// wireField is a documented field: its path in JSON ("[]" follows the name of a
+// list) and sample values in JSON.
 type wireField struct {
 	path    string
 	samples []string
 }
 
-// The documented fields, copied by hand from the official pages and not from
-// the models.
+// The documented fields, taken from the official pages and not from the models.
 
 var (
 	str     = []string{`"值 <&> 1"`}
@@ -118,7 +117,7 @@ var recordFields = slices.Concat(
 		{"operate_type", str},
 		{"operate_details", str},
 		{"image_list", strs},
-		{"complaint_media_list.media_type", str}, // an object here
+		{"complaint_media_list.media_type", str}, // not a list here
 		{"complaint_media_list.media_url", strs},
 		{"user_appy_platform_service_reason", str},
 		{"user_appy_platform_service_reason_description", str},
@@ -141,9 +140,11 @@ var models = []struct {
 	fields []wireField
 }{
 	{"Complaint", func() any { return new(wechatpay.Complaint) }, complaintFields},
-	{"ComplaintList", func() any { return new(wechatpay.ComplaintList) }, slices.Concat(pageFields, under("data[].", complaintFields))},
+	{"ComplaintList", func() any { return new(wechatpay.ComplaintList) },
+		slices.Concat(pageFields, under("data[].", complaintFields))},
 	{"NegotiationRecord", func() any { return new(wechatpay.NegotiationRecord) }, recordFields},
-	{"NegotiationHistory", func() any { return new(wechatpay.NegotiationHistory) }, slices.Concat(pageFields, under("data[].", recordFields))},
+	{"NegotiationHistory", func() any { return new(wechatpay.NegotiationHistory) },
+		slices.Concat(pageFields, under("data[].", recordFields))},
 	{"Message", func() any { return new(wechatpay.Message) }, messageFields},
 }
 
@@ -155,9 +156,8 @@ func under(prefix string, fields []wireField) []wireField {
 	return out
 }
 
-// Each documented field, alone in its document, comes out as it went in, false
-// and 0 included.
-func TestModelsKeepEveryDocumentedField(t *testing.T) {
+// Every documented field keeps its value, false and 0 included.
+func TestModels_JSON_eachField(t *testing.T) {
 	for _, m := range models {
 		for _, f := range m.fields {
 			for _, sample := range f.samples {
@@ -166,7 +166,7 @@ func TestModelsKeepEveryDocumentedField(t *testing.T) {
 					require.NoError(t, json.Unmarshal(document(f.path, sample), v))
 					out, err := json.Marshal(v)
 					require.NoError(t, err)
-					got, ok := lookUp(t, out, f.path)
+					got, ok := valueAt(t, out, f.path)
 					require.True(t, ok, "lost: %s", out)
 					require.Equal(t, canonical(t, f.path, sample), canonical(t, f.path, got))
 				})
@@ -175,9 +175,8 @@ func TestModelsKeepEveryDocumentedField(t *testing.T) {
 	}
 }
 
-// A document with every documented field comes out with the same fields and
-// values, and nothing else.
-func TestModelsKeepAWholeDocument(t *testing.T) {
+// A document with all documented fields is the same after a round trip.
+func TestModels_JSON_allFields(t *testing.T) {
 	for _, m := range models {
 		t.Run(m.name, func(t *testing.T) {
 			var whole any
@@ -196,7 +195,7 @@ func TestModelsKeepAWholeDocument(t *testing.T) {
 }
 
 // The models have the documented fields and no others.
-func TestModelsHaveNoOtherField(t *testing.T) {
+func TestModels_JSON_noOtherFields(t *testing.T) {
 	for _, m := range models {
 		t.Run(m.name, func(t *testing.T) {
 			var documented []string
@@ -208,7 +207,7 @@ func TestModelsHaveNoOtherField(t *testing.T) {
 	}
 }
 
-// wirePaths lists the wire paths of a model's leaves, without "[]".
+// wirePaths returns the JSON paths of the fields of a model, without "[]".
 func wirePaths(t reflect.Type, prefix string) []string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -221,9 +220,9 @@ func wirePaths(t reflect.Type, prefix string) []string {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case f.Name == "MessageContentObject": // the other shape of message_content
+		case f.Name == "MessageContentObject": // also message_content
 		case name == "":
-			paths = append(paths, prefix+f.Name+" has no wire name")
+			paths = append(paths, prefix+f.Name+" has no JSON name")
 		default:
 			paths = append(paths, wirePaths(f.Type, prefix+name+".")...)
 		}
@@ -231,66 +230,90 @@ func wirePaths(t reflect.Type, prefix string) []string {
 	return paths
 }
 
-func TestModelsForgive(t *testing.T) {
+func TestModels_UnmarshalJSON_lenient(t *testing.T) {
 	for _, m := range models {
-		empty, err := json.Marshal(m.new())
-		require.NoError(t, err)
-		forgives := func(t *testing.T, in []byte) any {
+		decode := func(t *testing.T, in []byte) any {
 			v := m.new()
 			require.NoError(t, json.Unmarshal(in, v), "%s", in)
 			return v
 		}
-
-		t.Run(m.name+"/empty", func(t *testing.T) { require.Equal(t, m.new(), forgives(t, []byte(`{}`))) })
+		t.Run(m.name+"/empty", func(t *testing.T) { require.Equal(t, m.new(), decode(t, []byte(`{}`))) })
 		t.Run(m.name+"/unknown field", func(t *testing.T) {
-			require.Equal(t, m.new(), forgives(t, []byte(`{"added_tomorrow":{"a":[1]}}`)))
+			require.Equal(t, m.new(), decode(t, []byte(`{"added_tomorrow":{"a":[1]}}`)))
 		})
-
-		var prefixes []string // of every path: the objects and lists on the way to a field, and the field
-		for _, f := range m.fields {
-			parts := strings.Split(f.path, ".")
-			for i := range parts {
-				prefix := strings.Join(parts[:i+1], ".")
-				prefixes = append(prefixes, strings.TrimSuffix(prefix, "[]"))
-			}
-		}
-		slices.Sort(prefixes)
-		for _, prefix := range slices.Compact(prefixes) {
-			t.Run(m.name+"/null/"+prefix, func(t *testing.T) { forgives(t, document(prefix, `null`)) })
-		}
-		for _, f := range m.fields {
-			if list, _, ok := strings.Cut(f.path, "[]"); ok {
-				t.Run(m.name+"/no entries/"+f.path, func(t *testing.T) {
-					out, err := json.Marshal(forgives(t, document(list, `[]`)))
-					require.NoError(t, err)
-					require.JSONEq(t, string(empty), string(out), "an empty list is encoded as none")
-				})
-			}
-			switch {
-			case slices.Equal(f.samples, strs):
-				t.Run(m.name+"/no strings/"+f.path, func(t *testing.T) { forgives(t, document(f.path, `[]`)) })
-			case slices.Equal(f.samples, instant):
-				t.Run(m.name+"/empty time/"+f.path, func(t *testing.T) {
-					out, err := json.Marshal(forgives(t, document(f.path, `""`)))
-					require.NoError(t, err)
-					_, ok := lookUp(t, out, f.path)
-					require.False(t, ok, "an empty time is encoded as none: %s", out)
-				})
-				t.Run(m.name+"/not a time/"+f.path, func(t *testing.T) {
-					require.Error(t, json.Unmarshal(document(f.path, `"yesterday"`), m.new()), "a time is not guessed")
-				})
-			}
+		for _, prefix := range prefixes(m.fields) {
+			t.Run(m.name+"/null/"+prefix, func(t *testing.T) { decode(t, document(prefix, `null`)) })
 		}
 	}
 }
 
-// One odd field does not cost the rest of the page.
-func TestComplaintListWithOddEntries(t *testing.T) {
+// prefixes returns the path of every field, and of every object and list that
+// contains one.
+func prefixes(fields []wireField) []string {
+	var out []string
+	for _, f := range fields {
+		parts := strings.Split(f.path, ".")
+		for i := range parts {
+			out = append(out, strings.TrimSuffix(strings.Join(parts[:i+1], "."), "[]"))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func TestModels_UnmarshalJSON_emptyList(t *testing.T) {
+	for _, m := range models {
+		empty, err := json.Marshal(m.new())
+		require.NoError(t, err)
+		for _, f := range m.fields {
+			list, _, ok := strings.Cut(f.path, "[]")
+			if !ok && slices.Equal(f.samples, strs) {
+				list = f.path
+			} else if !ok {
+				continue
+			}
+			t.Run(m.name+"/"+list, func(t *testing.T) {
+				v := m.new()
+				require.NoError(t, json.Unmarshal(document(list, `[]`), v))
+				if !ok {
+					return
+				}
+				out, err := json.Marshal(v)
+				require.NoError(t, err)
+				require.JSONEq(t, string(empty), string(out), "an empty list must be omitted")
+			})
+		}
+	}
+}
+
+func TestModels_UnmarshalJSON_time(t *testing.T) {
+	for _, m := range models {
+		for _, f := range m.fields {
+			if !slices.Equal(f.samples, instant) {
+				continue
+			}
+			t.Run(m.name+"/"+f.path, func(t *testing.T) {
+				v := m.new()
+				require.NoError(t, json.Unmarshal(document(f.path, `""`), v))
+				out, err := json.Marshal(v)
+				require.NoError(t, err)
+				_, ok := valueAt(t, out, f.path)
+				require.False(t, ok, "an empty time must be omitted: %s", out)
+				require.Error(t, json.Unmarshal(document(f.path, `"yesterday"`), m.new()))
+			})
+		}
+	}
+}
+
+// One unusual field does not affect the rest of the page.
+func TestComplaintList_UnmarshalJSON_unusualFields(t *testing.T) {
 	var page wechatpay.ComplaintList
 	require.NoError(t, json.Unmarshal([]byte(`{
 		"data": [
-			{"complaint_id":"1","complaint_time":"","complaint_state":"ESCALATED","user_tag_list":["NEW_TAG"],"service_order_info":[{"state":"CREATED"}]},
-			{"complaint_id":"2","complaint_time":"2021-05-20T13:29:35.120+08:00","complaint_media_list":null,"user_tag_list":[],"apply_refund_amount":null}
+			{"complaint_id":"1","complaint_time":"","complaint_state":"ESCALATED","user_tag_list":["NEW_TAG"],
+				"service_order_info":[{"state":"CREATED"}]},
+			{"complaint_id":"2","complaint_time":"2021-05-20T13:29:35.120+08:00","complaint_media_list":null,
+				"user_tag_list":[],"apply_refund_amount":null}
 		],
 		"limit": 50, "offset": 100
 	}`), &page))
@@ -308,14 +331,14 @@ func TestComplaintListWithOddEntries(t *testing.T) {
 	require.True(t, page.Data[1].ComplaintTime.Equal(time.Date(2021, 5, 20, 5, 29, 35, 120e6, time.UTC)))
 }
 
-func TestMediaURLAsListOrString(t *testing.T) {
+func TestComplaintMedia_UnmarshalJSON_mediaURL(t *testing.T) {
 	tests := []struct {
 		name, in string
 		want     []string
 		out      string
 	}{
-		{"list", `{"media_type":"OPERATION_IMAGE","media_url":["a","b"]}`, []string{"a", "b"}, `{"media_type":"OPERATION_IMAGE","media_url":["a","b"]}`},
-		{"string", `{"media_type":"OPERATION_IMAGE","media_url":"a"}`, []string{"a"}, `{"media_type":"OPERATION_IMAGE","media_url":["a"]}`},
+		{"list", `{"media_url":["a","b"]}`, []string{"a", "b"}, `{"media_url":["a","b"]}`},
+		{"string", `{"media_url":"a"}`, []string{"a"}, `{"media_url":["a"]}`},
 		{"escaped string", `{"media_url":"a\u002fb"}`, []string{"a/b"}, `{"media_url":["a/b"]}`},
 		{"empty string", `{"media_url":""}`, nil, `{}`},
 		{"empty list", `{"media_url":[]}`, []string{}, `{}`},
@@ -334,7 +357,8 @@ func TestMediaURLAsListOrString(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`{"media_url":1}`), new(wechatpay.ComplaintMedia)))
 }
 
-func TestComplaintMediaListOfARecord(t *testing.T) {
+func TestNegotiationRecord_JSON_complaintMediaList(t *testing.T) {
+	type media = []wechatpay.ComplaintMedia
 	one := wechatpay.ComplaintMedia{MediaType: wechatpay.MediaTypeOperationImage, MediaURL: []string{"a"}}
 	two := wechatpay.ComplaintMedia{MediaType: wechatpay.MediaTypeUserComplaintImage, MediaURL: []string{"b", "c"}}
 	const oneJSON = `{"media_type":"OPERATION_IMAGE","media_url":["a"]}`
@@ -342,13 +366,13 @@ func TestComplaintMediaListOfARecord(t *testing.T) {
 	tests := []struct {
 		name, in string
 		want     []wechatpay.ComplaintMedia
-		out      string // "": left out
+		out      string // "": omitted
 	}{
-		{"object", oneJSON, []wechatpay.ComplaintMedia{one}, oneJSON},
-		{"object with a bare string", `{"media_type":"OPERATION_IMAGE","media_url":"a"}`, []wechatpay.ComplaintMedia{one}, oneJSON},
-		{"list of one", `[` + oneJSON + `]`, []wechatpay.ComplaintMedia{one}, oneJSON},
-		{"list of two", `[` + oneJSON + `,` + twoJSON + `]`, []wechatpay.ComplaintMedia{one, two}, `[` + oneJSON + `,` + twoJSON + `]`},
-		{"empty list", `[]`, []wechatpay.ComplaintMedia{}, ""},
+		{"object", oneJSON, media{one}, oneJSON},
+		{"object with a string", `{"media_type":"OPERATION_IMAGE","media_url":"a"}`, media{one}, oneJSON},
+		{"list of one", `[` + oneJSON + `]`, media{one}, oneJSON},
+		{"list of two", `[` + oneJSON + `,` + twoJSON + `]`, media{one, two}, `[` + oneJSON + `,` + twoJSON + `]`},
+		{"empty list", `[]`, media{}, ""},
 		{"null", `null`, nil, ""},
 	}
 	for _, tt := range tests {
@@ -356,10 +380,10 @@ func TestComplaintMediaListOfARecord(t *testing.T) {
 			var r wechatpay.NegotiationRecord
 			require.NoError(t, json.Unmarshal(document("complaint_media_list", tt.in), &r))
 			require.Equal(t, tt.want, r.ComplaintMediaList)
-			for _, v := range []any{r, &r} { // a value and a pointer encode alike
+			for _, v := range []any{r, &r} {
 				out, err := json.Marshal(v)
 				require.NoError(t, err)
-				got, ok := lookUp(t, out, "complaint_media_list")
+				got, ok := valueAt(t, out, "complaint_media_list")
 				require.Equal(t, tt.out != "", ok)
 				if ok {
 					require.JSONEq(t, tt.out, got)
@@ -370,15 +394,16 @@ func TestComplaintMediaListOfARecord(t *testing.T) {
 	require.Error(t, json.Unmarshal(document("complaint_media_list", `"a"`), new(wechatpay.NegotiationRecord)))
 }
 
-// A complaint has a list of images where a record has an object, with one entry too.
-func TestComplaintMediaListOfAComplaint(t *testing.T) {
-	out, err := json.Marshal(wechatpay.Complaint{ComplaintMediaList: []wechatpay.ComplaintMedia{{MediaType: wechatpay.MediaTypeUserComplaintImage}}})
+// Unlike in a NegotiationRecord, a single entry is encoded as a list.
+func TestComplaint_MarshalJSON_complaintMediaList(t *testing.T) {
+	media := []wechatpay.ComplaintMedia{{MediaType: wechatpay.MediaTypeUserComplaintImage}}
+	out, err := json.Marshal(wechatpay.Complaint{ComplaintMediaList: media})
 	require.NoError(t, err)
-	got, _ := lookUp(t, out, "complaint_media_list")
+	got, _ := valueAt(t, out, "complaint_media_list")
 	require.JSONEq(t, `[{"media_type":"USER_COMPLAINT_IMAGE"}]`, got)
 }
 
-func TestClickMessageContentAsStringOrObject(t *testing.T) {
+func TestClickMessage_JSON_messageContent(t *testing.T) {
 	tests := []struct {
 		name, in string
 		text     string
@@ -392,7 +417,7 @@ func TestClickMessageContentAsStringOrObject(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			in := document("message_content", tt.in)
-			// Left over from an earlier decoding: the shape that comes takes its place.
+			// Decoding replaces both.
 			m := wechatpay.ClickMessage{MessageContent: "old", MessageContentObject: json.RawMessage(`{"old":1}`)}
 			require.NoError(t, json.Unmarshal(in, &m))
 			require.Equal(t, tt.text, m.MessageContent)
@@ -410,31 +435,35 @@ func TestClickMessageContentAsStringOrObject(t *testing.T) {
 	require.Equal(t, wechatpay.ClickMessage{ActionID: "a"}, m)
 }
 
-// Empty strings in place of a time and of a list replace what was there.
-func TestDecodingOverAnOlderValue(t *testing.T) {
+func TestComplaint_UnmarshalJSON_replacesTime(t *testing.T) {
 	complaint := wechatpay.Complaint{ComplaintTime: time.Unix(1, 0)}
 	require.NoError(t, json.Unmarshal([]byte(`{"complaint_time":""}`), &complaint))
 	require.Zero(t, complaint.ComplaintTime)
+}
 
+func TestComplaintMedia_UnmarshalJSON_replacesList(t *testing.T) {
 	media := wechatpay.ComplaintMedia{MediaURL: []string{"old"}}
 	require.NoError(t, json.Unmarshal([]byte(`{"media_url":""}`), &media))
 	require.Empty(t, media.MediaURL)
 }
 
-// What an answer leaves out is encoded only where it is a bool or a number.
-func TestModelsLeaveEmptyOut(t *testing.T) {
+// Zero values are omitted, except booleans and numbers.
+func TestModels_MarshalJSON_zero(t *testing.T) {
 	tests := []struct {
 		name string
 		in   any
 		want string
 	}{
-		{"complaint", wechatpay.Complaint{}, `{"complaint_full_refunded":false,"incoming_user_response":false,"user_complaint_times":0,"apply_refund_amount":0,
-			"in_platform_service":false,"need_immediate_service":false,"is_agent_mode":false}`},
+		{"complaint", wechatpay.Complaint{}, `{"complaint_full_refunded":false,"incoming_user_response":false,
+			"user_complaint_times":0,"apply_refund_amount":0,"in_platform_service":false,
+			"need_immediate_service":false,"is_agent_mode":false}`},
 		{"order", wechatpay.ComplaintOrderInfo{}, `{"amount":0}`},
 		{"share power", wechatpay.SharePowerInfo{}, `{"is_returned_to_same_machine":false}`},
 		{"record", wechatpay.NegotiationRecord{}, `{}`},
 		{"message", wechatpay.Message{}, `{}`},
-		{"message with no blocks", wechatpay.NegotiationRecord{NormalMessage: wechatpay.Message{Blocks: []wechatpay.MessageBlock{}}}, `{}`},
+		{"empty blocks", wechatpay.NegotiationRecord{
+			NormalMessage: wechatpay.Message{Blocks: []wechatpay.MessageBlock{}},
+		}, `{}`},
 		{"action", wechatpay.MessageAction{}, `{}`},
 		{"page of complaints", wechatpay.ComplaintList{}, `{"limit":0,"offset":0,"total_count":0}`},
 		{"page of records", wechatpay.NegotiationHistory{}, `{"limit":0,"offset":0,"total_count":0}`},
@@ -448,7 +477,7 @@ func TestModelsLeaveEmptyOut(t *testing.T) {
 	}
 }
 
-func TestMessageIsZero(t *testing.T) {
+func TestMessage_IsZero(t *testing.T) {
 	require.True(t, wechatpay.Message{}.IsZero())
 	require.True(t, wechatpay.NewMessage().IsZero())
 	require.False(t, wechatpay.NewMessage(wechatpay.TextBlock("hello")).IsZero())
@@ -456,7 +485,7 @@ func TestMessageIsZero(t *testing.T) {
 	require.False(t, wechatpay.Message{CustomData: "x"}.IsZero())
 }
 
-func TestMessageBlockConstructors(t *testing.T) {
+func TestNewMessage_blocks(t *testing.T) {
 	tests := []struct {
 		name  string
 		block wechatpay.MessageBlock
@@ -465,19 +494,27 @@ func TestMessageBlockConstructors(t *testing.T) {
 		{"text", wechatpay.TextBlock("hello"), `{"type":"TEXT","text":{"text":"hello","is_bold":false}}`},
 		{"image", wechatpay.ImageBlock("file1"), `{"type":"IMAGE","image":{"media_id":"file1"}}`},
 		{"link", wechatpay.LinkBlock("help", "https://example.com/"),
-			`{"type":"LINK","link":{"text":"help","action":{"action_type":"ACTION_TYPE_JUMP_URL","jump_url":"https://example.com/"}}}`},
-		{"questions", wechatpay.FAQListBlock(wechatpay.MessageFAQ{FAQID: "1", FAQTitle: "Where?", Action: wechatpay.SendMessageAction("Where?")}),
-			`{"type":"FAQ_LIST","faq_list":{"faqs":[{"faq_id":"1","faq_title":"Where?",
+			`{"type":"LINK","link":{"text":"help",
+				"action":{"action_type":"ACTION_TYPE_JUMP_URL","jump_url":"https://example.com/"}}}`},
+		{"questions", wechatpay.FAQListBlock(
+			wechatpay.MessageFAQ{FAQID: "1", FAQTitle: "Where?", Action: wechatpay.SendMessageAction("Where?")},
+		), `{"type":"FAQ_LIST","faq_list":{"faqs":[{"faq_id":"1","faq_title":"Where?",
 				"action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"Where?"}}}]}}`},
-		{"button", wechatpay.ButtonBlock("open", wechatpay.JumpMiniProgramAction(wechatpay.MiniProgramJumpInfo{AppID: "wx1", Path: "pages/a"})),
-			`{"type":"BUTTON","button":{"text":"open","action":{"action_type":"ACTION_TYPE_JUMP_MINI_PROGRAM",
+		{"button", wechatpay.ButtonBlock(
+			"open", wechatpay.JumpMiniProgramAction(wechatpay.MiniProgramJumpInfo{AppID: "wx1", Path: "pages/a"}),
+		), `{"type":"BUTTON","button":{"text":"open","action":{"action_type":"ACTION_TYPE_JUMP_MINI_PROGRAM",
 				"mini_program_jump_info":{"appid":"wx1","path":"pages/a"}}}}`},
 		{"buttons", wechatpay.ButtonGroupBlock(
 			wechatpay.MessageButton{Text: "yes", Action: wechatpay.SendMessageAction("yes")},
-			wechatpay.MessageButton{Text: "no", Action: wechatpay.SendMessageAction("no"), InvalidInfo: &wechatpay.MessageInvalidInfo{}},
+			wechatpay.MessageButton{
+				Text:        "no",
+				Action:      wechatpay.SendMessageAction("no"),
+				InvalidInfo: &wechatpay.MessageInvalidInfo{},
+			},
 		), `{"type":"BUTTON_GROUP","button_group":{"buttons":[
 			{"text":"yes","action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"yes"}}},
-			{"text":"no","action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"no"}},"invalid_info":{"multi_clickable":false}}]}}`},
+			{"text":"no","action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"no"}},
+				"invalid_info":{"multi_clickable":false}}]}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -488,69 +525,79 @@ func TestMessageBlockConstructors(t *testing.T) {
 	}
 }
 
-// The documented values, copied by hand from the official pages.
-func TestEnumerations(t *testing.T) {
-	check := func(wire string, constants ...string) {
-		t.Helper()
-		require.Equal(t, strings.Fields(wire), constants)
+// enumeration returns the values of constants.
+func enumeration[T ~string](constants ...T) []string {
+	var out []string
+	for _, constant := range constants {
+		out = append(out, string(constant))
 	}
-	check("PENDING PROCESSING PROCESSED",
-		string(wechatpay.ComplaintStatePending), string(wechatpay.ComplaintStateProcessing), string(wechatpay.ComplaintStateProcessed))
-	check("REFUND SERVICE_NOT_WORK OTHERS",
-		string(wechatpay.ProblemTypeRefund), string(wechatpay.ProblemTypeServiceNotWork), string(wechatpay.ProblemTypeOthers))
-	check("TRUSTED HIGH_RISK", string(wechatpay.UserTagTrusted), string(wechatpay.UserTagHighRisk))
-	check("DOING REVOKED WAITPAY DONE CREATED EXPIRED",
-		string(wechatpay.ServiceOrderStateDoing), string(wechatpay.ServiceOrderStateRevoked), string(wechatpay.ServiceOrderStateWaitPay),
-		string(wechatpay.ServiceOrderStateDone), string(wechatpay.ServiceOrderStateCreated), string(wechatpay.ServiceOrderStateExpired))
-	check("USER_COMPLAINT_IMAGE OPERATION_IMAGE", string(wechatpay.MediaTypeUserComplaintImage), string(wechatpay.MediaTypeOperationImage))
-	check("SHARE_POWER_TYPE", string(wechatpay.AdditionalInfoTypeSharePowerType))
-	check("UNKNOWN MANUAL MACHINE",
-		string(wechatpay.SenderIdentityUnknown), string(wechatpay.SenderIdentityManual), string(wechatpay.SenderIdentityMachine))
-	check("TEXT IMAGE LINK FAQ_LIST BUTTON BUTTON_GROUP",
-		string(wechatpay.MessageBlockTypeText), string(wechatpay.MessageBlockTypeImage), string(wechatpay.MessageBlockTypeLink),
-		string(wechatpay.MessageBlockTypeFAQList), string(wechatpay.MessageBlockTypeButton), string(wechatpay.MessageBlockTypeButtonGroup))
-	check("DEFAULT SECONDARY", string(wechatpay.TextColorDefault), string(wechatpay.TextColorSecondary))
-	check("IMAGE_STYLE_TYPE_NARROW IMAGE_STYLE_TYPE_WIDE", string(wechatpay.ImageStyleTypeNarrow), string(wechatpay.ImageStyleTypeWide))
-	check("LAYOUT_UNKNOWN LAYOUT_HORIZONTAL LAYOUT_VERTICAL",
-		string(wechatpay.ButtonLayoutUnknown), string(wechatpay.ButtonLayoutHorizontal), string(wechatpay.ButtonLayoutVertical))
-	check("ACTION_TYPE_SEND_MESSAGE ACTION_TYPE_JUMP_URL ACTION_TYPE_JUMP_MINI_PROGRAM",
-		string(wechatpay.MessageActionTypeSendMessage), string(wechatpay.MessageActionTypeJumpURL), string(wechatpay.MessageActionTypeJumpMiniProgram))
+	return out
+}
 
-	for wire, constant := range map[string]wechatpay.OperateType{
-		"USER_CREATE_COMPLAINT":                     wechatpay.OperateTypeUserCreateComplaint,
-		"USER_CONTINUE_COMPLAINT":                   wechatpay.OperateTypeUserContinueComplaint,
-		"USER_RESPONSE":                             wechatpay.OperateTypeUserResponse,
-		"PLATFORM_RESPONSE":                         wechatpay.OperateTypePlatformResponse,
-		"MERCHANT_RESPONSE":                         wechatpay.OperateTypeMerchantResponse,
-		"USER_CLICK_RESPONSE":                       wechatpay.OperateTypeUserClickResponse,
-		"MERCHANT_CONFIRM_COMPLETE":                 wechatpay.OperateTypeMerchantConfirmComplete,
-		"USER_CREATE_COMPLAINT_SYSTEM_MESSAGE":      wechatpay.OperateTypeUserCreateComplaintSystemMessage,
-		"USER_CONTINUE_COMPLAINT_SYSTEM_MESSAGE":    wechatpay.OperateTypeUserContinueComplaintSystemMessage,
-		"COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE":    wechatpay.OperateTypeComplaintFullRefundedSystemMessage,
-		"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE": wechatpay.OperateTypeComplaintPartialRefundedSystemMessage,
-		"COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE":  wechatpay.OperateTypeComplaintRefundReceivedSystemMessage,
-		"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE": wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage,
-		"USER_REVOKE_COMPLAINT":                     wechatpay.OperateTypeUserRevokeComplaint,
-		"USER_COMFIRM_COMPLAINT":                    wechatpay.OperateTypeUserConfirmComplaint,
-		"PLATFORM_HELP_APPLICATION":                 wechatpay.OperateTypePlatformHelpApplication,
-		"USER_APPLY_PLATFORM_HELP":                  wechatpay.OperateTypeUserApplyPlatformHelp,
-		"USER_APPLY_PLATFORM_SERVICE":               wechatpay.OperateTypeUserApplyPlatformService,
-		"USER_CANCEL_PLATFORM_SERVICE":              wechatpay.OperateTypeUserCancelPlatformService,
-		"PLATFORM_SERVICE_FINISHED":                 wechatpay.OperateTypePlatformServiceFinished,
-		"MERCHANT_APPROVE_REFUND":                   wechatpay.OperateTypeMerchantApproveRefund,
-		"MERCHANT_REFUSE_RERUND":                    wechatpay.OperateTypeMerchantRefuseRefund,
-		"USER_SUBMIT_SATISFACTION":                  wechatpay.OperateTypeUserSubmitSatisfaction,
-		"SERVICE_ORDER_CANCEL":                      wechatpay.OperateTypeServiceOrderCancel,
-		"SERVICE_ORDER_COMPLETE":                    wechatpay.OperateTypeServiceOrderComplete,
-		"COMPLAINT_FULL_REFUNDED":                   wechatpay.OperateTypeComplaintFullRefunded,
-		"MERCHANT_CONFIRM_COMPLETE_SYSTEM_MESSAGE":  wechatpay.OperateTypeMerchantConfirmCompleteSystemMessage,
-		"SERVICE_ORDER_WAIT_USER_PAY":               wechatpay.OperateTypeServiceOrderWaitUserPay,
+// The documented values, taken from the official pages.
+func TestConstants_wireValues(t *testing.T) {
+	for want, constants := range map[string][]string{
+		"PENDING PROCESSING PROCESSED": enumeration(
+			wechatpay.ComplaintStatePending, wechatpay.ComplaintStateProcessing, wechatpay.ComplaintStateProcessed),
+		"REFUND SERVICE_NOT_WORK OTHERS": enumeration(
+			wechatpay.ProblemTypeRefund, wechatpay.ProblemTypeServiceNotWork, wechatpay.ProblemTypeOthers),
+		"TRUSTED HIGH_RISK": enumeration(wechatpay.UserTagTrusted, wechatpay.UserTagHighRisk),
+		"DOING REVOKED WAITPAY DONE CREATED EXPIRED": enumeration(
+			wechatpay.ServiceOrderStateDoing, wechatpay.ServiceOrderStateRevoked, wechatpay.ServiceOrderStateWaitPay,
+			wechatpay.ServiceOrderStateDone, wechatpay.ServiceOrderStateCreated, wechatpay.ServiceOrderStateExpired),
+		"USER_COMPLAINT_IMAGE OPERATION_IMAGE": enumeration(
+			wechatpay.MediaTypeUserComplaintImage, wechatpay.MediaTypeOperationImage),
+		"SHARE_POWER_TYPE": enumeration(wechatpay.AdditionalInfoTypeSharePowerType),
+		"UNKNOWN MANUAL MACHINE": enumeration(
+			wechatpay.SenderIdentityUnknown, wechatpay.SenderIdentityManual, wechatpay.SenderIdentityMachine),
+		"TEXT IMAGE LINK FAQ_LIST BUTTON BUTTON_GROUP": enumeration(
+			wechatpay.MessageBlockTypeText, wechatpay.MessageBlockTypeImage, wechatpay.MessageBlockTypeLink,
+			wechatpay.MessageBlockTypeFAQList, wechatpay.MessageBlockTypeButton, wechatpay.MessageBlockTypeButtonGroup),
+		"DEFAULT SECONDARY": enumeration(wechatpay.TextColorDefault, wechatpay.TextColorSecondary),
+		"IMAGE_STYLE_TYPE_NARROW IMAGE_STYLE_TYPE_WIDE": enumeration(
+			wechatpay.ImageStyleTypeNarrow, wechatpay.ImageStyleTypeWide),
+		"LAYOUT_UNKNOWN LAYOUT_HORIZONTAL LAYOUT_VERTICAL": enumeration(
+			wechatpay.ButtonLayoutUnknown, wechatpay.ButtonLayoutHorizontal, wechatpay.ButtonLayoutVertical),
+		"ACTION_TYPE_SEND_MESSAGE ACTION_TYPE_JUMP_URL ACTION_TYPE_JUMP_MINI_PROGRAM": enumeration(
+			wechatpay.MessageActionTypeSendMessage, wechatpay.MessageActionTypeJumpURL,
+			wechatpay.MessageActionTypeJumpMiniProgram),
+		"USER_CREATE_COMPLAINT USER_CONTINUE_COMPLAINT": enumeration(
+			wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeUserContinueComplaint),
+		"USER_RESPONSE PLATFORM_RESPONSE MERCHANT_RESPONSE USER_CLICK_RESPONSE": enumeration(
+			wechatpay.OperateTypeUserResponse, wechatpay.OperateTypePlatformResponse,
+			wechatpay.OperateTypeMerchantResponse, wechatpay.OperateTypeUserClickResponse),
+		"MERCHANT_CONFIRM_COMPLETE MERCHANT_APPROVE_REFUND MERCHANT_REFUSE_RERUND": enumeration(
+			wechatpay.OperateTypeMerchantConfirmComplete, wechatpay.OperateTypeMerchantApproveRefund,
+			wechatpay.OperateTypeMerchantRefuseRefund),
+		"COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE " +
+			"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE": enumeration(
+			wechatpay.OperateTypeComplaintFullRefundedSystemMessage,
+			wechatpay.OperateTypeComplaintPartialRefundedSystemMessage,
+			wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage,
+			wechatpay.OperateTypeComplaintRefundReceivedSystemMessage),
+		"USER_CREATE_COMPLAINT_SYSTEM_MESSAGE USER_CONTINUE_COMPLAINT_SYSTEM_MESSAGE": enumeration(
+			wechatpay.OperateTypeUserCreateComplaintSystemMessage,
+			wechatpay.OperateTypeUserContinueComplaintSystemMessage),
+		"PLATFORM_HELP_APPLICATION USER_APPLY_PLATFORM_HELP USER_APPLY_PLATFORM_SERVICE " +
+			"USER_CANCEL_PLATFORM_SERVICE PLATFORM_SERVICE_FINISHED": enumeration(
+			wechatpay.OperateTypePlatformHelpApplication, wechatpay.OperateTypeUserApplyPlatformHelp,
+			wechatpay.OperateTypeUserApplyPlatformService, wechatpay.OperateTypeUserCancelPlatformService,
+			wechatpay.OperateTypePlatformServiceFinished),
+		"USER_SUBMIT_SATISFACTION SERVICE_ORDER_CANCEL SERVICE_ORDER_COMPLETE": enumeration(
+			wechatpay.OperateTypeUserSubmitSatisfaction, wechatpay.OperateTypeServiceOrderCancel,
+			wechatpay.OperateTypeServiceOrderComplete),
+		"USER_REVOKE_COMPLAINT USER_COMFIRM_COMPLAINT": enumeration(
+			wechatpay.OperateTypeUserRevokeComplaint, wechatpay.OperateTypeUserConfirmComplaint),
+		"COMPLAINT_FULL_REFUNDED MERCHANT_CONFIRM_COMPLETE_SYSTEM_MESSAGE SERVICE_ORDER_WAIT_USER_PAY": enumeration(
+			wechatpay.OperateTypeComplaintFullRefunded, wechatpay.OperateTypeMerchantConfirmCompleteSystemMessage,
+			wechatpay.OperateTypeServiceOrderWaitUserPay),
 	} {
-		require.Equal(t, wire, string(constant))
+		require.Equal(t, strings.Fields(want), constants)
 	}
 }
 
-// What decodes also encodes, and decoding that changes nothing more.
+// A record that can be decoded can be encoded, and further round trips do not
+// change it.
 func FuzzNegotiationRecord(f *testing.F) {
 	var whole any
 	for _, field := range recordFields {
@@ -581,7 +628,7 @@ func FuzzNegotiationRecord(f *testing.F) {
 	})
 }
 
-// document builds the smallest JSON document with the value at the path.
+// document returns the smallest JSON document with value at path.
 func document(path, value string) []byte {
 	parts := strings.Split(path, ".")
 	for _, part := range slices.Backward(parts) {
@@ -594,9 +641,9 @@ func document(path, value string) []byte {
 	return []byte(value)
 }
 
-// lookUp returns the JSON at the path of a document, in the first entry of each
-// list, and whether it is there.
-func lookUp(t testing.TB, doc []byte, path string) (string, bool) {
+// valueAt returns the JSON at path, in the first entry of each list, and whether
+// there is any.
+func valueAt(t testing.TB, doc []byte, path string) (string, bool) {
 	for _, part := range strings.Split(path, ".") {
 		name, isList := strings.CutSuffix(part, "[]")
 		var object map[string]json.RawMessage
@@ -618,8 +665,8 @@ func lookUp(t testing.TB, doc []byte, path string) (string, bool) {
 	return string(doc), true
 }
 
-// canonical makes two spellings of the same value equal: those of a string, and
-// those of a time in a field named so.
+// canonical returns the decoded value. Times in fields named *_time are equal if
+// their instant and offset are.
 func canonical(t testing.TB, path, value string) any {
 	v := decoded(t, []byte(value))
 	if strings.HasSuffix(path, "_time") {
@@ -631,7 +678,7 @@ func canonical(t testing.TB, path, value string) any {
 	return v
 }
 
-// decoded decodes without losing digits.
+// decoded decodes JSON and keeps every digit of numbers.
 func decoded(t testing.TB, data []byte) any {
 	d := json.NewDecoder(strings.NewReader(string(data)))
 	d.UseNumber()
@@ -640,7 +687,7 @@ func decoded(t testing.TB, data []byte) any {
 	return v
 }
 
-// merge unites two documents; lists are united entry by entry.
+// merge merges two documents; lists are merged entry by entry.
 func merge(a, b any) any {
 	switch b := b.(type) {
 	case map[string]any:
@@ -669,11 +716,12 @@ func merge(a, b any) any {
 	}
 }
 
-// A fee is a number, of which the page does not say that it is whole.
-func TestRefundFeeIsAnyNumber(t *testing.T) {
+// The page documents a number, not an integer.
+func TestRefundAmount_UnmarshalJSON_refundFee(t *testing.T) {
 	for number, want := range map[string]int64{"10": 10, "10.0": 10, "1e2": 100, "0.6": 0, "null": 0} {
 		var refund wechatpay.Refund
-		require.NoError(t, json.Unmarshal([]byte(`{"status":"SUCCESS","amount":{"refund":7,"refund_fee":`+number+`}}`), &refund))
+		in := `{"status":"SUCCESS","amount":{"refund":7,"refund_fee":` + number + `}}`
+		require.NoError(t, json.Unmarshal([]byte(in), &refund))
 		require.Equal(t, want, refund.Amount.RefundFee, number)
 		require.Equal(t, int64(7), refund.Amount.Refund)
 	}

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// emptyOrTime is a time that may come as an empty string, which means that
-// there is none. [time.Time] alone would refuse it, and with it the whole page
-// that it is on.
+// emptyOrTime decodes a time that WeChat Pay may send as an empty string, which
+// is decoded as the zero time.
 type emptyOrTime time.Time
 
 func (t *emptyOrTime) UnmarshalJSON(data []byte) error {
@@ -18,7 +17,7 @@ func (t *emptyOrTime) UnmarshalJSON(data []byte) error {
 	return (*time.Time)(t).UnmarshalJSON(data)
 }
 
-// stringOrList is a list that has also been seen as one bare string.
+// stringOrList decodes a list of strings that WeChat Pay may send as one string.
 type stringOrList []string
 
 func (l *stringOrList) UnmarshalJSON(data []byte) error {
@@ -36,8 +35,8 @@ func (l *stringOrList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// objectOrList is the complaint_media_list of a record: documented as one
-// object in spite of its name, and seen as a list.
+// objectOrList decodes the complaint_media_list of a NegotiationRecord, which is
+// documented as one object. It accepts a list too.
 type objectOrList []ComplaintMedia
 
 func (l *objectOrList) UnmarshalJSON(data []byte) error {
