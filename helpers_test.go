@@ -29,7 +29,7 @@ const (
 	testAPIv3Key    = "0123456789abcdef0123456789ABCDEF"
 )
 
-// testTime is the clock of the tests, so that none depends on today.
+// testTime is the time of the tests, so that none depends on the current date.
 var testTime = time.Unix(1700000000, 0)
 
 func testClock() time.Time { return testTime }
@@ -48,8 +48,7 @@ func privateKey(t testing.TB, name string) *rsa.PrivateKey {
 	return key
 }
 
-// testConfig is a complete configuration for a service at baseURL. It repeats
-// nothing: what is repeated has tests of its own.
+// testConfig returns a complete Config for a server at baseURL, without retries.
 func testConfig(t testing.TB, baseURL string) wechatpay.Config {
 	t.Helper()
 	transport := wechatpay.NewTransport()
@@ -68,8 +67,7 @@ func testConfig(t testing.TB, baseURL string) wechatpay.Config {
 	}
 }
 
-// newMock serves handler, and makes a Client that trusts testdata's platform
-// key.
+// newMock starts a server and returns a Client for it.
 func newMock(t testing.TB, handler http.HandlerFunc) (*wechatpay.Client, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -79,7 +77,7 @@ func newMock(t testing.TB, handler http.HandlerFunc) (*wechatpay.Client, *httpte
 	return client, server
 }
 
-// A signature is what a signed answer is made with; a test changes one thing.
+// signature signs a response. Tests change one field to get an invalid one.
 type signature struct {
 	key    *rsa.PrivateKey
 	serial string
@@ -101,12 +99,12 @@ func (s signature) set(t testing.TB, h http.Header) {
 	h.Set("Request-ID", "08F7A1B2C30610-0")
 }
 
-// signed is WeChat Pay's own signature of an answer.
+// signed returns a valid signature for a response body.
 func signed(t testing.TB, body string) signature {
 	return signature{key: privateKey(t, "platform_key.pem"), serial: testPublicKeyID, at: testTime, body: []byte(body)}
 }
 
-// reply answers every request with one signed answer, made beforehand.
+// reply returns a handler that sends the same signed response every time.
 func reply(t testing.TB, status int, body string) http.HandlerFunc {
 	header := http.Header{"Content-Type": {"application/json"}}
 	signed(t, body).set(t, header)

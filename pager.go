@@ -6,23 +6,22 @@ import (
 	"net/http"
 )
 
-// A pager reads a list by offsets.
+// A pager reads a list page by page, by offset.
 type pager[T any] struct {
-	limit int // of the next page; it is halved for good when a page is too large
+	limit int // size of the next page, halved when a page is too large
 	fetch func(limit, offset int) (data []T, granted, total int, err error)
 	id    func(*T) string
-	seen  map[string]struct{} // ids given already; nil: nothing can come twice
+	seen  map[string]struct{} // ids already yielded; nil: no item can repeat
 }
 
-// walk gives every item to yield, and an error last. It reports whether the
-// caller wants more, which it does not after an error.
+// walk yields every item, and an error last. It reports whether the caller wants
+// more.
 //
-// The end is a page that is not full, by the limit that was asked for, or a lower
-// one that the service says it granted. If it falls short of the total that the
-// first page told, more is asked for nevertheless; an empty page is the end in
-// any case.
+// The last page is shorter than the limit (the lower of the requested limit and
+// the one WeChat Pay granted). While fewer items than the total of the first page
+// were read, walk goes on nevertheless. An empty page always ends the list.
 func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
-	total := 0
+	total := 0 // reported by the first page only
 	for offset := 0; ; {
 		data, granted, count, err := p.fetch(p.limit, offset)
 		if err != nil && p.limit > 1 && tooLarge(err) {
@@ -62,16 +61,14 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	}
 }
 
-// tooLarge decides what "the result is too large" looks like. WeChat Pay
-// documents that it refuses such a page, and that a lower limit helps, but
-// neither status nor code, and a message is not to be branched on. So any
-// refusal of the parameters counts: where the page was not the cause, the same
-// refusal comes back at limit 1, after a few cheap requests, and is returned. An
-// answer over the limit of this package counts too.
+// tooLarge reports whether err may mean that a page was too large. WeChat Pay
+// documents neither the status nor the code of that rejection, so any 400 and
+// 413 counts. If the limit was not the cause, the same error comes back at limit
+// 1 and is returned.
 func tooLarge(err error) bool {
-	var refusal *APIError
-	if errors.As(err, &refusal) {
-		return refusal.StatusCode == http.StatusBadRequest || refusal.StatusCode == http.StatusRequestEntityTooLarge
+	var rejection *APIError
+	if errors.As(err, &rejection) {
+		return rejection.StatusCode == http.StatusBadRequest || rejection.StatusCode == http.StatusRequestEntityTooLarge
 	}
 	var failed *VerificationError
 	return errors.As(err, &failed) && failed.Reason == VerificationReasonBodyTooLarge
