@@ -677,7 +677,7 @@ func TestCertificatesOfAnotherKindAreLeftOut(t *testing.T) {
 		}, `"1": wechatpay: ParseCertificate: the certificate is damaged`},
 		"elliptic curve": {func(server *wechatpaytest.Server) map[string]any {
 			return encryptedEntry(t, apiv3Key(server), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: elliptical})))
-		}, `the key of "1" is *ecdsa.PublicKey, and RSA is required`},
+		}, `the key of "1" is of type *ecdsa.PublicKey, but RSA is required`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := newCertificateMode(t)

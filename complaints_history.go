@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
@@ -10,34 +11,41 @@ import (
 	"time"
 )
 
-// NegotiationHistoryRequest asks for one page of a negotiation history.
+// defaultHistoryLimit is the page size of a negotiation history. More than 130
+// records on a page are reported to fail.
+const defaultHistoryLimit = 100
+
+// NegotiationHistoryRequest selects a page of a negotiation history.
 type NegotiationHistoryRequest struct {
-	Limit  int // records on the page, 1 to 300; 0: 100. More than 130 are said to fail in practice
-	Offset int // records to leave out before it
+	// Limit is the page size, 1 to 300; 0 means 100. Pages of more than 130
+	// records are reported to fail.
+	Limit int
+	// Offset is the number of records to skip.
+	Offset int
 }
 
-// NegotiationHistory gives one page of what the user, the merchant and WeChat
-// Pay did about a complaint; nil asks for the first. WeChat Pay does not
-// document in which order records come. If it refuses a page as too large, ask
-// with a lower limit; AllNegotiationHistory does.
+// NegotiationHistory returns one page of the negotiation history of a
+// complaint: what the user, the merchant and WeChat Pay did. A nil request
+// returns the first page. WeChat Pay does not document the order of the records.
+//
+// If WeChat Pay rejects a page as too large, use a lower Limit.
+// [ComplaintsV2Service.AllNegotiationHistory] does so itself.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012691802)
-func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintID string, req *NegotiationHistoryRequest) (*NegotiationHistory, error) {
+func (s *ComplaintsV2Service) NegotiationHistory(
+	ctx context.Context, complaintID string, req *NegotiationHistoryRequest,
+) (*NegotiationHistory, error) {
 	const op = "ComplaintsV2.NegotiationHistory"
 	if req == nil {
 		req = &NegotiationHistoryRequest{}
 	}
 	f := checkComplaintID(complaintID)
-	limit := req.Limit
-	if limit == 0 {
-		limit = 100
-	}
-	f.between("Limit", limit, 1, 300)
-	f.atLeast("Offset", req.Offset, 0)
+	req.check(&f)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
+	limit := cmp.Or(req.Limit, defaultHistoryLimit)
 	page, err := readHistory[NegotiationRecord](ctx, s.client, op, complaintID, limit, req.Offset)
 	if err != nil {
 		return nil, opError(op, err)
@@ -45,7 +53,8 @@ func (s *ComplaintsV2Service) NegotiationHistory(ctx context.Context, complaintI
 	return &NegotiationHistory{Data: page.Data, Limit: page.Limit, Offset: page.Offset, TotalCount: page.TotalCount}, nil
 }
 
-// historyPage is a page of the history with as much of each record as R has.
+// historyPage is one page of a negotiation history. R has the fields that are
+// decoded of each record.
 type historyPage[R any] struct {
 	Data       []R `json:"data"`
 	Limit      int `json:"limit"`
@@ -57,8 +66,10 @@ type historyPage[R any] struct {
 
 func (p *historyPage[R]) setSignedAt(t time.Time) { p.signedAt = t }
 
-// readHistory reads one page.
-func readHistory[R any](ctx context.Context, c *Client, op, complaintID string, limit, offset int) (*historyPage[R], error) {
+// readHistory returns one page. Its errors do not name the operation.
+func readHistory[R any](
+	ctx context.Context, c *Client, op, complaintID string, limit, offset int,
+) (*historyPage[R], error) {
 	page := new(historyPage[R])
 	path := complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys"
 	err := c.exchange(ctx, &call{
@@ -71,11 +82,19 @@ func readHistory[R any](ctx context.Context, c *Client, op, complaintID string, 
 	return page, err
 }
 
-// AllNegotiationHistory gives the whole negotiation history, page by page, as
-// the caller reads on; in which order is not documented. Each record is given
-// once, even if others are added meanwhile; those may be missing. An error comes
-// last. It remembers the ids of the records of this one complaint.
-func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complaintID string) iter.Seq2[*NegotiationRecord, error] {
+// AllNegotiationHistory returns an iterator over the negotiation history of a
+// complaint. It reads page by page, as the caller advances, and halves the page
+// size when WeChat Pay rejects a page as too large. WeChat Pay does not document
+// the order of the records.
+//
+// It yields each record once. Records added while it reads may be missing. An
+// error is yielded last, with a nil record.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012691802)
+func (s *ComplaintsV2Service) AllNegotiationHistory(
+	ctx context.Context, complaintID string,
+) iter.Seq2[*NegotiationRecord, error] {
 	const op = "ComplaintsV2.AllNegotiationHistory"
 	return func(yield func(*NegotiationRecord, error) bool) {
 		if err := checkComplaintID(complaintID).err(op); err != nil {
@@ -90,7 +109,8 @@ func (s *ComplaintsV2Service) AllNegotiationHistory(ctx context.Context, complai
 	}
 }
 
-// historyRecords reads the whole history. Its errors do not name the operation.
+// historyRecords returns an iterator over a negotiation history. Its errors do
+// not name the operation.
 func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter.Seq2[*NegotiationRecord, error] {
 	read := func(limit, offset int) (*historyPage[NegotiationRecord], error) {
 		return readHistory[NegotiationRecord](ctx, c, op, complaintID, limit, offset)
@@ -100,11 +120,11 @@ func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter
 	}
 }
 
-// historyPager reads a negotiation history. Records may be added meanwhile, and
-// a history is short, so it remembers the ids of the records.
+// historyPager returns a pager over a negotiation history. It skips records it
+// has already yielded, since records may be added while it reads.
 func historyPager[R any](id func(*R) string, read func(limit, offset int) (*historyPage[R], error)) *pager[R] {
 	return &pager[R]{
-		limit: 100,
+		limit: defaultHistoryLimit,
 		fetch: func(limit, offset int) ([]R, int, int, error) {
 			page, err := read(limit, offset)
 			if err != nil {
@@ -119,47 +139,58 @@ func historyPager[R any](id func(*R) string, read func(limit, offset int) (*hist
 
 // NegotiationHistory is one page of the negotiation history of a complaint.
 //
-// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439, service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802.
+// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service
+// providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802)
 type NegotiationHistory struct {
-	Data       []NegotiationRecord `json:"data,omitempty"` // empty past the last record
-	Limit      int                 `json:"limit"`          // the largest number of records on the page, as asked
-	Offset     int                 `json:"offset"`         // how many records come before this page
-	TotalCount int                 `json:"total_count"`    // records in all; given only with Offset 0
+	Data       []NegotiationRecord `json:"data,omitempty"` // empty after the last record
+	Limit      int                 `json:"limit"`          // the page size that applied
+	Offset     int                 `json:"offset"`         // the number of records before this page
+	TotalCount int                 `json:"total_count"`    // the number of all records; set only if Offset is 0
 }
 
-// NegotiationRecord is one entry of the negotiation history of a complaint:
-// something that the user, the merchant or WeChat Pay did.
+// NegotiationRecord is one record of the negotiation history of a complaint:
+// something the user, the merchant or WeChat Pay did.
 //
-// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439, service providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802.
+// Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service
+// providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802)
 type NegotiationRecord struct {
-	LogID       string      `json:"log_id,omitempty"`       // at most 64 characters
-	Operator    string      `json:"operator,omitempty"`     // who did it: free Chinese text, at most 64 characters, not to be branched on
-	OperateTime time.Time   `json:"operate_time,omitzero"`  // when it was done; WeChat Pay gives Beijing time
-	OperateType OperateType `json:"operate_type,omitempty"` // what was done
+	// LogID has at most 64 characters.
+	LogID string `json:"log_id,omitempty"`
+	// Operator is who did it, at most 64 characters. It is free Chinese text:
+	// do not branch on it.
+	Operator string `json:"operator,omitempty"`
+	// OperateTime is when it was done. WeChat Pay sends Beijing time.
+	OperateTime time.Time `json:"operate_time,omitzero"`
+	// OperateType is what was done.
+	OperateType OperateType `json:"operate_type,omitempty"`
 
-	// OperateDetails is text, at most 500 characters: the merchant's reason
+	// OperateDetails is a text of at most 500 characters: the merchant's reason
 	// with OperateTypeMerchantRefuseRefund, the score with
 	// OperateTypeUserSubmitSatisfaction.
 	OperateDetails string `json:"operate_details,omitempty"`
-	// ImageList has the merchant's and the platform's images, at most 4. They
-	// are plain links to storage on other hosts, valid for 1 hour by older
-	// pages: fetch them with a plain http.Client. Neither Authorization nor
-	// [Client.HTTPClient] belongs there.
+	// ImageList lists URLs of images from the merchant and WeChat Pay, at most
+	// 4. They point to storage on other hosts and, according to older pages,
+	// are valid for 1 hour. Use an ordinary http.Client without Authorization,
+	// not [Client.HTTPClient].
 	ImageList []string `json:"image_list,omitempty"`
-	// ComplaintMediaList has images for [ComplaintsV2Service.DownloadImage].
-	// WeChat Pay documents one object here, unlike in a [Complaint], and a list
-	// has been seen too: either fills this list. One entry is encoded as the
-	// object, several as a list.
+	// ComplaintMediaList lists images for [ComplaintsV2Service.DownloadImage].
+	// WeChat Pay documents a single object here, unlike in [Complaint]; a list is
+	// decoded too. A single entry is encoded as an object, several as a list.
 	ComplaintMediaList []ComplaintMedia `json:"complaint_media_list,omitempty"`
 
-	UserApplyPlatformServiceReason            string `json:"user_appy_platform_service_reason,omitempty"`             // why the user asked WeChat Pay for help; "appy" is the wire's spelling
-	UserApplyPlatformServiceReasonDescription string `json:"user_appy_platform_service_reason_description,omitempty"` // the same in more words
+	// UserApplyPlatformServiceReason is why the user asked WeChat Pay for help.
+	// WeChat Pay spells the JSON name "appy".
+	UserApplyPlatformServiceReason string `json:"user_appy_platform_service_reason,omitempty"`
+	// UserApplyPlatformServiceReasonDescription describes that reason.
+	UserApplyPlatformServiceReasonDescription string `json:"user_appy_platform_service_reason_description,omitempty"`
 
-	NormalMessage Message      `json:"normal_message,omitzero"` // a rich message
-	ClickMessage  ClickMessage `json:"click_message,omitzero"`  // what the user tapped, with OperateTypeUserClickResponse
+	// NormalMessage is a rich message.
+	NormalMessage Message `json:"normal_message,omitzero"`
+	// ClickMessage is what the user tapped, with OperateTypeUserClickResponse.
+	ClickMessage ClickMessage `json:"click_message,omitzero"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (r *NegotiationRecord) UnmarshalJSON(data []byte) error {
 	type plain NegotiationRecord
 	return json.Unmarshal(data, &struct {
@@ -169,7 +200,7 @@ func (r *NegotiationRecord) UnmarshalJSON(data []byte) error {
 	}{(*plain)(r), (*emptyOrTime)(&r.OperateTime), (*objectOrList)(&r.ComplaintMediaList)})
 }
 
-// MarshalJSON encodes the wire form.
+// MarshalJSON implements [json.Marshaler].
 func (r NegotiationRecord) MarshalJSON() ([]byte, error) {
 	type plain NegotiationRecord
 	return json.Marshal(struct {
@@ -178,22 +209,25 @@ func (r NegotiationRecord) MarshalJSON() ([]byte, error) {
 	}{plain(r), r.ComplaintMediaList})
 }
 
-// ClickMessage says which button, link or question of an earlier message the
-// user tapped.
+// ClickMessage is what the user sent by tapping a button, a link or a question
+// of an earlier message.
 type ClickMessage struct {
-	// MessageContent is the text that the tap sent, at most 1024 characters.
+	// MessageContent is the text that was sent, at most 1024 characters.
 	MessageContent string `json:"message_content,omitempty"`
-	// MessageContentObject is the message_content where WeChat Pay sends
-	// something else than a string, which one of its descriptions allows: the
-	// JSON as it came, and MessageContent is empty then. It wins when a
-	// ClickMessage is encoded.
+	// MessageContentObject is the raw JSON of message_content if it is not a
+	// string. MessageContent is then empty. If set, it is encoded in place of
+	// MessageContent.
 	MessageContentObject json.RawMessage `json:"-"`
 
-	ActionID     string `json:"action_id,omitempty"`      // of the action that was tapped, at most 4096 characters
-	ClickedLogID string `json:"clicked_log_id,omitempty"` // the record with the message that was tapped, at most 128 characters
+	// ActionID is the MessageAction.ActionID that was tapped, at most 4096
+	// characters.
+	ActionID string `json:"action_id,omitempty"`
+	// ClickedLogID is the LogID of the record with the tapped message, at most
+	// 128 characters.
+	ClickedLogID string `json:"clicked_log_id,omitempty"`
 }
 
-// UnmarshalJSON decodes the wire form.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (m *ClickMessage) UnmarshalJSON(data []byte) error {
 	type plain ClickMessage
 	var content json.RawMessage // a string, or an object
@@ -212,7 +246,7 @@ func (m *ClickMessage) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON encodes the wire form.
+// MarshalJSON implements [json.Marshaler].
 func (m ClickMessage) MarshalJSON() ([]byte, error) {
 	type plain ClickMessage
 	if m.MessageContentObject == nil {
@@ -224,45 +258,86 @@ func (m ClickMessage) MarshalJSON() ([]byte, error) {
 	}{plain(m), m.MessageContentObject})
 }
 
-// OperateType says what a [NegotiationRecord] records. Two values are misspelt
-// on the wire; their constants are spelt right.
+// OperateType is what a [NegotiationRecord] records. WeChat Pay misspells two of
+// the values; the constants are spelled correctly.
 type OperateType string
 
 const (
-	OperateTypeUserCreateComplaint   OperateType = "USER_CREATE_COMPLAINT"   // the user files the complaint
-	OperateTypeUserContinueComplaint OperateType = "USER_CONTINUE_COMPLAINT" // the user files it again: a new round, in which older decisions prove nothing
+	// OperateTypeUserCreateComplaint is the user filing the complaint.
+	OperateTypeUserCreateComplaint OperateType = "USER_CREATE_COMPLAINT"
+	// OperateTypeUserContinueComplaint is the user filing the complaint again.
+	// It starts a new round: earlier decisions do not apply to it.
+	OperateTypeUserContinueComplaint OperateType = "USER_CONTINUE_COMPLAINT"
 
-	OperateTypeUserResponse      OperateType = "USER_RESPONSE"       // a message of the user
-	OperateTypePlatformResponse  OperateType = "PLATFORM_RESPONSE"   // a message of WeChat Pay
-	OperateTypeMerchantResponse  OperateType = "MERCHANT_RESPONSE"   // a message of the merchant
-	OperateTypeUserClickResponse OperateType = "USER_CLICK_RESPONSE" // a message that the user sent with a tap: see ClickMessage
+	// OperateTypeUserResponse is a message from the user.
+	OperateTypeUserResponse OperateType = "USER_RESPONSE"
+	// OperateTypePlatformResponse is a message from WeChat Pay.
+	OperateTypePlatformResponse OperateType = "PLATFORM_RESPONSE"
+	// OperateTypeMerchantResponse is a message from the merchant.
+	OperateTypeMerchantResponse OperateType = "MERCHANT_RESPONSE"
+	// OperateTypeUserClickResponse is a message the user sent with a tap: see
+	// ClickMessage.
+	OperateTypeUserClickResponse OperateType = "USER_CLICK_RESPONSE"
 
-	OperateTypeMerchantConfirmComplete OperateType = "MERCHANT_CONFIRM_COMPLETE" // the merchant declares the complaint solved
-	OperateTypeMerchantApproveRefund   OperateType = "MERCHANT_APPROVE_REFUND"   // the merchant approves the refund request
-	OperateTypeMerchantRefuseRefund    OperateType = "MERCHANT_REFUSE_RERUND"    // the merchant refuses it, with the reason in OperateDetails; "RERUND" is the wire's spelling
+	// OperateTypeMerchantConfirmComplete is the merchant completing the
+	// complaint.
+	OperateTypeMerchantConfirmComplete OperateType = "MERCHANT_CONFIRM_COMPLETE"
+	// OperateTypeMerchantApproveRefund is the merchant approving the refund.
+	OperateTypeMerchantApproveRefund OperateType = "MERCHANT_APPROVE_REFUND"
+	// OperateTypeMerchantRefuseRefund is the merchant rejecting the refund, for
+	// the reason in OperateDetails. WeChat Pay spells it "RERUND".
+	OperateTypeMerchantRefuseRefund OperateType = "MERCHANT_REFUSE_RERUND"
 
-	OperateTypeComplaintFullRefundedSystemMessage    OperateType = "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"    // a full refund is launched
-	OperateTypeComplaintPartialRefundedSystemMessage OperateType = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE" // a partial refund is launched
-	OperateTypeComplaintEntrustedRefundSystemMessage OperateType = "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE" // WeChat Pay refunds in the merchant's stead
-	OperateTypeComplaintRefundReceivedSystemMessage  OperateType = "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE"  // a refund reached the user
-	OperateTypeUserCreateComplaintSystemMessage      OperateType = "USER_CREATE_COMPLAINT_SYSTEM_MESSAGE"      // a system notice of the filing
-	OperateTypeUserContinueComplaintSystemMessage    OperateType = "USER_CONTINUE_COMPLAINT_SYSTEM_MESSAGE"    // a system notice of filing again
+	// OperateTypeComplaintFullRefundedSystemMessage is the launch of a full
+	// refund.
+	OperateTypeComplaintFullRefundedSystemMessage OperateType = "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"
+	// OperateTypeComplaintPartialRefundedSystemMessage is the launch of a
+	// partial refund.
+	OperateTypeComplaintPartialRefundedSystemMessage OperateType = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
+	// OperateTypeComplaintEntrustedRefundSystemMessage is a refund by WeChat Pay
+	// on behalf of the merchant.
+	OperateTypeComplaintEntrustedRefundSystemMessage OperateType = "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE"
+	// OperateTypeComplaintRefundReceivedSystemMessage is the arrival of a refund.
+	OperateTypeComplaintRefundReceivedSystemMessage OperateType = "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE"
+	// OperateTypeUserCreateComplaintSystemMessage is a system notice that the
+	// user filed the complaint.
+	OperateTypeUserCreateComplaintSystemMessage OperateType = "USER_CREATE_COMPLAINT_SYSTEM_MESSAGE"
+	// OperateTypeUserContinueComplaintSystemMessage is a system notice that the
+	// user filed the complaint again.
+	OperateTypeUserContinueComplaintSystemMessage OperateType = "USER_CONTINUE_COMPLAINT_SYSTEM_MESSAGE"
 
-	OperateTypePlatformHelpApplication   OperateType = "PLATFORM_HELP_APPLICATION"    // WeChat Pay urges the merchant
-	OperateTypeUserApplyPlatformHelp     OperateType = "USER_APPLY_PLATFORM_HELP"     // the user asks WeChat Pay for help (the old name)
-	OperateTypeUserApplyPlatformService  OperateType = "USER_APPLY_PLATFORM_SERVICE"  // the user asks WeChat Pay for help
-	OperateTypeUserCancelPlatformService OperateType = "USER_CANCEL_PLATFORM_SERVICE" // the user cancels that request
-	OperateTypePlatformServiceFinished   OperateType = "PLATFORM_SERVICE_FINISHED"    // WeChat Pay's staff end their help
+	// OperateTypePlatformHelpApplication is WeChat Pay urging the merchant to
+	// act.
+	OperateTypePlatformHelpApplication OperateType = "PLATFORM_HELP_APPLICATION"
+	// OperateTypeUserApplyPlatformHelp is the user asking WeChat Pay for help
+	// (the old name).
+	OperateTypeUserApplyPlatformHelp OperateType = "USER_APPLY_PLATFORM_HELP"
+	// OperateTypeUserApplyPlatformService is the user asking WeChat Pay for help.
+	OperateTypeUserApplyPlatformService OperateType = "USER_APPLY_PLATFORM_SERVICE"
+	// OperateTypeUserCancelPlatformService is the user canceling that request.
+	OperateTypeUserCancelPlatformService OperateType = "USER_CANCEL_PLATFORM_SERVICE"
+	// OperateTypePlatformServiceFinished is WeChat Pay's staff ending their help.
+	OperateTypePlatformServiceFinished OperateType = "PLATFORM_SERVICE_FINISHED"
 
-	OperateTypeUserSubmitSatisfaction OperateType = "USER_SUBMIT_SATISFACTION" // the user rates the handling, with the score in OperateDetails
-	OperateTypeServiceOrderCancel     OperateType = "SERVICE_ORDER_CANCEL"     // the linked service order is cancelled
-	OperateTypeServiceOrderComplete   OperateType = "SERVICE_ORDER_COMPLETE"   // the linked service order is complete
+	// OperateTypeUserSubmitSatisfaction is the user rating the handling, with
+	// the score in OperateDetails.
+	OperateTypeUserSubmitSatisfaction OperateType = "USER_SUBMIT_SATISFACTION"
+	// OperateTypeServiceOrderCancel is the cancellation of the service order.
+	OperateTypeServiceOrderCancel OperateType = "SERVICE_ORDER_CANCEL"
+	// OperateTypeServiceOrderComplete is the completion of the service order.
+	OperateTypeServiceOrderComplete OperateType = "SERVICE_ORDER_COMPLETE"
 
-	// In old records only.
+	// Values found only in old records.
 
-	OperateTypeUserRevokeComplaint                  OperateType = "USER_REVOKE_COMPLAINT"                    // the user withdrew the complaint
-	OperateTypeUserConfirmComplaint                 OperateType = "USER_COMFIRM_COMPLAINT"                   // the user confirmed it solved; "COMFIRM" is the wire's spelling
-	OperateTypeComplaintFullRefunded                OperateType = "COMPLAINT_FULL_REFUNDED"                  // removed in 2022
-	OperateTypeMerchantConfirmCompleteSystemMessage OperateType = "MERCHANT_CONFIRM_COMPLETE_SYSTEM_MESSAGE" // removed in 2022
-	OperateTypeServiceOrderWaitUserPay              OperateType = "SERVICE_ORDER_WAIT_USER_PAY"              // removed in 2022
+	// OperateTypeUserRevokeComplaint is the user withdrawing the complaint.
+	OperateTypeUserRevokeComplaint OperateType = "USER_REVOKE_COMPLAINT"
+	// OperateTypeUserConfirmComplaint is the user confirming that the complaint
+	// is resolved. WeChat Pay spells it "COMFIRM".
+	OperateTypeUserConfirmComplaint OperateType = "USER_COMFIRM_COMPLAINT"
+	// OperateTypeComplaintFullRefunded was removed in 2022.
+	OperateTypeComplaintFullRefunded OperateType = "COMPLAINT_FULL_REFUNDED"
+	// OperateTypeMerchantConfirmCompleteSystemMessage was removed in 2022.
+	OperateTypeMerchantConfirmCompleteSystemMessage OperateType = "MERCHANT_CONFIRM_COMPLETE_SYSTEM_MESSAGE"
+	// OperateTypeServiceOrderWaitUserPay was removed in 2022.
+	OperateTypeServiceOrderWaitUserPay OperateType = "SERVICE_ORDER_WAIT_USER_PAY"
 )

@@ -12,8 +12,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -54,9 +52,9 @@ type uploadAnswer struct {
 func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, r io.Reader) (mediaID string, err error) {
 	const op = "ComplaintsV2.UploadImage"
 	var f faults
-	name, contentType := imageName(&f, filename)
+	name, contentType := checkImageName(&f, filename)
 	if isNil(r) {
-		f.add("r", "nil")
+		f.add("r", "is required")
 	}
 	if err := f.err(op); err != nil {
 		return "", err
@@ -75,13 +73,7 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		return "", fmt.Errorf("wechatpay: %s: reading the image: %w", op, err)
 	}
 	image := body[len(placeholder.head):]
-	if found := http.DetectContentType(image); len(image) == 0 {
-		f.add("r", "empty")
-	} else if len(image) > maxUpload {
-		f.add("r", "more than %d bytes, which is the most that WeChat Pay takes", maxUpload)
-	} else if found != contentType {
-		f.add("r", "%s by its content, and %s by the name %q", found, contentType, name)
-	}
+	checkImage(&f, image, contentType)
 	if err := f.err(op); err != nil {
 		return "", err
 	}
@@ -107,7 +99,7 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 		return "", err
 	}
 	if answer.MediaID == "" {
-		return "", fmt.Errorf("wechatpay: %s: the answer has no media_id: upload the image again", op)
+		return "", fmt.Errorf("wechatpay: %s: the response has no media_id", op)
 	}
 	return answer.MediaID, nil
 }
@@ -203,54 +195,59 @@ func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Image is an image that is being downloaded: a stream, which the caller reads
-// and closes. It is 32 MiB at most; more is an error of Read.
+// Image is an image being downloaded. The caller reads and closes it. Read
+// returns an error after 32 MiB.
 type Image struct {
 	io.ReadCloser
-	ContentType string // image/jpeg, image/png, …
-	Size        int64  // bytes; -1: not said
+	ContentType string // such as image/jpeg
+	Size        int64  // in bytes; -1: unknown
 }
 
-// DownloadImage fetches an image of a complaint. media is a media_url as a
-// Complaint or a NegotiationRecord gives it, or the media id at its end; either
-// is sent exactly as given, escaped or bare. (A bare media id with a slash in it
-// is escaped, since it is one element of the path.)
+// DownloadImage starts the download of an image of a complaint. media is a
+// media_url of a [Complaint] or a [NegotiationRecord], or the media id at its
+// end. It is sent as it is, escaped or not, except that slashes in a media id are
+// escaped. ctx must not end before the image is read.
 //
-// WeChat Pay does not sign images: that this one is genuine rests on TLS alone.
-// The context must live until the image is read. A media id of UploadImage
-// cannot be downloaded.
+// WeChat Pay does not sign images: only TLS authenticates them. The media id from
+// [ComplaintsV2Service.UploadImage] cannot be downloaded.
 //
-// The URLs of NegotiationRecord.ImageList are not for here: they are plain
-// links to storage on other hosts. Fetch them with an ordinary http.Client; an
-// Authorization header never goes there.
+// Do not pass URLs of NegotiationRecord.ImageList. They point to storage on other
+// hosts: use an ordinary http.Client without Authorization.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467251 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467223)
 func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (*Image, error) {
 	const op = "ComplaintsV2.DownloadImage"
 	var f faults
-	imagePath := s.client.imagePath(&f, media)
+	imagePath := s.client.checkMedia(&f, media)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	var answer stream
-	if err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: imagePath, success: http.StatusOK, out: &answer}); err != nil {
+	var out stream
+	err := s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodGet,
+		path:    imagePath,
+		success: http.StatusOK,
+		out:     &out,
+	})
+	if err != nil {
 		return nil, err
 	}
-	resp := answer.resp
-	contentType := resp.Header.Get("Content-Type")
-	problem := ""
+	resp := out.resp
+	image := &Image{
+		ReadCloser:  &limitedImage{ReadCloser: resp.Body, left: maxDownload},
+		ContentType: resp.Header.Get("Content-Type"),
+		Size:        resp.ContentLength,
+	}
+	var problem string
 	switch {
-	case !strings.HasPrefix(contentType, "image/"):
-		problem = fmt.Sprintf("not an image, but %.100q", contentType)
-	case resp.ContentLength > maxDownload:
-		problem = fmt.Sprintf("%d bytes, and %d are the most", resp.ContentLength, maxDownload)
+	case !strings.HasPrefix(image.ContentType, "image/"):
+		problem = fmt.Sprintf("Content-Type is %.100q, not an image", image.ContentType)
+	case image.Size > maxDownload:
+		problem = fmt.Sprintf("has %d bytes, at most %d allowed", image.Size, maxDownload)
 	default:
-		return &Image{
-			ReadCloser:  &boundedBody{ReadCloser: resp.Body, left: maxDownload},
-			ContentType: contentType,
-			Size:        resp.ContentLength,
-		}, nil
+		return image, nil
 	}
 	resp.Body.Close()
 	e := newAPIError(resp, http.MethodGet, "://"+resp.Request.URL.Host, imagePath, nil)
@@ -258,55 +255,16 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 	return nil, fmt.Errorf("wechatpay: %s: %w", op, e)
 }
 
-// imagePath gives the path and query to fetch an image by. The host of a
-// media_url is left out: it must be one that the key signs for, and with a
-// BaseURL for tests, WeChat Pay's own are fetched from there too.
-func (c *Client) imagePath(f *faults, media string) string {
-	_, rest, isURL := strings.Cut(media, "://")
-	switch {
-	case media == "":
-		f.add("media", "empty")
-		return ""
-	case strings.ContainsFunc(media, func(r rune) bool { return r <= ' ' || r > '~' }):
-		f.add("media", "%.100q holds a character that no media_url and no media id has", media)
-		return ""
-	case !isURL:
-		f.text("media", media, 256)
-		if _, err := url.PathUnescape(media); err != nil {
-			f.add("media", "%.100q is wrongly escaped: %v", media, err)
-		}
-		if media == "." || media == ".." || strings.ContainsAny(media, "?#") {
-			f.add("media", "%.100q is not a media id", media)
-		}
-		return imagesPath + strings.ReplaceAll(media, "/", "%2F")
-	}
-	f.text("media", media, 512)
-	u, err := url.Parse(media)
-	if err != nil {
-		f.add("media", "%.100q is not a URL", media)
-		return ""
-	}
-	guard := SigningTransport{Hosts: slices.Concat(c.signedHosts, weChatPayHosts)}
-	if u.Scheme != "https" && u.Scheme != "http" || !guard.allowed(u.Host, u.Scheme) || u.User != nil {
-		f.add("media", "%.100q is not on a host of WeChat Pay's API: an image_list link is fetched with an ordinary http.Client, and without Authorization", media)
-		return ""
-	}
-	if strings.Contains(media, "#") || !strings.HasPrefix(u.EscapedPath(), imagesPath) {
-		f.add("media", "%.100q is not a media_url", media)
-	}
-	return rest[len(u.Host):]
-}
-
-// boundedBody fails where a stream goes over its bound.
-type boundedBody struct {
+// limitedImage is a body that returns an error after left bytes.
+type limitedImage struct {
 	io.ReadCloser
 	left int64
 }
 
-func (b *boundedBody) Read(p []byte) (int, error) {
+func (b *limitedImage) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("wechatpay: the image is larger than %d bytes", maxDownload)
+		return 0, fmt.Errorf("wechatpay: ComplaintsV2.DownloadImage: the image exceeds %d bytes", maxDownload)
 	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -9,75 +10,89 @@ import (
 	"time"
 )
 
-// ListComplaintsRequest asks for the complaints that were filed on some days.
+const (
+	maxListLimit = 50
+
+	// WeChat Pay allows a range of 30 days, but does not document whether both
+	// ends count. Ranges of 30 days including both ends are safe.
+	windowDays = 30
+
+	// todayOverlap is how long yesterday may still receive complaints: WeChat
+	// Pay's clock may be behind, or its list may lag.
+	todayOverlap = 10 * time.Minute
+)
+
+// ListComplaintsRequest selects complaints by the day they were filed.
 type ListComplaintsRequest struct {
-	// BeginDate and EndDate are the first and the last day of filing: the day
-	// in Beijing on which the instant falls, whatever its own zone. List takes
-	// 30 days apart at most, All any span.
+	// BeginDate and EndDate are the first and the last day, inclusive. Only the
+	// calendar day in Beijing counts. [ComplaintsV2Service.List] allows EndDate
+	// to be at most 30 days after BeginDate; [ComplaintsV2Service.All] allows
+	// any range.
 	BeginDate, EndDate time.Time
-	// ComplaintedMchID narrows a service provider's list to one merchant;
-	// empty: all of theirs.
+	// ComplaintedMchID limits a service provider's list to one merchant, at most
+	// 64 characters. If empty, the list covers all its merchants.
 	ComplaintedMchID string
-	Limit            int // complaints on the page, 1 to 50; 0: 50
-	Offset           int // complaints to leave out before it; All takes 0 alone
+	// Limit is the page size, 1 to 50; 0 means 50.
+	Limit int
+	// Offset is the number of complaints to skip. It must be 0 for All.
+	Offset int
 }
 
-// beijing is the zone of the API's days. It has had no summer time since 1991.
+// beijing is China Standard Time. It has had no daylight saving time since 1991.
 var beijing = time.FixedZone("UTC+8", 8*60*60)
 
-// beijingDay is the beginning of the day in Beijing on which t falls.
+// beijingDay returns the start of the day in Beijing that contains t.
 func beijingDay(t time.Time) time.Time {
 	year, month, day := t.In(beijing).Date()
 	return time.Date(year, month, day, 0, 0, 0, 0, beijing)
 }
 
-const (
-	maxListLimit = 50
-
-	// The API takes 30 days at most. Whether the last one counts is not
-	// documented: 30 days with both ends, 29 apart, are safe.
-	windowDays = 30
-)
-
-// List gives one page of the complaints that were filed from BeginDate to
-// EndDate. WeChat Pay does not document in which order they come. If it refuses
-// a page as too large, ask with a lower limit; All does.
+// List returns one page of the complaints filed from BeginDate to EndDate.
+// WeChat Pay does not document their order.
+//
+// If WeChat Pay rejects a page as too large, use a lower Limit.
+// [ComplaintsV2Service.All] does so itself.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012691285)
 func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsRequest) (*ComplaintList, error) {
 	const op = "ComplaintsV2.List"
-	f := req.check()
-	if len(f) == 0 {
-		if apart := int(beijingDay(req.EndDate).Sub(beijingDay(req.BeginDate)) / (24 * time.Hour)); apart > windowDays {
-			f.add("EndDate", "%d days after BeginDate, at most %d are allowed: All takes any span", apart, windowDays)
-		}
+	if req == nil {
+		req = &ListComplaintsRequest{}
 	}
+	var f faults
+	req.check(&f)
+	req.checkRange(&f)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = maxListLimit
-	}
-	query := "?begin_date=" + beijingDay(req.BeginDate).Format(time.DateOnly) + "&end_date=" + beijingDay(req.EndDate).Format(time.DateOnly) +
-		"&limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(req.Offset)
+	query := "?begin_date=" + beijingDay(req.BeginDate).Format(time.DateOnly) +
+		"&end_date=" + beijingDay(req.EndDate).Format(time.DateOnly) +
+		"&limit=" + strconv.Itoa(cmp.Or(req.Limit, maxListLimit)) +
+		"&offset=" + strconv.Itoa(req.Offset)
 	if req.ComplaintedMchID != "" {
 		query += "&complainted_mchid=" + url.QueryEscape(req.ComplaintedMchID)
 	}
 	list := new(ComplaintList)
-	err := s.client.call(ctx, &call{op: op, method: http.MethodGet, path: complaintsPath + query, success: http.StatusOK, out: list})
+	err := s.client.call(ctx, &call{
+		op:      op,
+		method:  http.MethodGet,
+		path:    complaintsPath + query,
+		success: http.StatusOK,
+		out:     list,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return list, nil
 }
 
-// All gives the complaints that were filed from BeginDate to EndDate, however
-// many days that is, page by page, as the caller reads on: the earliest 30 days
-// first, and in an order that is not documented within them. Limit is the page's
-// size; Offset must be 0. An error comes last, and nothing is fetched after a
-// break.
+// All returns an iterator over the complaints filed from BeginDate to EndDate,
+// any number of days. It reads page by page, as the caller advances, and halves
+// the page size when WeChat Pay rejects a page as too large. Complaints come
+// grouped by ranges of at most 30 days, the earliest first. WeChat Pay does not
+// document the order within a range. An error is yielded last, with a nil
+// complaint.
 //
 //	for complaint, err := range client.ComplaintsV2.All(ctx, req) {
 //		if err != nil {
@@ -86,53 +101,48 @@ func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsReque
 //		…
 //	}
 //
-// A complaint that is filed while the pages are read moves those behind it, if
-// the newest come first, and a page then repeats what an earlier one had. That
-// can only happen on the day of reading. Days past are therefore read by
-// themselves; of the day of reading, All remembers the ids that it gave, and
-// gives none twice. None that was there at the beginning is skipped, since pages
-// only ever move back; one that is filed meanwhile may be missing, and is found
-// by the next reading of that day.
+// New complaints may be filed today while All reads. All yields no complaint
+// twice and skips none that was there when it started; newer ones may be missing.
+// This assumes that handling a complaint does not change its position in the
+// list. WeChat Pay does not document that, so collect the complaints first and
+// handle them afterwards.
 //
-// All this rests on an order that does not change. Should WeChat Pay order by the
-// latest change, a complaint that is handled while the pages are read would move
-// others: read first, and handle then, and remember what was handled.
+// https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012691285)
 func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsRequest) iter.Seq2[*Complaint, error] {
+	if req == nil {
+		req = &ListComplaintsRequest{}
+	}
 	return func(yield func(*Complaint, error) bool) {
-		f := req.check()
-		if len(f) == 0 && req.Offset != 0 {
-			f.add("Offset", "%d: All begins at 0", req.Offset)
+		var f faults
+		req.check(&f)
+		if req.Offset > 0 {
+			f.add("Offset", "must be 0, got %d", req.Offset)
 		}
 		if err := f.err("ComplaintsV2.All"); err != nil {
 			yield(nil, err)
 			return
 		}
-		p := pager[Complaint]{limit: req.Limit, id: func(c *Complaint) string { return c.ComplaintID }}
-		if p.limit == 0 {
-			p.limit = maxListLimit
+		p := pager[Complaint]{
+			limit: cmp.Or(req.Limit, maxListLimit),
+			id:    func(c *Complaint) string { return c.ComplaintID },
 		}
 		last := beijingDay(req.EndDate)
 		for begin := beijingDay(req.BeginDate); !begin.After(last); {
-			end := begin.AddDate(0, 0, windowDays-1)
-			// The service's clock may be behind ours, or slow to list: the day
-			// past is still being filed on for a while.
-			live := beijingDay(now(s.client.time).Add(-10 * time.Minute))
-			if begin.Before(live) && !end.Before(live) {
-				end = live.AddDate(0, 0, -1)
-			}
-			if end.After(last) {
-				end = last
-			}
-			p.seen = nil
-			if !end.Before(live) {
-				p.seen = make(map[string]struct{})
-			}
+			today := beijingDay(now(s.client.time).Add(-todayOverlap))
+			end := windowEnd(begin, last, today)
 			p.fetch = func(limit, offset int) ([]Complaint, int, int, error) {
-				page, err := s.List(ctx, &ListComplaintsRequest{BeginDate: begin, EndDate: end, ComplaintedMchID: req.ComplaintedMchID, Limit: limit, Offset: offset})
+				page := *req
+				page.BeginDate, page.EndDate, page.Limit, page.Offset = begin, end, limit, offset
+				list, err := s.List(ctx, &page)
 				if err != nil {
 					return nil, 0, 0, err
 				}
-				return page.Data, page.Limit, page.TotalCount, nil
+				return list.Data, list.Limit, list.TotalCount, nil
+			}
+			p.seen = nil
+			if !end.Before(today) {
+				p.seen = make(map[string]struct{})
 			}
 			if !p.walk(ctx, yield) {
 				return
@@ -142,7 +152,20 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 	}
 }
 
-// Get reads one complaint, with PayerOpenID.
+// windowEnd returns the last day of the range to list from begin. Past days and
+// today are listed separately: only today's list can shift while it is read.
+func windowEnd(begin, last, today time.Time) time.Time {
+	end := begin.AddDate(0, 0, windowDays-1)
+	if begin.Before(today) && !end.Before(today) {
+		end = today.AddDate(0, 0, -1)
+	}
+	if end.After(last) {
+		end = last
+	}
+	return end
+}
+
+// Get returns one complaint, including its PayerOpenID.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533436 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012691648)
@@ -155,7 +178,7 @@ func (s *ComplaintsV2Service) Get(ctx context.Context, complaintID string) (*Com
 	return complaint, opError(op, err)
 }
 
-// get reads a complaint as a part of any operation. Its error does not name one.
+// get reads a complaint as part of any operation. Its error does not name one.
 func (s *ComplaintsV2Service) get(ctx context.Context, op, complaintID string) (*Complaint, error) {
 	complaint := new(Complaint)
 	err := s.client.exchange(ctx, &call{

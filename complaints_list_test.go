@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,21 +16,23 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// shop is a service that lists complaints, in any order that a test wants.
-type shop struct {
+// complaintServer is a fake of the list endpoint.
+type complaintServer struct {
 	t          *testing.T
-	days       []string // of each complaint, in the order in which they are listed
-	ids        []string
-	tooLarge   int // pages over this limit are refused; 0: none
-	noTotal    bool
-	afterPage  func(*shop)
-	windows    []string // "begin end"
-	limits     []int
-	maxPerPage int // the most that a page holds whatever its limit; 0: no such bound
-	grants     int // the most that limit is granted, and said to be; 0: as asked
+	days       []string // of each complaint, in list order
+	ids        []string // of each complaint, in list order
+	tooLarge   int      // larger limits are rejected; 0: none
+	noTotal    bool     // whether total_count is omitted
+	grants     int      // the limit in the response is at most this; 0: as requested
+	maxPerPage int      // a page has at most this many entries, whatever its limit; 0: no maximum
+	afterPage  func(*complaintServer)
+
+	ranges []string // "begin end" of each distinct range that was requested
+	limits []int    // of each request
 }
 
-func (s *shop) file(day string, id string, first bool) {
+// add adds a complaint at the start or at the end of the list.
+func (s *complaintServer) add(day string, id string, first bool) {
 	if first {
 		s.days, s.ids = slices.Insert(s.days, 0, day), slices.Insert(s.ids, 0, id)
 	} else {
@@ -37,7 +40,13 @@ func (s *shop) file(day string, id string, first bool) {
 	}
 }
 
-func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *complaintServer) addMany(day string, count int) {
+	for i := range count {
+		s.add(day, strconv.Itoa(i), false)
+	}
+}
+
+func (s *complaintServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	begin, end := q.Get("begin_date"), q.Get("end_date")
 	limit, _ := strconv.Atoi(q.Get("limit"))
@@ -47,8 +56,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	last, err := time.Parse(time.DateOnly, end)
 	require.NoError(s.t, err)
 	require.LessOrEqual(s.t, last.Sub(first), 29*24*time.Hour)
-	if window := begin + " " + end; !slices.Contains(s.windows, window) {
-		s.windows = append(s.windows, window)
+	if days := begin + " " + end; !slices.Contains(s.ranges, days) {
+		s.ranges = append(s.ranges, days)
 	}
 	s.limits = append(s.limits, limit)
 	if s.tooLarge > 0 && limit > s.tooLarge {
@@ -64,17 +73,17 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.grants > 0 {
 		limit = min(limit, s.grants)
 	}
-	answer := map[string]any{"limit": limit, "offset": offset}
+	page := map[string]any{"limit": limit, "offset": offset}
 	if offset == 0 && !s.noTotal {
-		answer["total_count"] = len(found)
+		page["total_count"] = len(found)
 	}
 	if s.maxPerPage > 0 {
 		limit = min(limit, s.maxPerPage)
 	}
 	if offset < len(found) {
-		answer["data"] = found[offset:min(offset+limit, len(found))]
+		page["data"] = found[offset:min(offset+limit, len(found))]
 	}
-	body, err := json.Marshal(answer)
+	body, err := json.Marshal(page)
 	require.NoError(s.t, err)
 	reply(s.t, 200, string(body))(w, r)
 	if s.afterPage != nil {
@@ -82,18 +91,19 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *shop) client(now time.Time) *wechatpay.Client {
+func (s *complaintServer) client(now time.Time) *wechatpay.Client {
 	_, server := newMock(s.t, s.ServeHTTP)
 	cfg := testConfig(s.t, server.URL)
-	cfg.InsecureSkipVerify = true // the clock is not the one that replies are signed under
+	cfg.InsecureSkipVerify = true // reply signs with the test clock
 	cfg.Time = func() time.Time { return now }
 	client, err := wechatpay.NewClient(cfg)
 	require.NoError(s.t, err)
 	return client
 }
 
-func all(ctx context.Context, client *wechatpay.Client, req *wechatpay.ListComplaintsRequest) (ids []string, err error) {
-	for complaint, err := range client.ComplaintsV2.All(ctx, req) {
+// collect returns the ids of All's complaints, and its error.
+func collect(complaints iter.Seq2[*wechatpay.Complaint, error]) (ids []string, err error) {
+	for complaint, err := range complaints {
 		if err != nil {
 			return ids, err
 		}
@@ -102,61 +112,71 @@ func all(ctx context.Context, client *wechatpay.Client, req *wechatpay.ListCompl
 	return ids, nil
 }
 
-// 95 days are walked in windows of 30 that neither overlap nor leave a gap; of
-// the day of reading there is one more.
-func TestAllWalksAnySpan(t *testing.T) {
-	today := time.Date(2026, 6, 4, 15, 0, 0, 0, time.UTC) // 23:00 in Beijing
-	s := &shop{t: t}
-	begin := day(2026, 3, 2)
-	var want []string
-	for i := range 95 {
-		date := begin.AddDate(0, 0, i).Format(time.DateOnly)
-		for j := range 2 {
-			id := fmt.Sprintf("%s/%d", date, j)
-			s.file(date, id, false)
-			want = append(want, id)
-		}
-	}
-	s.file("2026-03-01", "before", false)
-	s.file("2026-06-05", "after", false)
-
-	got, err := all(context.Background(), s.client(today), &wechatpay.ListComplaintsRequest{BeginDate: begin, EndDate: day(2026, 6, 4), Limit: 7})
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-	require.Equal(t, []string{"2026-03-02 2026-03-31", "2026-04-01 2026-04-30", "2026-05-01 2026-05-30", "2026-05-31 2026-06-03", "2026-06-04 2026-06-04"}, s.windows)
-}
-
-func TestAllReadsADayPastWhileItIsStillFiledOn(t *testing.T) {
-	s := &shop{t: t}
-	midnight := time.Date(2026, 6, 5, 0, 5, 0, 0, time.FixedZone("", 8*3600))
-	_, err := all(context.Background(), s.client(midnight), &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 30)})
-	require.NoError(t, err)
-	require.Equal(t, []string{"2026-06-01 2026-06-03", "2026-06-04 2026-06-30"}, s.windows)
-}
-
-// Complaints are filed while the pages are read, and come first or last.
-func TestAllWhileComplaintsAreFiled(t *testing.T) {
-	for _, first := range []bool{true, false} {
-		t.Run(fmt.Sprintf("new ones first: %v", first), func(t *testing.T) {
-			s := &shop{t: t}
+// All reads 95 days in ranges of 30 days. It reads today by itself, and until
+// 10 minutes past midnight yesterday too.
+func TestComplaintsV2_All_ranges(t *testing.T) {
+	midnight := day(2026, 6, 5).Add(-12 * time.Hour)
+	months := []string{"2026-03-02 2026-03-31", "2026-04-01 2026-04-30", "2026-05-01 2026-05-30"}
+	split := slices.Concat(months, []string{"2026-05-31 2026-06-03", "2026-06-04 2026-06-04"})
+	whole := slices.Concat(months, []string{"2026-05-31 2026-06-04"})
+	for _, tt := range []struct {
+		name   string
+		now    time.Time
+		ranges []string
+	}{
+		{"today", time.Date(2026, 6, 4, 15, 0, 0, 0, time.UTC), split},
+		{"yesterday", day(2026, 6, 5), whole},
+		{"9:59 past midnight", midnight.Add(10*time.Minute - time.Second), split},
+		{"10:00 past midnight", midnight.Add(10 * time.Minute), whole},
+		{"today within a range", day(2026, 5, 30), []string{
+			"2026-03-02 2026-03-31", "2026-04-01 2026-04-30", "2026-05-01 2026-05-29", "2026-05-30 2026-06-04",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &complaintServer{t: t}
+			begin := day(2026, 3, 2)
 			var want []string
-			for i := range 25 {
-				id := strconv.Itoa(i)
-				s.file("2026-06-04", id, false)
-				want = append(want, id)
+			for i := range 95 {
+				date := begin.AddDate(0, 0, i).Format(time.DateOnly)
+				for j := range 2 {
+					id := fmt.Sprintf("%s/%d", date, j)
+					s.add(date, id, false)
+					want = append(want, id)
+				}
 			}
-			filed := 0
-			s.afterPage = func(s *shop) {
-				if filed < 12 {
+			s.add("2026-03-01", "before", false)
+			s.add("2026-06-05", "after", false)
+
+			req := &wechatpay.ListComplaintsRequest{BeginDate: begin, EndDate: day(2026, 6, 4), Limit: 7}
+			got, err := collect(s.client(tt.now).ComplaintsV2.All(context.Background(), req))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.Equal(t, tt.ranges, s.ranges)
+		})
+	}
+}
+
+// Complaints are filed while All reads, and appear at the start or the end of the
+// list.
+func TestComplaintsV2_All_newComplaints(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		t.Run(fmt.Sprintf("first: %v", first), func(t *testing.T) {
+			s := &complaintServer{t: t}
+			s.addMany("2026-06-04", 25)
+			want := slices.Clone(s.ids)
+			added := 0
+			s.afterPage = func(s *complaintServer) {
+				if added < 12 {
 					for range 2 {
-						filed++
-						s.file("2026-06-04", fmt.Sprint("new", filed), first)
+						added++
+						s.add("2026-06-04", fmt.Sprint("new", added), first)
 					}
 				}
 			}
-			got, err := all(context.Background(), s.client(day(2026, 6, 4)), &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 4), EndDate: day(2026, 6, 4), Limit: 5})
+			req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 4), EndDate: day(2026, 6, 4), Limit: 5}
+			got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
 			require.NoError(t, err)
-			require.Equal(t, 12, filed)
+			require.Equal(t, 12, added)
 			seen := map[string]int{}
 			for _, id := range got {
 				seen[id]++
@@ -169,119 +189,149 @@ func TestAllWhileComplaintsAreFiled(t *testing.T) {
 	}
 }
 
-// A page that is too large is asked for with half the limit, and so are those
-// that follow; what is refused at limit 1 is the caller's to see.
-func TestAllHalvesTheLimit(t *testing.T) {
-	s := &shop{t: t, tooLarge: 20}
-	for i := range 30 {
-		s.file("2026-06-01", strconv.Itoa(i), false)
-	}
+// The smaller limit is used for the following pages too.
+func TestComplaintsV2_All_tooLarge(t *testing.T) {
+	s := &complaintServer{t: t, tooLarge: 20}
+	s.addMany("2026-06-01", 30)
 	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 2)}
-	got, err := all(context.Background(), s.client(day(2026, 6, 4)), req)
+	got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
 	require.NoError(t, err)
 	require.Len(t, got, 30)
 	require.Equal(t, []int{50, 25, 12, 12, 12}, s.limits)
-
-	client, _ := newMock(t, reply(t, 400, `{"code":"PARAM_ERROR","message":"complainted_mchid"}`))
-	_, err = all(context.Background(), client, req)
-	var refusal *wechatpay.APIError
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, "complainted_mchid", refusal.Message)
-
-	calls := 0
-	client, _ = newMock(t, func(w http.ResponseWriter, r *http.Request) {
-		calls++
-		reply(t, 403, `{"code":"NO_AUTH"}`)(w, r)
-	})
-	_, err = all(context.Background(), client, req)
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, 1, calls, "only a refusal of the parameters may mean that the page is too large")
 }
 
-// The end is found without a total, and with pages that hold fewer than asked.
-func TestAllFindsTheEnd(t *testing.T) {
+func TestComplaintsV2_All_rejected(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		body   string
+		limits []string
+	}{
+		{400, `{"code":"PARAM_ERROR","message":"complainted_mchid"}`, []string{"50", "25", "12", "6", "3", "1"}},
+		{413, `{}`, []string{"50", "25", "12", "6", "3", "1"}},
+		{403, `{"code":"NO_AUTH"}`, []string{"50"}},
+	} {
+		t.Run(strconv.Itoa(tt.status), func(t *testing.T) {
+			var limits []string
+			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				limits = append(limits, r.URL.Query().Get("limit"))
+				reply(t, tt.status, tt.body)(w, r)
+			})
+			req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 2)}
+			_, err := collect(client.ComplaintsV2.All(context.Background(), req))
+			var rejection *wechatpay.APIError
+			require.ErrorAs(t, err, &rejection)
+			require.Equal(t, tt.status, rejection.StatusCode)
+			require.Equal(t, tt.limits, limits)
+		})
+	}
+}
+
+func TestComplaintsV2_All_lastPage(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		noTotal    bool
 		maxPerPage int
 		grants     int
 		count      int
+		requests   int
 	}{
-		{"no total", true, 0, 0, 23}, {"no total, full last page", true, 0, 0, 20}, {"total, full last page", false, 0, 0, 20}, {"short pages", false, 3, 0, 23}, {"nothing", true, 0, 0, 0},
-		{"no total, and a lower limit is granted", true, 0, 4, 23},
+		{"total, short last page", false, 0, 0, 23, 3},
+		{"total, full last page", false, 0, 0, 20, 3},
+		{"total, short pages", false, 3, 0, 23, 8},
+		{"total of 0", false, 0, 0, 0, 1},
+		{"no total, short last page", true, 0, 0, 23, 3},
+		{"no total, full last page", true, 0, 0, 20, 3},
+		{"no total, smaller limit granted", true, 0, 4, 23, 6},
+		{"no total, empty", true, 0, 0, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &shop{t: t, noTotal: tt.noTotal, maxPerPage: tt.maxPerPage, grants: tt.grants}
-			for i := range tt.count {
-				s.file("2026-06-01", strconv.Itoa(i), false)
-			}
-			got, err := all(context.Background(), s.client(day(2026, 6, 4)), &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 10})
+			s := &complaintServer{t: t, noTotal: tt.noTotal, maxPerPage: tt.maxPerPage, grants: tt.grants}
+			s.addMany("2026-06-01", tt.count)
+			req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 10}
+			got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
 			require.NoError(t, err)
-			require.Len(t, got, tt.count)
+			require.Equal(t, s.ids, got)
+			require.Len(t, s.limits, tt.requests)
 		})
 	}
 }
 
-func TestAllStopsAtOnce(t *testing.T) {
-	s := &shop{t: t}
-	for i := range 30 {
-		s.file("2026-06-01", strconv.Itoa(i), false)
-	}
-	client := s.client(day(2026, 6, 4))
-	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 10}
-
-	for range client.ComplaintsV2.All(context.Background(), req) {
+func TestComplaintsV2_All_break(t *testing.T) {
+	s := &complaintServer{t: t}
+	s.addMany("2026-06-01", 30)
+	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 2), Limit: 10}
+	for range s.client(day(2026, 6, 2)).ComplaintsV2.All(context.Background(), req) {
 		break
 	}
-	require.Len(t, s.limits, 1, "a page is fetched after a break")
+	require.Len(t, s.limits, 1)
+}
 
+func TestComplaintsV2_All_canceled(t *testing.T) {
+	s := &complaintServer{t: t}
+	s.addMany("2026-06-01", 30)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	given, last := 0, error(nil)
-	for complaint, err := range client.ComplaintsV2.All(ctx, req) {
-		require.NoError(t, last, "something comes after the error")
+	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 10}
+	complaints, last := 0, error(nil)
+	for complaint, err := range s.client(day(2026, 6, 4)).ComplaintsV2.All(ctx, req) {
+		require.NoError(t, last, "the error must come last")
 		if last = err; err != nil {
 			require.Nil(t, complaint)
 			continue
 		}
-		if given++; given == 3 {
+		if complaints++; complaints == 3 {
 			cancel()
 		}
 	}
 	require.ErrorIs(t, last, context.Canceled)
-	require.Equal(t, 3, given)
-	require.Len(t, s.limits, 2)
-
-	_, err := all(context.Background(), client, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Offset: 1})
-	require.ErrorContains(t, err, "wechatpay: ComplaintsV2.All: invalid: Offset: 1: All begins at 0")
-	_, err = all(context.Background(), client, nil)
-	require.ErrorContains(t, err, "req: nil")
+	require.Equal(t, 3, complaints)
+	require.Len(t, s.limits, 1)
 }
 
-func TestAllNegotiationHistory(t *testing.T) {
+func TestComplaintsV2_All_invalidArguments(t *testing.T) {
+	all := func(req *wechatpay.ListComplaintsRequest) serviceCall {
+		return func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := collect(s.All(ctx, req))
+			return err
+		}
+	}
+	for _, tt := range []invalidCall{
+		{"nil request", "All", all(nil), []string{"BeginDate: is required", "EndDate: is required"}},
+		{"Offset", "All", all(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Offset: 1,
+		}), []string{"Offset: must be 0, got 1"}},
+		{"Limit", "All", all(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 51,
+		}), []string{"Limit: must be 1 to 50, got 51"}},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+// Records are added at the start of the history while it is read.
+func TestComplaintsV2_AllNegotiationHistory_newRecords(t *testing.T) {
 	ids := []string{}
 	for i := range 250 {
 		ids = append(ids, strconv.Itoa(i))
 	}
-	pages := 0
+	var limits []int
 	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
-		pages++
 		require.Equal(t, "/v3/merchant-service/complaints-v2/a%2Fb/negotiation-historys", r.URL.EscapedPath())
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+		limits = append(limits, limit)
 		if limit > 50 {
 			reply(t, 400, `{"code":"INVALID_REQUEST","message":"返回结果过大"}`)(w, r)
 			return
 		}
-		body := ""
+		records := []map[string]any{}
 		for _, id := range ids[offset:min(offset+limit, len(ids))] {
-			body += `,{"log_id":"` + id + `","operate_type":"USER_RESPONSE"}`
+			records = append(records, map[string]any{"log_id": id, "operate_type": "USER_RESPONSE"})
 		}
-		if body != "" {
-			body = body[1:]
-		}
-		reply(t, 200, `{"data":[`+body+`],"limit":50,"offset":0,"total_count":250}`)(w, r)
-		ids = append([]string{"new" + strconv.Itoa(pages)}, ids...)
+		body, err := json.Marshal(map[string]any{"data": records, "limit": 50, "offset": offset, "total_count": 250})
+		require.NoError(t, err)
+		reply(t, 200, string(body))(w, r)
+		ids = append([]string{fmt.Sprint("new", len(limits))}, ids...)
 	})
 	seen := map[string]int{}
 	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), "a/b") {
@@ -292,9 +342,15 @@ func TestAllNegotiationHistory(t *testing.T) {
 	for i := range 250 {
 		require.Equal(t, 1, seen[strconv.Itoa(i)])
 	}
+	require.Equal(t, []int{100, 50, 50, 50, 50, 50, 50}, limits)
+}
 
-	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), "") {
-		require.Nil(t, record)
-		require.ErrorContains(t, err, "complaintID: empty")
-	}
+func TestComplaintsV2_AllNegotiationHistory_invalidArguments(t *testing.T) {
+	invalidCall{"", "AllNegotiationHistory", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+		for record, err := range s.AllNegotiationHistory(ctx, "") {
+			require.Nil(t, record)
+			return err
+		}
+		return nil
+	}, []string{"complaintID: is required"}}.test(t)
 }

@@ -7,8 +7,9 @@ import (
 
 const notificationURLPath = "/v3/merchant-service/complaint-notifications"
 
-// NotificationURL is where WeChat Pay sends complaint notifications of the
-// calling merchant. A service provider's receives those of all its merchants.
+// NotificationURL is the URL that WeChat Pay sends complaint notifications to.
+// Each calling merchant has one. A service provider's URL receives the
+// notifications of all its merchants.
 type NotificationURL struct {
 	MchID string `json:"mchid,omitempty"` // the calling merchant
 	URL   string `json:"url,omitempty"`
@@ -20,14 +21,16 @@ type notificationURLRequest struct {
 	URL string `json:"url"`
 }
 
-// CreateNotificationURL sets the URL for complaint notifications: https, at
-// most 255 characters, no query. What happens when there is one already is not
-// documented: UpdateNotificationURL changes it.
+// CreateNotificationURL sets the URL for complaint notifications: https, at most
+// 255 characters, no query. If one is already set, use
+// [ComplaintsV2Service.UpdateNotificationURL]: WeChat Pay does not document what
+// a second CreateNotificationURL does.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012458679 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012458106)
 func (s *ComplaintsV2Service) CreateNotificationURL(ctx context.Context, url string) (*NotificationURL, error) {
-	return s.setNotificationURL(ctx, "ComplaintsV2.CreateNotificationURL", http.MethodPost, url)
+	const op = "ComplaintsV2.CreateNotificationURL"
+	return s.setNotificationURL(ctx, op, http.MethodPost, url, retryIfRejectedBusy)
 }
 
 // UpdateNotificationURL changes the URL for complaint notifications: https, at
@@ -36,64 +39,64 @@ func (s *ComplaintsV2Service) CreateNotificationURL(ctx context.Context, url str
 // https://pay.weixin.qq.com/doc/v3/merchant/4012459282 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012459287)
 func (s *ComplaintsV2Service) UpdateNotificationURL(ctx context.Context, url string) (*NotificationURL, error) {
-	return s.setNotificationURL(ctx, "ComplaintsV2.UpdateNotificationURL", http.MethodPut, url)
+	const op = "ComplaintsV2.UpdateNotificationURL"
+	return s.setNotificationURL(ctx, op, http.MethodPut, url, retryAlways)
 }
 
-func (s *ComplaintsV2Service) setNotificationURL(ctx context.Context, op, method, url string) (*NotificationURL, error) {
-	var f faults
-	f.required("url", url, 255)
-	if url != "" {
-		f.https("url", url)
-	}
-	f.noQuery("url", url)
+func (s *ComplaintsV2Service) setNotificationURL(
+	ctx context.Context, op, method, url string, retry mayRetry,
+) (*NotificationURL, error) {
+	f := checkNotificationURL(url)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	set := new(NotificationURL)
-	retry := retryIfRejectedBusy
-	if method == http.MethodPut {
-		retry = retryAlways
-	}
+	result := new(NotificationURL)
 	err := s.client.call(ctx, &call{
-		op: op, method: method, path: notificationURLPath, body: &notificationURLRequest{URL: url}, success: http.StatusOK, out: set,
-		retry: retry, remedy: "read it with NotificationURL",
+		op:      op,
+		method:  method,
+		path:    notificationURLPath,
+		body:    &notificationURLRequest{URL: url},
+		success: http.StatusOK,
+		out:     result,
+		retry:   retry,
+		remedy:  "read it with NotificationURL",
 	})
 	if err != nil {
 		return nil, err
 	}
-	return set, nil
+	return result, nil
 }
 
-// NotificationURL reads the URL for complaint notifications. Without one the
-// error is an *APIError with ErrorCodeResourceNotExists.
+// NotificationURL returns the URL for complaint notifications. If none is set,
+// the error is an *APIError with ErrorCodeResourceNotExists.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012459014 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012459065)
 func (s *ComplaintsV2Service) NotificationURL(ctx context.Context) (*NotificationURL, error) {
 	const op = "ComplaintsV2.NotificationURL"
-	current, err := s.notificationURL(ctx, op)
-	return current, opError(op, err)
+	result, err := s.notificationURL(ctx, op)
+	return result, opError(op, err)
 }
 
-// notificationURL reads the URL as a part of any operation. Its error does not
+// notificationURL reads the URL as part of any operation. Its error does not
 // name one.
 func (s *ComplaintsV2Service) notificationURL(ctx context.Context, op string) (*NotificationURL, error) {
-	current := new(NotificationURL)
+	result := new(NotificationURL)
 	err := s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    notificationURLPath,
 		success: http.StatusOK,
-		out:     current,
+		out:     result,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return current, nil
+	return result, nil
 }
 
-// DeleteNotificationURL removes the URL: no complaint notification is sent any
-// more.
+// DeleteNotificationURL removes the URL for complaint notifications. WeChat Pay
+// then sends none.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012460452 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012460474)

@@ -1,61 +1,52 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/http"
 	"net/url"
-	"reflect"
 )
 
 // RespondRequest is a reply to the user.
 type RespondRequest struct {
-	ComplaintedMchID string   `json:"complainted_mchid"`         // the merchant complained of; "": Config.MchID
-	ResponseContent  string   `json:"response_content"`          // 1 to 500 characters; older pages of WeChat Pay say 200
-	ResponseImages   []string `json:"response_images,omitempty"` // at most 4 media ids of UploadImage
+	// ComplaintedMchID is the merchant the complaint is about, at most 64
+	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
+	// providers must set it.
+	ComplaintedMchID string `json:"complainted_mchid"`
+	// ResponseContent is the text, 1 to 500 characters. Older pages say 200.
+	ResponseContent string `json:"response_content"`
+	// ResponseImages lists media ids from UploadImage, at most 4.
+	ResponseImages []string `json:"response_images,omitempty"`
 
-	// JumpURL (https, at most 512 characters) and JumpURLText (at most 10)
-	// show a link; both or neither. Only for merchants whom WeChat Pay enabled.
+	// JumpURL and JumpURLText add a link: an https URL of at most 512 characters
+	// and a text of at most 10. Set both or neither. WeChat Pay must have enabled
+	// links for the merchant.
 	JumpURL     string `json:"jump_url,omitempty"`
 	JumpURLText string `json:"jump_url_text,omitempty"`
-	// MiniProgramJumpInfo shows a link to a mini program: all three fields, or
-	// none. Only for merchants whom WeChat Pay enabled.
+	// MiniProgramJumpInfo adds a link to a mini program. Set all of its fields or
+	// none. WeChat Pay must have enabled links for the merchant.
 	MiniProgramJumpInfo MiniProgramJumpInfo `json:"mini_program_jump_info,omitzero"`
 }
 
-// Respond sends a reply to the user. The first one makes a PENDING complaint
-// PROCESSING. An older FAQ of WeChat Pay allows
-// 60 replies a minute.
+// Respond sends a reply to the user. The first reply changes a PENDING complaint
+// to PROCESSING. According to an older FAQ, WeChat Pay allows 60 replies a
+// minute.
 //
-// A reply is not idempotent: after ErrOutcomeUnknown look in the negotiation
-// history for MERCHANT_RESPONSE before you send it again.
+// A reply is not idempotent. After ErrOutcomeUnknown, look for
+// OperateTypeMerchantResponse in the negotiation history before sending it again.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467254 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467213)
 func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, req *RespondRequest) error {
 	const op = "ComplaintsV2.Respond"
-	f := checkComplaintID(complaintID)
 	if req == nil {
-		f.add("req", "nil")
-		return f.err(op)
+		req = &RespondRequest{}
 	}
 	body := *req
-	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
-	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
-	f.required("ResponseContent", body.ResponseContent, 500)
-	f.list("ResponseImages", body.ResponseImages, 4, 512)
-	f.text("JumpURL", body.JumpURL, 512)
-	f.text("JumpURLText", body.JumpURLText, 10)
-	if (body.JumpURL == "") != (body.JumpURLText == "") {
-		f.add("JumpURL", "JumpURL and JumpURLText go together: set both or neither")
-	}
-	if body.JumpURL != "" {
-		f.https("JumpURL", body.JumpURL)
-	}
-	if jump := body.MiniProgramJumpInfo; jump != (MiniProgramJumpInfo{}) && (jump.AppID == "" || jump.Path == "" || jump.Text == "") {
-		f.add("MiniProgramJumpInfo", "AppID, Path and Text are all required here")
-	}
-	f.allStorable("MiniProgramJumpInfo", reflect.ValueOf(body.MiniProgramJumpInfo))
+	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
+	f := checkComplaintID(complaintID)
+	body.check(&f)
 	if err := f.err(op); err != nil {
 		return err
 	}
@@ -65,31 +56,36 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response",
 		body:    &body,
 		success: http.StatusNoContent,
-		remedy:  "look for MERCHANT_RESPONSE in the complaint's negotiation history before replying again",
+		remedy:  "look for MERCHANT_RESPONSE in the negotiation history before replying again",
 	})
 }
 
 // ImmediateServiceRequest is a reply to a complaint that needs immediate
 // service.
 type ImmediateServiceRequest struct {
-	ComplaintedMchID string  `json:"complainted_mchid"` // the merchant complained of; "": Config.MchID
-	Message          Message `json:"message"`           // at least one block
-	// IdempotentID, at most 128 characters, makes a repeated call the same
-	// reply. Empty: one is made, and an error of unknown outcome carries it.
+	// ComplaintedMchID is the merchant the complaint is about, at most 64
+	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
+	// providers must set it.
+	ComplaintedMchID string `json:"complainted_mchid"`
+	// Message is the reply. It needs at least one block.
+	Message Message `json:"message"`
+	// IdempotentID identifies the reply, at most 128 characters: WeChat Pay
+	// processes each id once. If empty, a random one is used.
 	IdempotentID string `json:"idempotent_id"`
 }
 
-// ImmediateServiceResponse tells what became of the reply.
+// ImmediateServiceResponse is the result of
+// [ComplaintsV2Service.RespondImmediateService].
 type ImmediateServiceResponse struct {
-	LogID string `json:"log_id,omitempty"` // of its negotiation record, at most 64 characters
+	LogID string `json:"log_id,omitempty"` // the LogID of the reply's NegotiationRecord, at most 64 characters
 }
 
 // RespondImmediateService replies to a complaint whose NeedImmediateService is
-// true, with rich text, links and buttons. The first reply makes a PENDING
-// complaint PROCESSING.
+// true, with text, images, links and buttons. The first reply changes a PENDING
+// complaint to PROCESSING.
 //
-// WeChat Pay processes one IdempotentID once. After ErrOutcomeUnknown repeat
-// the same call with the id that the error carries:
+// WeChat Pay processes each IdempotentID once. After ErrOutcomeUnknown, repeat
+// the call with the id in the error:
 //
 //	var unknown *wechatpay.OutcomeUnknownError
 //	if errors.As(err, &unknown) {
@@ -98,21 +94,20 @@ type ImmediateServiceResponse struct {
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4017151596 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4017151726)
-func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, complaintID string, req *ImmediateServiceRequest) (*ImmediateServiceResponse, error) {
+func (s *ComplaintsV2Service) RespondImmediateService(
+	ctx context.Context, complaintID string, req *ImmediateServiceRequest,
+) (*ImmediateServiceResponse, error) {
 	const op = "ComplaintsV2.RespondImmediateService"
-	f := checkComplaintID(complaintID)
 	if req == nil {
-		f.add("req", "nil")
-		return nil, f.err(op)
+		req = &ImmediateServiceRequest{}
 	}
 	body := *req
-	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
+	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
 	if body.IdempotentID == "" {
 		body.IdempotentID = rand.Text()
 	}
-	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
-	f.required("IdempotentID", body.IdempotentID, 128)
-	body.Message.check(&f)
+	f := checkComplaintID(complaintID)
+	body.check(&f)
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
@@ -134,31 +129,33 @@ func (s *ComplaintsV2Service) RespondImmediateService(ctx context.Context, compl
 	return resp, nil
 }
 
-// CompleteRequest completes a complaint.
+// CompleteRequest is the completion of a complaint.
 type CompleteRequest struct {
-	// ComplaintedMchID is the merchant of the complaint (Complaint.ComplaintedMchID).
-	// Empty means Config.MchID. Service providers must set it.
+	// ComplaintedMchID is the merchant the complaint is about, at most 64
+	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
+	// providers must set it.
 	ComplaintedMchID string `json:"complainted_mchid"`
 }
 
-// Complete declares a complaint solved. It becomes PROCESSED, and the user is
-// asked for a rating. A nil request completes it for Config.MchID. Call it only
-// after the matter is solved: repeated complaints count against the merchant.
+// Complete marks a complaint as resolved: it becomes PROCESSED, and WeChat Pay
+// asks the user for a rating. A nil request completes it for Config.MchID. Call
+// it only once the problem is resolved: complaints filed again count against the
+// merchant.
 //
-// A complaint whose refund was approved needs no call. It becomes PROCESSED when
-// the refund arrives.
+// A complaint whose refund was approved becomes PROCESSED by itself when the
+// refund arrives.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467255 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467217)
 func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, req *CompleteRequest) error {
 	const op = "ComplaintsV2.Complete"
-	var body CompleteRequest
-	if req != nil {
-		body = *req
+	if req == nil {
+		req = &CompleteRequest{}
 	}
-	body.ComplaintedMchID = s.orOwn(body.ComplaintedMchID)
+	body := *req
+	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
 	f := checkComplaintID(complaintID)
-	f.required("ComplaintedMchID", body.ComplaintedMchID, 64)
+	body.check(&f)
 	if err := f.err(op); err != nil {
 		return err
 	}
@@ -168,16 +165,14 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
 		body:    &body,
 		success: http.StatusNoContent,
-		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the complaint's negotiation history before completing it again",
+		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the negotiation history before completing it again",
 		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
 			return s.lookUpCompletion(ctx, complaintID, sent)
 		},
 	})
 }
 
-func (s *ComplaintsV2Service) orOwn(mchID string) string {
-	if mchID == "" {
-		return s.client.signer.mchID
-	}
-	return mchID
+// ownMchID returns mchID, or Config.MchID if it is empty.
+func (s *ComplaintsV2Service) ownMchID(mchID string) string {
+	return cmp.Or(mchID, s.client.signer.mchID)
 }

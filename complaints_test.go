@@ -108,25 +108,25 @@ func TestComplaintsV2_UpdateRefundProgress_arguments(t *testing.T) {
 		req    *wechatpay.UpdateRefundProgressRequest
 		faults []wechatpay.ArgumentFault
 	}{
-		{"no id", "", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "empty, 1 to 64 characters are required"}}},
-		{"long id", strings.Repeat("1", 65), wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "65 characters, at most 64 are allowed"}}},
-		{"path for an id", "..", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: `".." would be another path`}}},
-		{"no request", "1", nil, []wechatpay.ArgumentFault{{Field: "Action", Problem: `"" is neither APPROVE nor REJECT`}}},
-		{"no action", "1", &wechatpay.UpdateRefundProgressRequest{}, []wechatpay.ArgumentFault{{Field: "Action", Problem: `"" is neither APPROVE nor REJECT`}}},
-		{"negative day", "1", wechatpay.ApproveRefund(-1), []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "-1 working days, and 0 (today) is the least"}}},
-		{"day with a rejection", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, LaunchRefundDay: ptr(0)}, []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "only goes with APPROVE: leave it nil"}}},
+		{"no id", "", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "is required"}}},
+		{"long id", strings.Repeat("1", 65), wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: "has 65 characters, at most 64 allowed"}}},
+		{"path for an id", "..", wechatpay.ApproveRefund(0), []wechatpay.ArgumentFault{{Field: "complaintID", Problem: `must not be ".."`}}},
+		{"no request", "1", nil, []wechatpay.ArgumentFault{{Field: "Action", Problem: "is required"}}},
+		{"no action", "1", &wechatpay.UpdateRefundProgressRequest{}, []wechatpay.ArgumentFault{{Field: "Action", Problem: "is required"}}},
+		{"negative day", "1", wechatpay.ApproveRefund(-1), []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "must be 0 (today) or more, got -1"}}},
+		{"day with a rejection", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, LaunchRefundDay: ptr(0)}, []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "is only allowed with APPROVE"}}},
 		{"rejection's fields with an approval", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, RejectReason: "no", RejectMediaList: []string{"1"}},
-			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "only goes with REJECT"}, {Field: "RejectMediaList", Problem: "only goes with REJECT"}}},
+			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "is only allowed with REJECT"}, {Field: "RejectMediaList", Problem: "is only allowed with REJECT"}}},
 		{"all that is too long", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: strings.Repeat("退", 201), RejectMediaList: []string{"1", "", "3", "4", "5"}, Remark: strings.Repeat("注", 300)},
 			[]wechatpay.ArgumentFault{
-				{Field: "RejectReason", Problem: "201 characters, at most 200 are allowed"},
-				{Field: "RejectMediaList", Problem: "5 entries, at most 4 are allowed"},
-				{Field: "RejectMediaList[1]", Problem: "empty, 1 to 512 characters are required"},
-				{Field: "Remark", Problem: "300 characters, at most 200 are allowed"},
+				{Field: "RejectReason", Problem: "has 201 characters, at most 200 allowed"},
+				{Field: "RejectMediaList", Problem: "has 5 entries, at most 4 allowed"},
+				{Field: "RejectMediaList[1]", Problem: "is required"},
+				{Field: "Remark", Problem: "has 300 characters, at most 200 allowed"},
 			}},
 		{"emoji", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: "no 🙂"},
-			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)"}}},
-		{"not UTF-8", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, Remark: "\xff"}, []wechatpay.ArgumentFault{{Field: "Remark", Problem: "not valid UTF-8"}}},
+			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "contains an emoji (U+1F642), which WeChat Pay does not accept"}}},
+		{"not UTF-8", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, Remark: "\xff"}, []wechatpay.ArgumentFault{{Field: "Remark", Problem: "is not valid UTF-8"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), tt.id, tt.req)

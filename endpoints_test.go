@@ -3,8 +3,10 @@ package wechatpay_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,98 +16,183 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-const complaintJSON = `{"complaint_id":"200201820200101080076610000","complaint_time":"2026-01-02T03:04:05.678+08:00","complaint_detail":"反馈一个重复扣费的问题",` +
-	`"complaint_state":"PENDING","complainted_mchid":"1900000001","complaint_full_refunded":false,"incoming_user_response":true,"user_complaint_times":1,` +
-	`"problem_description":"不满意商家服务","problem_type":"REFUND","apply_refund_amount":10,"in_platform_service":false,"need_immediate_service":false,"is_agent_mode":false}`
+const complaintJSON = `{"complaint_id":"200201820200101080076610000",` +
+	`"complaint_time":"2026-01-02T03:04:05.678+08:00","complaint_detail":"反馈一个重复扣费的问题",` +
+	`"complaint_state":"PENDING","complainted_mchid":"1900000001",` +
+	`"complaint_full_refunded":false,"incoming_user_response":true,"user_complaint_times":1,` +
+	`"problem_description":"不满意商家服务","problem_type":"REFUND","apply_refund_amount":10,` +
+	`"in_platform_service":false,"need_immediate_service":false,"is_agent_mode":false}`
 
 var complaint = wechatpay.Complaint{
-	ComplaintID: testComplaintID, ComplaintTime: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.FixedZone("", 8*3600)),
-	ComplaintDetail: "反馈一个重复扣费的问题", ComplaintState: wechatpay.ComplaintStatePending, ComplaintedMchID: testMchID,
-	IncomingUserResponse: true, UserComplaintTimes: 1, ProblemDescription: "不满意商家服务", ProblemType: wechatpay.ProblemTypeRefund, ApplyRefundAmount: 10,
+	ComplaintID:          testComplaintID,
+	ComplaintTime:        time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.FixedZone("", 8*3600)),
+	ComplaintDetail:      "反馈一个重复扣费的问题",
+	ComplaintState:       wechatpay.ComplaintStatePending,
+	ComplaintedMchID:     testMchID,
+	IncomingUserResponse: true,
+	UserComplaintTimes:   1,
+	ProblemDescription:   "不满意商家服务",
+	ProblemType:          wechatpay.ProblemTypeRefund,
+	ApplyRefundAmount:    10,
 }
 
+// day returns noon of a day in Beijing.
 func day(year int, month time.Month, day int) time.Time {
 	return time.Date(year, month, day, 12, 0, 0, 0, time.FixedZone("", 8*3600))
 }
 
-// An endpoint is one call and what it looks like on the wire.
+// An endpoint is a call, the request it sends, and its response.
 type endpoint struct {
 	name string
 	call func(context.Context, *wechatpay.ComplaintsV2Service) (any, error)
 
-	method, uri, body string // of the request
-	status            int    // of the success
-	answer            string
-	want              any // what call gives
+	method, uri, body string // request
+	status            int    // of a success
+	response          string
+	want              any // what call returns
 
-	errors []wechatpay.APIError // besides those of every endpoint
+	errors []wechatpay.APIError // in addition to the common ones
 }
+
+const (
+	complaintsURI      = "/v3/merchant-service/complaints-v2"
+	complaintURI       = complaintsURI + "/" + testComplaintID
+	notificationURI    = "/v3/merchant-service/complaint-notifications"
+	notificationURL    = "https://www.example.com/notify"
+	notificationURLDoc = `{"mchid":"1900000001","url":"https://www.example.com/notify"}`
+)
 
 var endpoints = []endpoint{
 	{
 		name: "List",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 1), EndDate: day(2026, 1, 30), ComplaintedMchID: "1900000002", Limit: 5, Offset: 10})
+			return s.List(ctx, &wechatpay.ListComplaintsRequest{
+				BeginDate:        day(2026, 1, 1),
+				EndDate:          day(2026, 1, 30),
+				ComplaintedMchID: "1900000002",
+				Limit:            5,
+				Offset:           10,
+			})
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2?begin_date=2026-01-01&end_date=2026-01-30&limit=5&offset=10&complainted_mchid=1900000002",
-		status: 200, answer: `{"data":[` + complaintJSON + `],"limit":5,"offset":10}`,
-		want: &wechatpay.ComplaintList{Data: []wechatpay.Complaint{complaint}, Limit: 5, Offset: 10},
+		method: http.MethodGet,
+		uri: complaintsURI +
+			"?begin_date=2026-01-01&end_date=2026-01-30&limit=5&offset=10&complainted_mchid=1900000002",
+		status:   200,
+		response: `{"data":[` + complaintJSON + `],"limit":5,"offset":10}`,
+		want:     &wechatpay.ComplaintList{Data: []wechatpay.Complaint{complaint}, Limit: 5, Offset: 10},
 	},
 	{
-		name: "List, the defaults, nothing found",
+		name: "List with defaults, empty page",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			// 16:00 UTC is the next day in Beijing.
-			return s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: time.Date(2026, 1, 1, 15, 59, 59, 0, time.UTC), EndDate: time.Date(2026, 1, 1, 16, 0, 0, 0, time.UTC)})
+			return s.List(ctx, &wechatpay.ListComplaintsRequest{
+				BeginDate: time.Date(2026, 1, 1, 15, 59, 59, 0, time.UTC),
+				EndDate:   time.Date(2026, 1, 1, 16, 0, 0, 0, time.UTC), // midnight in Beijing
+			})
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2?begin_date=2026-01-01&end_date=2026-01-02&limit=50&offset=0",
-		status: 200, answer: `{"limit":50,"offset":0,"total_count":0}`,
-		want: &wechatpay.ComplaintList{Limit: 50},
+		method:   http.MethodGet,
+		uri:      complaintsURI + "?begin_date=2026-01-01&end_date=2026-01-02&limit=50&offset=0",
+		status:   200,
+		response: `{"limit":50,"offset":0,"total_count":0}`,
+		want:     &wechatpay.ComplaintList{Limit: 50},
+	},
+	{
+		name: "List with the longest range, escaped merchant",
+		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
+			return s.List(ctx, &wechatpay.ListComplaintsRequest{
+				BeginDate:        day(2026, 1, 1),
+				EndDate:          day(2026, 1, 31),
+				ComplaintedMchID: "a&b=c d",
+				Limit:            50,
+			})
+		},
+		method: http.MethodGet,
+		uri: complaintsURI +
+			"?begin_date=2026-01-01&end_date=2026-01-31&limit=50&offset=0&complainted_mchid=a%26b%3Dc+d",
+		status:   200,
+		response: `{"data":[],"limit":50,"offset":0,"total_count":0}`,
+		want:     &wechatpay.ComplaintList{Limit: 50},
 	},
 	{
 		name: "Get",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return s.Get(ctx, testComplaintID)
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000",
-		status: 200, answer: complaintJSON, want: &complaint,
+		method:   http.MethodGet,
+		uri:      complaintURI,
+		status:   200,
+		response: complaintJSON,
+		want:     &complaint,
 	},
 	{
 		name: "NegotiationHistory",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return s.NegotiationHistory(ctx, testComplaintID, &wechatpay.NegotiationHistoryRequest{Limit: 300, Offset: 7})
+			req := &wechatpay.NegotiationHistoryRequest{Limit: 300, Offset: 7}
+			return s.NegotiationHistory(ctx, testComplaintID, req)
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/negotiation-historys?limit=300&offset=7",
-		status: 200, answer: `{"data":[{"log_id":"300","operator":"商家","operate_time":"2026-01-02T03:04:05+08:00","operate_type":"MERCHANT_REFUSE_RERUND","operate_details":"已使用"}],"limit":300,"offset":7}`,
-		want: &wechatpay.NegotiationHistory{Data: []wechatpay.NegotiationRecord{{LogID: "300", Operator: "商家", OperateTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 8*3600)),
-			OperateType: wechatpay.OperateTypeMerchantRefuseRefund, OperateDetails: "已使用"}}, Limit: 300, Offset: 7},
+		method: http.MethodGet,
+		uri:    complaintURI + "/negotiation-historys?limit=300&offset=7",
+		status: 200,
+		response: `{"data":[{"log_id":"300","operator":"商家","operate_time":"2026-01-02T03:04:05+08:00",` +
+			`"operate_type":"MERCHANT_REFUSE_RERUND","operate_details":"已使用"}],"limit":300,"offset":7}`,
+		want: &wechatpay.NegotiationHistory{
+			Data: []wechatpay.NegotiationRecord{{
+				LogID:          "300",
+				Operator:       "商家",
+				OperateTime:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 8*3600)),
+				OperateType:    wechatpay.OperateTypeMerchantRefuseRefund,
+				OperateDetails: "已使用",
+			}},
+			Limit:  300,
+			Offset: 7,
+		},
 	},
 	{
-		name: "NegotiationHistory, the defaults",
+		name: "NegotiationHistory, nil request",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return s.NegotiationHistory(ctx, testComplaintID, nil)
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/negotiation-historys?limit=100&offset=0",
-		status: 200, answer: `{"data":null,"limit":100,"offset":0,"total_count":0}`, want: &wechatpay.NegotiationHistory{Limit: 100},
+		method:   http.MethodGet,
+		uri:      complaintURI + "/negotiation-historys?limit=100&offset=0",
+		status:   200,
+		response: `{"data":null,"limit":100,"offset":0,"total_count":0}`,
+		want:     &wechatpay.NegotiationHistory{Limit: 100},
 	},
 	{
 		name: "Respond",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return nil, s.Respond(ctx, testComplaintID, &wechatpay.RespondRequest{ResponseContent: "已与用户沟通解决", ResponseImages: []string{"file23578_21798531.jpg"}})
+			return nil, s.Respond(ctx, testComplaintID, &wechatpay.RespondRequest{
+				ResponseContent: "已与用户沟通解决",
+				ResponseImages:  []string{"file23578_21798531.jpg"},
+			})
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/response",
-		body:   `{"complainted_mchid":"1900000001","response_content":"已与用户沟通解决","response_images":["file23578_21798531.jpg"]}`,
-		status: 204, errors: []wechatpay.APIError{{StatusCode: 400, Code: wechatpay.ErrorCodeInvalidRequest, Message: "提交失败，请稍后重试"}},
+		method: http.MethodPost,
+		uri:    complaintURI + "/response",
+		body: `{"complainted_mchid":"1900000001","response_content":"已与用户沟通解决",` +
+			`"response_images":["file23578_21798531.jpg"]}`,
+		status: 204,
+		errors: []wechatpay.APIError{
+			{StatusCode: 400, Code: wechatpay.ErrorCodeInvalidRequest, Message: "提交失败，请稍后重试"},
+		},
 	},
 	{
 		name: "Respond with links",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return nil, s.Respond(ctx, testComplaintID, &wechatpay.RespondRequest{
-				ComplaintedMchID: "1900000002", ResponseContent: "a", JumpURL: "https://www.example.com/a?b=c", JumpURLText: "查看详情",
-				MiniProgramJumpInfo: wechatpay.MiniProgramJumpInfo{AppID: "wx8888888888888888", Path: "pages/index", Text: "打开"},
+				ComplaintedMchID: "1900000002",
+				ResponseContent:  "a",
+				JumpURL:          "https://www.example.com/a?b=c",
+				JumpURLText:      "查看详情",
+				MiniProgramJumpInfo: wechatpay.MiniProgramJumpInfo{
+					AppID: "wx8888888888888888",
+					Path:  "pages/index",
+					Text:  "打开",
+				},
 			})
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/response",
-		body: `{"complainted_mchid":"1900000002","response_content":"a","jump_url":"https://www.example.com/a?b=c","jump_url_text":"查看详情",` +
+		method: http.MethodPost,
+		uri:    complaintURI + "/response",
+		body: `{"complainted_mchid":"1900000002","response_content":"a",` +
+			`"jump_url":"https://www.example.com/a?b=c","jump_url_text":"查看详情",` +
 			`"mini_program_jump_info":{"appid":"wx8888888888888888","path":"pages/index","text":"打开"}}`,
 		status: 204,
 	},
@@ -115,7 +202,9 @@ var endpoints = []endpoint{
 			return s.RespondImmediateService(ctx, testComplaintID, &wechatpay.ImmediateServiceRequest{
 				Message: wechatpay.Message{
 					Blocks: []wechatpay.MessageBlock{
-						wechatpay.TextBlock("您好"), wechatpay.ImageBlock("file1"), wechatpay.LinkBlock("详情", "https://www.example.com/"),
+						wechatpay.TextBlock("您好"),
+						wechatpay.ImageBlock("file1"),
+						wechatpay.LinkBlock("详情", "https://www.example.com/"),
 						wechatpay.ButtonBlock("已解决", wechatpay.SendMessageAction("已解决")),
 					},
 					SenderIdentity: wechatpay.SenderIdentityManual,
@@ -123,76 +212,107 @@ var endpoints = []endpoint{
 				IdempotentID: "id-1",
 			})
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/response-immediate-service",
-		body: `{"complainted_mchid":"1900000001","message":{"blocks":[{"type":"TEXT","text":{"text":"您好","is_bold":false}},{"type":"IMAGE","image":{"media_id":"file1"}},` +
-			`{"type":"LINK","link":{"text":"详情","action":{"action_type":"ACTION_TYPE_JUMP_URL","jump_url":"https://www.example.com/"}}},` +
-			`{"type":"BUTTON","button":{"text":"已解决","action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"已解决"}}}}],"sender_identity":"MANUAL"},"idempotent_id":"id-1"}`,
-		status: 200, answer: `{"log_id":"300"}`, want: &wechatpay.ImmediateServiceResponse{LogID: "300"},
+		method: http.MethodPost,
+		uri:    complaintURI + "/response-immediate-service",
+		body: `{"complainted_mchid":"1900000001","message":{"blocks":[` +
+			`{"type":"TEXT","text":{"text":"您好","is_bold":false}},` +
+			`{"type":"IMAGE","image":{"media_id":"file1"}},` +
+			`{"type":"LINK","link":{"text":"详情",` +
+			`"action":{"action_type":"ACTION_TYPE_JUMP_URL","jump_url":"https://www.example.com/"}}},` +
+			`{"type":"BUTTON","button":{"text":"已解决",` +
+			`"action":{"action_type":"ACTION_TYPE_SEND_MESSAGE","message_info":{"content":"已解决"}}}}],` +
+			`"sender_identity":"MANUAL"},"idempotent_id":"id-1"}`,
+		status:   200,
+		response: `{"log_id":"300"}`,
+		want:     &wechatpay.ImmediateServiceResponse{LogID: "300"},
 	},
 	{
 		name: "Complete",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return nil, s.Complete(ctx, testComplaintID, &wechatpay.CompleteRequest{ComplaintedMchID: "1900000002"})
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/complete", body: `{"complainted_mchid":"1900000002"}`, status: 204,
+		method: http.MethodPost,
+		uri:    complaintURI + "/complete",
+		body:   `{"complainted_mchid":"1900000002"}`,
+		status: 204,
 	},
 	{
-		name: "Complete for the caller",
+		name: "Complete, nil request",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return nil, s.Complete(ctx, testComplaintID, nil)
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/complete", body: `{"complainted_mchid":"1900000001"}`, status: 204,
+		method: http.MethodPost,
+		uri:    complaintURI + "/complete",
+		body:   `{"complainted_mchid":"1900000001"}`,
+		status: 204,
 	},
 	{
 		name: "UpdateRefundProgress",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return nil, s.UpdateRefundProgress(ctx, testComplaintID, wechatpay.ApproveRefund(0))
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress", body: `{"action":"APPROVE","launch_refund_day":0}`, status: 204,
+		method: http.MethodPost,
+		uri:    complaintURI + "/update-refund-progress",
+		body:   `{"action":"APPROVE","launch_refund_day":0}`,
+		status: 204,
 	},
 	{
 		name: "CreateNotificationURL",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return s.CreateNotificationURL(ctx, "https://www.example.com/notify")
+			return s.CreateNotificationURL(ctx, notificationURL)
 		},
-		method: http.MethodPost, uri: "/v3/merchant-service/complaint-notifications", body: `{"url":"https://www.example.com/notify"}`,
-		status: 200, answer: `{"mchid":"1900000001","url":"https://www.example.com/notify"}`, want: &wechatpay.NotificationURL{MchID: testMchID, URL: "https://www.example.com/notify"},
+		method:   http.MethodPost,
+		uri:      notificationURI,
+		body:     `{"url":"https://www.example.com/notify"}`,
+		status:   200,
+		response: notificationURLDoc,
+		want:     &wechatpay.NotificationURL{MchID: testMchID, URL: notificationURL},
 	},
 	{
 		name: "NotificationURL",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return s.NotificationURL(ctx)
 		},
-		method: http.MethodGet, uri: "/v3/merchant-service/complaint-notifications",
-		status: 200, answer: `{"mchid":"1900000001","url":"https://www.example.com/notify"}`, want: &wechatpay.NotificationURL{MchID: testMchID, URL: "https://www.example.com/notify"},
-		errors: []wechatpay.APIError{{StatusCode: 400, Code: wechatpay.ErrorCodeResourceNotExists, Message: "未设置"}},
+		method:   http.MethodGet,
+		uri:      notificationURI,
+		status:   200,
+		response: notificationURLDoc,
+		want:     &wechatpay.NotificationURL{MchID: testMchID, URL: notificationURL},
+		errors: []wechatpay.APIError{
+			{StatusCode: 400, Code: wechatpay.ErrorCodeResourceNotExists, Message: "未设置"},
+		},
 	},
 	{
 		name: "UpdateNotificationURL",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
-			return s.UpdateNotificationURL(ctx, "https://www.example.com/new")
+			return s.UpdateNotificationURL(ctx, notificationURL)
 		},
-		method: http.MethodPut, uri: "/v3/merchant-service/complaint-notifications", body: `{"url":"https://www.example.com/new"}`,
-		status: 200, answer: `{"mchid":"1900000001","url":"https://www.example.com/new"}`, want: &wechatpay.NotificationURL{MchID: testMchID, URL: "https://www.example.com/new"},
+		method:   http.MethodPut,
+		uri:      notificationURI,
+		body:     `{"url":"https://www.example.com/notify"}`,
+		status:   200,
+		response: notificationURLDoc,
+		want:     &wechatpay.NotificationURL{MchID: testMchID, URL: notificationURL},
 	},
 	{
 		name: "DeleteNotificationURL",
 		call: func(ctx context.Context, s *wechatpay.ComplaintsV2Service) (any, error) {
 			return nil, s.DeleteNotificationURL(ctx)
 		},
-		method: http.MethodDelete, uri: "/v3/merchant-service/complaint-notifications", status: 204,
+		method: http.MethodDelete,
+		uri:    notificationURI,
+		status: 204,
 	},
 }
 
-// The images, whose bodies are no JSON, have tests of their own.
-func TestEndpoints(t *testing.T) {
+func TestComplaintsV2_requests(t *testing.T) {
 	for _, tt := range endpoints {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 				calls++
 				requireRequest(t, r, tt.method, tt.uri, tt.body)
-				reply(t, tt.status, tt.answer)(w, r)
+				reply(t, tt.status, tt.response)(w, r)
 			})
 			got, err := tt.call(context.Background(), client.ComplaintsV2)
 			require.NoError(t, err)
@@ -207,8 +327,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// requireRequest checks all of a signed request for JSON. Without a body it has no
-// Content-Type.
+// requireRequest checks the whole of a signed request. Without a body it must
+// have no Content-Type.
 func requireRequest(t *testing.T, r *http.Request, method, uri, body string) {
 	t.Helper()
 	got, err := io.ReadAll(r.Body)
@@ -227,8 +347,8 @@ func requireRequest(t *testing.T, r *http.Request, method, uri, body string) {
 	requireSigned(t, r, body)
 }
 
-// requireSameJSON compares two values as they encode: times are equal there
-// whatever zone object they hold.
+// requireSameJSON compares the JSON of two values, so that the location of a time
+// does not matter.
 func requireSameJSON(t *testing.T, want, got any) {
 	t.Helper()
 	require.IsType(t, want, got)
@@ -239,9 +359,7 @@ func requireSameJSON(t *testing.T, want, got any) {
 	require.JSONEq(t, string(wantJSON), string(gotJSON))
 }
 
-// Every endpoint gives each documented error as an *APIError, and says of which
-// a write may stand nevertheless.
-func TestEndpointErrors(t *testing.T) {
+func TestComplaintsV2_errorResponses(t *testing.T) {
 	common := []wechatpay.APIError{
 		{StatusCode: 400, Code: wechatpay.ErrorCodeParamError, Message: "参数错误"},
 		{StatusCode: 400, Code: wechatpay.ErrorCodeInvalidRequest, Message: "请求不符合规则"},
@@ -257,14 +375,14 @@ func TestEndpointErrors(t *testing.T) {
 				require.NoError(t, err)
 				client, _ := newMock(t, reply(t, want.StatusCode, string(body)))
 				got, err := tt.call(context.Background(), client.ComplaintsV2)
-				require.True(t, got == nil || isNilPointer(got), "a result beside an error")
-				var refusal *wechatpay.APIError
-				require.ErrorAs(t, err, &refusal)
+				require.True(t, got == nil || isNilPointer(got), "a result and an error")
+				var rejection *wechatpay.APIError
+				require.ErrorAs(t, err, &rejection)
 				want.Method, want.RequestID = tt.method, "08F7A1B2C30610-0"
 				want.Path, _, _ = strings.Cut(tt.uri, "?")
-				require.True(t, strings.HasPrefix(refusal.Host, "127.0.0.1:"), refusal.Host)
-				want.Host = refusal.Host
-				require.Equal(t, want, *refusal)
+				require.True(t, strings.HasPrefix(rejection.Host, "127.0.0.1:"), rejection.Host)
+				want.Host = rejection.Host
+				require.Equal(t, want, *rejection)
 				name, _, _ := strings.Cut(tt.name, ",")
 				name, _, _ = strings.Cut(name, " ")
 				require.True(t, strings.HasPrefix(err.Error(), "wechatpay: ComplaintsV2."+name+": "), err)
@@ -294,115 +412,272 @@ func isNilPointer(v any) bool {
 	return false
 }
 
-// What is wrong with a request is found before it is sent, all at once.
-func TestEndpointsRefuseArguments(t *testing.T) {
-	long := strings.Repeat("长", 513)
-	button := wechatpay.MessageButton{Text: "好", Action: wechatpay.SendMessageAction("🙂")}
-	for _, tt := range []struct {
-		name   string
-		call   func(context.Context, *wechatpay.ComplaintsV2Service) error
-		op     string
-		faults []string // field: problem
-	}{
-		{"List, nil", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.List(ctx, nil)
+type serviceCall = func(context.Context, *wechatpay.ComplaintsV2Service) error
+
+// An invalidCall is a call that must return an *ArgumentError and send nothing.
+type invalidCall struct {
+	name   string
+	op     string
+	call   serviceCall
+	faults []string // field: problem
+}
+
+func (tt invalidCall) test(t *testing.T) {
+	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	err := tt.call(context.Background(), client.ComplaintsV2)
+	var invalid *wechatpay.ArgumentError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "ComplaintsV2."+tt.op, invalid.Op)
+	var got []string
+	for _, fault := range invalid.Faults {
+		got = append(got, fault.Field+": "+fault.Problem)
+	}
+	require.Equal(t, tt.faults, got)
+	want := "wechatpay: ComplaintsV2." + tt.op + ": invalid argument: " + strings.Join(tt.faults, "; ")
+	require.EqualError(t, err, want)
+}
+
+func TestComplaintsV2_List_invalidArguments(t *testing.T) {
+	list := func(req *wechatpay.ListComplaintsRequest) serviceCall {
+		return func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.List(ctx, req)
 			return err
-		},
-			"List", []string{"req: nil: BeginDate and EndDate are required"}},
-		{"List, empty", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{Limit: 51, Offset: -1, ComplaintedMchID: strings.Repeat("1", 65)})
-			return err
-		}, "List", []string{"BeginDate: zero: it is required", "EndDate: zero: it is required", "ComplaintedMchID: 65 characters, at most 64 are allowed",
-			"Limit: 51, and 1 to 50 are allowed", "Offset: -1, and 0 is the least"}},
-		{"List, the end first", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 2), EndDate: day(2026, 1, 1)})
-			return err
-		}, "List", []string{"EndDate: 2026-01-01, before BeginDate 2026-01-02 (days in Beijing)"}},
-		{"List, a year of five digits", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(10000, 1, 1), EndDate: day(10000, 1, 2)})
-			return err
-		}, "List", []string{"BeginDate.Year(): 10000, and 1 to 9999 are allowed", "EndDate.Year(): 10000, and 1 to 9999 are allowed"}},
-		{"List, too many days", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.List(ctx, &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 1), EndDate: day(2026, 2, 1)})
-			return err
-		}, "List", []string{"EndDate: 31 days after BeginDate, at most 30 are allowed: All takes any span"}},
-		{"Get", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.Get(ctx, "")
-			return err
-		},
-			"Get", []string{"complaintID: empty, 1 to 64 characters are required"}},
-		{"NegotiationHistory", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.NegotiationHistory(ctx, strings.Repeat("1", 65), &wechatpay.NegotiationHistoryRequest{Limit: 301, Offset: -1})
-			return err
-		}, "NegotiationHistory", []string{"complaintID: 65 characters, at most 64 are allowed", "Limit: 301, and 1 to 300 are allowed", "Offset: -1, and 0 is the least"}},
-		{"Respond, nil", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error { return s.Respond(ctx, "1", nil) },
-			"Respond", []string{"req: nil"}},
-		{"Respond, everything", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			return s.Respond(ctx, "1", &wechatpay.RespondRequest{
-				ComplaintedMchID: strings.Repeat("1", 65), ResponseContent: long, ResponseImages: []string{"1", "2", "3", "4", ""},
-				JumpURL: "http://www.example.com/", JumpURLText: strings.Repeat("长", 11), MiniProgramJumpInfo: wechatpay.MiniProgramJumpInfo{AppID: "🙂"},
-			})
-		}, "Respond", []string{"ComplaintedMchID: 65 characters, at most 64 are allowed", "ResponseContent: 513 characters, at most 500 are allowed",
-			"ResponseImages: 5 entries, at most 4 are allowed", "ResponseImages[4]: empty, 1 to 512 characters are required",
-			"JumpURLText: 11 characters, at most 10 are allowed", `JumpURL: "http://www.example.com/" is not an https URL`,
-			"MiniProgramJumpInfo: AppID, Path and Text are all required here",
-			"MiniProgramJumpInfo.AppID: holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)"}},
-		{"Respond, a link without its text", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			return s.Respond(ctx, "1", &wechatpay.RespondRequest{JumpURL: "https://" + long})
-		}, "Respond", []string{"ResponseContent: empty, 1 to 500 characters are required", "JumpURL: 521 characters, at most 512 are allowed",
-			"JumpURL: JumpURL and JumpURLText go together: set both or neither"}},
-		{"RespondImmediateService, nil", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.RespondImmediateService(ctx, "1", nil)
-			return err
-		}, "RespondImmediateService", []string{"req: nil"}},
-		{"RespondImmediateService, no block", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.RespondImmediateService(ctx, "1", &wechatpay.ImmediateServiceRequest{IdempotentID: strings.Repeat("1", 129), Message: wechatpay.Message{CustomData: strings.Repeat("1", 4097)}})
-			return err
-		}, "RespondImmediateService", []string{"IdempotentID: 129 characters, at most 128 are allowed", "Message.Blocks: empty: at least one block is required",
-			"Message.CustomData: 4097 characters, at most 4096 are allowed"}},
-		{"RespondImmediateService, wrong blocks", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			two := wechatpay.TextBlock("a")
-			two.Image = &wechatpay.MessageImage{MediaID: "1"}
-			_, err := s.RespondImmediateService(ctx, "1", &wechatpay.ImmediateServiceRequest{Message: wechatpay.NewMessage(
-				two, wechatpay.MessageBlock{Type: wechatpay.MessageBlockTypeLink}, wechatpay.MessageBlock{Type: "VIDEO"}, wechatpay.ButtonGroupBlock(button),
-			)})
-			return err
-		}, "RespondImmediateService", []string{
-			`Message.Blocks[0]: its type is "TEXT": it has the payload of that type, and no other`,
-			`Message.Blocks[1]: its type is "LINK": it has the payload of that type, and no other`,
-			`Message.Blocks[2]: its type "VIDEO" is none that can be sent`,
-			"Message.Blocks[3].ButtonGroup.Buttons[0].Action.MessageInfo.Content: holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)",
+		}
+	}
+	required := []string{"BeginDate: is required", "EndDate: is required"}
+	for _, tt := range []invalidCall{
+		{"nil request", "List", list(nil), required},
+		{"empty request", "List", list(&wechatpay.ListComplaintsRequest{}), required},
+		{"every field", "List", list(&wechatpay.ListComplaintsRequest{
+			Limit:            51,
+			Offset:           -1,
+			ComplaintedMchID: strings.Repeat("1", 65),
+		}), []string{
+			"BeginDate: is required",
+			"EndDate: is required",
+			"ComplaintedMchID: has 65 characters, at most 64 allowed",
+			"Limit: must be 1 to 50, got 51",
+			"Offset: must be 0 or more, got -1",
 		}},
-		{"Complete", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			return s.Complete(ctx, "..", &wechatpay.CompleteRequest{ComplaintedMchID: long[:65*3]})
-		},
-			"Complete", []string{`complaintID: ".." would be another path`, "ComplaintedMchID: 65 characters, at most 64 are allowed"}},
-		{"CreateNotificationURL, empty", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.CreateNotificationURL(ctx, "")
-			return err
-		}, "CreateNotificationURL", []string{"url: empty, 1 to 255 characters are required"}},
-		{"UpdateNotificationURL", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
-			_, err := s.UpdateNotificationURL(ctx, "http://www.example.com/"+strings.Repeat("a", 240)+"?b")
-			return err
-		}, "UpdateNotificationURL", []string{"url: 265 characters, at most 255 are allowed", `url: "http://www.example.com/` + strings.Repeat("a", 77) + `" is not an https URL`, "url: it may have no query and no fragment"}},
+		{"negative limit", "List", list(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(2026, 1, 1), EndDate: day(2026, 1, 1), Limit: -1,
+		}), []string{"Limit: must be 1 to 50, got -1"}},
+		{"EndDate before BeginDate", "List", list(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(2026, 1, 2), EndDate: day(2026, 1, 1),
+		}), []string{"EndDate: must not be before BeginDate (2026-01-02), got 2026-01-01"}},
+		{"year with five digits", "List", list(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(10000, 1, 1), EndDate: day(10000, 1, 2),
+		}), []string{
+			"BeginDate: must be in the years 1 to 9999, got 10000",
+			"EndDate: must be in the years 1 to 9999, got 10000",
+		}},
+		{"range too long", "List", list(&wechatpay.ListComplaintsRequest{
+			BeginDate: day(2026, 1, 1), EndDate: day(2026, 2, 1),
+		}), []string{"EndDate: must be at most 30 days after BeginDate, got 31 (All accepts any range)"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
-			err := tt.call(context.Background(), client.ComplaintsV2)
-			var refused *wechatpay.ArgumentError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, "ComplaintsV2."+tt.op, refused.Op)
-			var got []string
-			for _, fault := range refused.Faults {
-				got = append(got, fault.Field+": "+fault.Problem)
-			}
-			require.Equal(t, tt.faults, got)
-		})
+		t.Run(tt.name, tt.test)
 	}
 }
 
-// The caller's request stays as it was, though fields are filled in.
-func TestRequestsAreNotChanged(t *testing.T) {
+func TestComplaintsV2_Respond_invalidArguments(t *testing.T) {
+	respond := func(req *wechatpay.RespondRequest) serviceCall {
+		return func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error { return s.Respond(ctx, "1", req) }
+	}
+	for _, tt := range []invalidCall{
+		{"nil request", "Respond", respond(nil), []string{"ResponseContent: is required"}},
+		{"every field", "Respond", respond(&wechatpay.RespondRequest{
+			ComplaintedMchID:    strings.Repeat("1", 65),
+			ResponseContent:     strings.Repeat("长", 501),
+			ResponseImages:      []string{"1", "2", strings.Repeat("3", 513), "4", ""},
+			JumpURL:             "http://www.example.com/",
+			JumpURLText:         strings.Repeat("长", 11),
+			MiniProgramJumpInfo: wechatpay.MiniProgramJumpInfo{AppID: "🙂"},
+		}), []string{
+			"ComplaintedMchID: has 65 characters, at most 64 allowed",
+			"ResponseContent: has 501 characters, at most 500 allowed",
+			"ResponseImages: has 5 entries, at most 4 allowed",
+			"ResponseImages[2]: has 513 characters, at most 512 allowed",
+			"ResponseImages[4]: is required",
+			"JumpURLText: has 11 characters, at most 10 allowed",
+			`JumpURL: must be an https URL, got "http://www.example.com/"`,
+			"MiniProgramJumpInfo.Path: is required",
+			"MiniProgramJumpInfo.Text: is required",
+			"MiniProgramJumpInfo.AppID: contains an emoji (U+1F642), which WeChat Pay does not accept",
+		}},
+		{"JumpURL without JumpURLText", "Respond", respond(&wechatpay.RespondRequest{
+			ResponseContent: "a", JumpURL: "https://" + strings.Repeat("a", 505),
+		}), []string{
+			"JumpURL: has 513 characters, at most 512 allowed",
+			"JumpURLText: is required with JumpURL",
+		}},
+		{"JumpURLText without JumpURL", "Respond", respond(&wechatpay.RespondRequest{
+			ResponseContent: "a", JumpURLText: "a",
+		}), []string{"JumpURL: is required with JumpURLText"}},
+		{"JumpURL without a host", "Respond", respond(&wechatpay.RespondRequest{
+			ResponseContent: "a", JumpURL: "https://:443/a", JumpURLText: "a",
+		}), []string{`JumpURL: must be an https URL, got "https://:443/a"`}},
+		{"MiniProgramJumpInfo without AppID", "Respond", respond(&wechatpay.RespondRequest{
+			ResponseContent:     "a",
+			MiniProgramJumpInfo: wechatpay.MiniProgramJumpInfo{Path: "𠮷", Text: "\xff"},
+		}), []string{
+			"MiniProgramJumpInfo.AppID: is required",
+			"MiniProgramJumpInfo.Path: contains a rare character (U+20BB7), which WeChat Pay does not accept",
+			"MiniProgramJumpInfo.Text: is not valid UTF-8",
+		}},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+// Text that reaches the documented limits is sent.
+func TestComplaintsV2_Respond_atTheLimits(t *testing.T) {
+	client, _ := newMock(t, reply(t, 204, ""))
+	id := strings.Repeat("1", 64)
+	require.NoError(t, client.ComplaintsV2.Respond(context.Background(), id, &wechatpay.RespondRequest{
+		ComplaintedMchID: id,
+		ResponseContent:  strings.Repeat("长", 499) + "\uffff",
+		ResponseImages:   []string{"1", "2", "3", strings.Repeat("4", 512)},
+		JumpURL:          "https://" + strings.Repeat("a", 504),
+		JumpURLText:      strings.Repeat("长", 10),
+	}))
+}
+
+func TestComplaintsV2_RespondImmediateService_invalidArguments(t *testing.T) {
+	respond := func(req *wechatpay.ImmediateServiceRequest) serviceCall {
+		return func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.RespondImmediateService(ctx, "1", req)
+			return err
+		}
+	}
+	twoPayloads := wechatpay.TextBlock("a")
+	twoPayloads.Image = &wechatpay.MessageImage{MediaID: "1"}
+	for _, tt := range []invalidCall{
+		{"nil request", "RespondImmediateService", respond(nil), []string{"Message.Blocks: is required"}},
+		{"texts too long", "RespondImmediateService", respond(&wechatpay.ImmediateServiceRequest{
+			IdempotentID: strings.Repeat("1", 129),
+			Message:      wechatpay.Message{CustomData: strings.Repeat("1", 4097)},
+		}), []string{
+			"IdempotentID: has 129 characters, at most 128 allowed",
+			"Message.Blocks: is required",
+			"Message.CustomData: has 4097 characters, at most 4096 allowed",
+		}},
+		{"block types", "RespondImmediateService", respond(&wechatpay.ImmediateServiceRequest{
+			Message: wechatpay.NewMessage(
+				twoPayloads,
+				wechatpay.MessageBlock{Type: wechatpay.MessageBlockTypeLink},
+				wechatpay.MessageBlock{Type: "VIDEO"},
+				wechatpay.MessageBlock{},
+			),
+		}), []string{
+			"Message.Blocks[0].Image: is only allowed with type IMAGE",
+			"Message.Blocks[1].Link: is required with type LINK",
+			`Message.Blocks[2].Type: must be TEXT, IMAGE, LINK, FAQ_LIST, BUTTON or BUTTON_GROUP, got "VIDEO"`,
+			"Message.Blocks[3].Type: is required",
+		}},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+// WeChat Pay does not accept an emoji in any text of a message.
+func TestComplaintsV2_RespondImmediateService_emoji(t *testing.T) {
+	message := wechatpay.NewMessage(
+		wechatpay.TextBlock("a"),
+		wechatpay.ImageBlock("1"),
+		wechatpay.LinkBlock("a", "https://www.example.com/"),
+		wechatpay.FAQListBlock(wechatpay.MessageFAQ{FAQID: "1", FAQTitle: "a"}),
+		wechatpay.ButtonBlock("a", wechatpay.MessageAction{}),
+		wechatpay.ButtonGroupBlock(wechatpay.MessageButton{Text: "a"}),
+	)
+	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
+	count := 0
+	eachString("Message", reflect.ValueOf(&message).Elem(), func(field string, text reflect.Value) {
+		if field == "Message.SenderIdentity" || strings.HasSuffix(field, "].Type") {
+			return // not free text
+		}
+		count++
+		old := text.String()
+		text.SetString("🙂")
+		defer text.SetString(old)
+		_, err := client.ComplaintsV2.RespondImmediateService(context.Background(), "1",
+			&wechatpay.ImmediateServiceRequest{Message: message})
+		var invalid *wechatpay.ArgumentError
+		require.ErrorAs(t, err, &invalid, field)
+		require.Equal(t, []wechatpay.ArgumentFault{
+			{Field: field, Problem: "contains an emoji (U+1F642), which WeChat Pay does not accept"},
+		}, invalid.Faults)
+	})
+	require.Equal(t, 43, count)
+}
+
+// eachString calls f for every string in v.
+func eachString(field string, v reflect.Value, f func(field string, text reflect.Value)) {
+	switch v.Kind() {
+	case reflect.String:
+		f(field, v)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			eachString(field, v.Elem(), f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			eachString(fmt.Sprintf("%s[%d]", field, i), v.Index(i), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				eachString(field+"."+v.Type().Field(i).Name, v.Field(i), f)
+			}
+		}
+	}
+}
+
+func TestComplaintsV2_invalidArguments(t *testing.T) {
+	for _, tt := range []invalidCall{
+		{"Get, empty id", "Get", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.Get(ctx, "")
+			return err
+		}, []string{"complaintID: is required"}},
+		{"NegotiationHistory", "NegotiationHistory", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			req := &wechatpay.NegotiationHistoryRequest{Limit: 301, Offset: -1}
+			_, err := s.NegotiationHistory(ctx, strings.Repeat("1", 65), req)
+			return err
+		}, []string{
+			"complaintID: has 65 characters, at most 64 allowed",
+			"Limit: must be 1 to 300, got 301",
+			"Offset: must be 0 or more, got -1",
+		}},
+		{"Complete", "Complete", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			return s.Complete(ctx, "..", &wechatpay.CompleteRequest{ComplaintedMchID: strings.Repeat("长", 65)})
+		}, []string{
+			`complaintID: must not be ".."`,
+			"ComplaintedMchID: has 65 characters, at most 64 allowed",
+		}},
+		{"Get, dot", "Get", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.Get(ctx, ".")
+			return err
+		}, []string{`complaintID: must not be "."`}},
+		{"CreateNotificationURL, empty", "CreateNotificationURL",
+			func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+				_, err := s.CreateNotificationURL(ctx, "")
+				return err
+			}, []string{"url: is required"}},
+		{"UpdateNotificationURL", "UpdateNotificationURL",
+			func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+				_, err := s.UpdateNotificationURL(ctx, "http://www.example.com/"+strings.Repeat("a", 231)+"?b")
+				return err
+			}, []string{
+				"url: has 256 characters, at most 255 allowed",
+				`url: must be an https URL, got "http://www.example.com/` + strings.Repeat("a", 77) + `"`,
+				"url: must have no query and no fragment",
+			}},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+// The caller's request is not changed when empty fields are filled in.
+func TestComplaintsV2_RespondImmediateService_keepsRequest(t *testing.T) {
 	client, _ := newMock(t, reply(t, 200, `{"log_id":"1"}`))
 	req := &wechatpay.ImmediateServiceRequest{Message: wechatpay.NewMessage(wechatpay.TextBlock("a"))}
 	_, err := client.ComplaintsV2.RespondImmediateService(context.Background(), testComplaintID, req)
@@ -411,9 +686,8 @@ func TestRequestsAreNotChanged(t *testing.T) {
 	require.Empty(t, req.ComplaintedMchID)
 }
 
-// An unknown outcome of an immediate-service reply carries the id to repeat it
-// with.
-func TestRespondImmediateServiceIsRepeatable(t *testing.T) {
+// The error of an unknown outcome has the id to repeat the call with.
+func TestComplaintsV2_RespondImmediateService_unknownOutcome(t *testing.T) {
 	var sent []string
 	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -441,4 +715,10 @@ func TestRespondImmediateServiceIsRepeatable(t *testing.T) {
 	require.Len(t, sent, 2)
 	require.Regexp(t, `^[0-9A-Z]{20,128}$`, sent[0])
 	require.Equal(t, sent[0], sent[1])
+}
+
+func TestComplaintsV2_NotificationURL_atTheLimit(t *testing.T) {
+	client, _ := newMock(t, reply(t, 200, notificationURLDoc))
+	_, err := client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://"+strings.Repeat("a", 247))
+	require.NoError(t, err)
 }

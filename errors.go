@@ -259,24 +259,24 @@ func (e *VerificationError) Error() string {
 	return b.String()
 }
 
-// ArgumentError is what was refused before anything was sent, with every fault
-// that was found. NewClient and ConfigFromEnv return it for wrong settings.
+// ArgumentError reports invalid arguments: every fault that was found before
+// anything was sent. NewClient and ConfigFromEnv return it for invalid settings.
 type ArgumentError struct {
-	Op     string // the call that refused
+	Op     string // the function or method, such as ComplaintsV2.Get
 	Faults []ArgumentFault
 }
 
-// ArgumentFault is one wrong field.
+// ArgumentFault is an invalid field.
 type ArgumentFault struct {
 	Field   string // the Go name, such as RejectMediaList[2], or the environment variable
-	Problem string // the limit and what the value was, and the remedy; it shows no secret
+	Problem string // such as "has 201 characters, at most 200 allowed"; never contains a secret
 }
 
-// Error lists every fault, in one line.
+// Error returns all faults in one line.
 func (e *ArgumentError) Error() string {
 	faults := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
 		faults[i] = f.Field + ": " + f.Problem
 	}
-	return fmt.Sprintf("wechatpay: %s: invalid: %s", e.Op, strings.Join(faults, "; "))
+	return fmt.Sprintf("wechatpay: %s: invalid argument: %s", e.Op, strings.Join(faults, "; "))
 }

@@ -418,8 +418,8 @@ func ExampleArgumentError() {
 		}
 	}
 	// Output:
-	// RejectReason: 202 characters, at most 200 are allowed
-	// RejectReason: holds '😀' (U+1F600), and WeChat Pay takes no character beyond U+FFFF (emoji)
+	// RejectReason: has 202 characters, at most 200 allowed
+	// RejectReason: contains an emoji (U+1F600), which WeChat Pay does not accept
 }
 
 // This example inspects an error from WeChat Pay. Branch on Code, and log the

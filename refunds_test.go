@@ -163,12 +163,12 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 		faults []string
 	}{
 		{"Create, nil", create(nil), []string{
-			"TransactionID: empty, and so is OutTradeNo: one of them names the order",
-			"OutRefundNo: 0 bytes, 1 to 64 are required",
-			"Amount.Refund: 0 fen, and 1 is the least",
+			"TransactionID: is required, or OutTradeNo",
+			"OutRefundNo: is required",
+			"Amount.Refund: must be 1 fen or more, got 0",
 		}},
-		{"Create, empty", create(&wechatpay.CreateRefundRequest{}), []string{"TransactionID: empty, and so is OutTradeNo: one of them names the order", "OutRefundNo: 0 bytes, 1 to 64 are required",
-			"Amount.Refund: 0 fen, and 1 is the least"}},
+		{"Create, empty", create(&wechatpay.CreateRefundRequest{}), []string{"TransactionID: is required, or OutTradeNo", "OutRefundNo: is required",
+			"Amount.Refund: must be 1 fen or more, got 0"}},
 		{"Create, everything wrong", create(&wechatpay.CreateRefundRequest{
 			SubMchID: strings.Repeat("1", 33), TransactionID: strings.Repeat("1", 33), OutTradeNo: "12345", OutRefundNo: strings.Repeat("1", 64) + "退", Reason: strings.Repeat("退", 27) + "🙂",
 			NotifyURL: "ftp://x", FundsAccount: wechatpay.FundsAccountBasic,
@@ -176,31 +176,31 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 				From: []wechatpay.RefundFrom{{Account: wechatpay.FundsAccountBasic}, {Account: wechatpay.FundsAccountAvailable, Amount: 1}, {Account: wechatpay.FundsAccountAvailable, Amount: 1}}},
 			GoodsDetail: []wechatpay.RefundGoodsDetail{{GoodsName: "🙂", UnitPrice: -1}},
 		}), []string{
-			"SubMchID: 33 characters, at most 32 are allowed", "OutTradeNo: set together with TransactionID: what WeChat Pay makes of both is not documented",
-			"TransactionID: 33 characters, at most 32 are allowed", "OutTradeNo: 5 characters, at least 6 are required",
-			"OutRefundNo: 67 bytes, 1 to 64 are required", "OutRefundNo: holds '退': only 0-9 A-Z a-z _ - | * @ are allowed",
-			"Reason: 85 bytes, at most 80 are allowed (a Chinese character takes 3)", "Reason: holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)",
-			`NotifyURL: "ftp://x" is not a URL without a query`, "NotifyURL: 7 characters, 8 to 256 are allowed",
-			`FundsAccount: "BASIC" is neither AVAILABLE nor UNSETTLED`,
-			"Amount.Refund: 101 fen, more than the order's 100 (Amount.Total)", "Amount.Currency: 17 characters, at most 16 are allowed",
-			`Amount.From[0].Account: "BASIC" is neither AVAILABLE nor UNAVAILABLE`, "Amount.From[0].Amount: 0 fen, and 1 is the least", "Amount.From[2].Account: AVAILABLE comes twice",
-			"Amount.From: 2 fen in sum, and Amount.Refund is 101",
-			"GoodsDetail[0].MerchantGoodsID: empty: it is required", "GoodsDetail[0].GoodsName: holds '🙂' (U+1F642), and WeChat Pay takes no character beyond U+FFFF (emoji)",
-			"GoodsDetail[0]: UnitPrice, RefundAmount and RefundQuantity may not be negative",
+			"SubMchID: has 33 characters, at most 32 allowed", "OutTradeNo: is not allowed with TransactionID",
+			"TransactionID: has 33 characters, at most 32 allowed", "OutTradeNo: has 5 characters, at least 6 required",
+			"OutRefundNo: has 67 bytes, at most 64 allowed", "OutRefundNo: contains '退', only 0-9 A-Z a-z _ - | * @ allowed",
+			"Reason: has 85 bytes, at most 80 allowed (a Chinese character takes 3)", "Reason: contains an emoji (U+1F642), which WeChat Pay does not accept",
+			`NotifyURL: must be a URL, got "ftp://x"`, "NotifyURL: must have 8 to 256 characters, got 7",
+			`FundsAccount: must be AVAILABLE or UNSETTLED, got "BASIC"`,
+			"Amount.Refund: must be at most Amount.Total (100 fen), got 101", "Amount.Currency: has 17 characters, at most 16 allowed",
+			`Amount.From[0].Account: must be AVAILABLE or UNAVAILABLE, got "BASIC"`, "Amount.From[0].Amount: must be 1 fen or more, got 0", `Amount.From[2].Account: repeats "AVAILABLE"`,
+			"Amount.From: must add up to Amount.Refund (101 fen), got 2",
+			"GoodsDetail[0].MerchantGoodsID: is required", "GoodsDetail[0].GoodsName: contains an emoji (U+1F642), which WeChat Pay does not accept",
+			"GoodsDetail[0].UnitPrice: must be 0 fen or more, got -1",
 		}},
-		{"Get, nil", func() error { _, err := client.Refunds.Get(context.Background(), nil); return err }, []string{"OutRefundNo: 0 bytes, 1 to 64 are required"}},
+		{"Get, nil", func() error { _, err := client.Refunds.Get(context.Background(), nil); return err }, []string{"OutRefundNo: is required"}},
 		{"Get", func() error {
 			_, err := client.Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{OutRefundNo: "a/b", SubMchID: strings.Repeat("1", 33)})
 			return err
-		}, []string{"OutRefundNo: holds '/': only 0-9 A-Z a-z _ - | * @ are allowed", "SubMchID: 33 characters, at most 32 are allowed"}},
+		}, []string{"OutRefundNo: contains '/', only 0-9 A-Z a-z _ - | * @ allowed", "SubMchID: has 33 characters, at most 32 allowed"}},
 		{"ComplaintsV2.Refund", refund("", &wechatpay.RefundComplaintRequest{TransactionID: strings.Repeat("1", 33), Amount: -1, Reason: strings.Repeat("r", 81), NotifyURL: "https://www.example.com/?a", SubMchID: strings.Repeat("1", 33),
-			OutRefundNo: "a b", Attempt: 51}), []string{"complaintID: empty, 1 to 64 characters are required", "TransactionID: 33 characters, at most 32 are allowed",
-			"Amount: -1 fen, and 0 (what was applied for) is the least", "Reason: 81 bytes, at most 80 are allowed (a Chinese character takes 3)", `NotifyURL: "https://www.example.com/?a" is not a URL without a query`,
-			"SubMchID: 33 characters, at most 32 are allowed", "OutRefundNo: holds ' ': only 0-9 A-Z a-z _ - | * @ are allowed",
-			"Attempt: 51, and OutRefundNo is set: attempts are counted in derived numbers alone; make a further one with Refunds.Create", "Attempt: 51, and 0 to 50 are allowed"}},
+			OutRefundNo: "a b", Attempt: 51}), []string{"complaintID: is required", "TransactionID: has 33 characters, at most 32 allowed",
+			"Amount: must be 0 fen or more, got -1", "Reason: has 81 bytes, at most 80 allowed (a Chinese character takes 3)", "NotifyURL: must have no query and no fragment",
+			"SubMchID: has 33 characters, at most 32 allowed", "OutRefundNo: contains ' ', only 0-9 A-Z a-z _ - | * @ allowed",
+			"Attempt: is not allowed with OutRefundNo, got 51", "Attempt: must be 0 to 50, got 51"}},
 		{"Echo, nil", echo(nil), []string{"req: nil"}},
 		{"Echo", echo(&wechatpay.EchoRequest{NotifyURL: "http://www.example.com/?a", EncryptedEchoMessage: strings.Repeat("a", 215)}), []string{"EchoMessage: empty: it is required",
-			`NotifyURL: "http://www.example.com/?a" is not an https URL`, "NotifyURL: it may have no query and no fragment", "EncryptedEchoMessage: 215 bytes, at most 214 are allowed"}},
+			`NotifyURL: must be an https URL, got "http://www.example.com/?a"`, "NotifyURL: must have no query and no fragment", "EncryptedEchoMessage: 215 bytes, at most 214 are allowed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.call()

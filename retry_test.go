@@ -91,7 +91,7 @@ func TestWhatIsRepeated(t *testing.T) {
 						failure.handler(w, r)
 						return
 					}
-					reply(t, endpoint.status, endpoint.answer)(w, r)
+					reply(t, endpoint.status, endpoint.response)(w, r)
 				})
 				var dials atomic.Int32
 				client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {

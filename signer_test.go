@@ -104,17 +104,17 @@ func TestNewSignerRefuses(t *testing.T) {
 		key             crypto.Signer
 		field, problem  string
 	}{
-		{"no mchid", "", testSerialNo, key, "MchID", "empty"},
+		{"no mchid", "", testSerialNo, key, "MchID", "is required"},
 		{"quoted mchid", `19"00`, testSerialNo, key, "MchID", "not a merchant number"},
 		{"no serial number", testMchID, "", key, "SerialNo", "openssl x509"},
-		{"serial number with colons", testMchID, "37:75:B6", key, "SerialNo", "without blanks, colons"},
+		{"serial number with colons", testMchID, "37:75:B6", key, "SerialNo", "without colons"},
 		{"what openssl prints", testMchID, "serial=3775B6", key, "SerialNo", `"serial="`},
-		{"public key id", testMchID, testPublicKeyID, key, "SerialNo", "belongs into PublicKeyID"},
-		{"no key", testMchID, testSerialNo, nil, "PrivateKey", "missing"},
-		{"nil *rsa.PrivateKey", testMchID, testSerialNo, (*rsa.PrivateKey)(nil), "PrivateKey", "missing"},
+		{"public key id", testMchID, testPublicKeyID, key, "SerialNo", "the id of a WeChat Pay public key (PublicKeyID)"},
+		{"no key", testMchID, testSerialNo, nil, "PrivateKey", "is required"},
+		{"nil *rsa.PrivateKey", testMchID, testSerialNo, (*rsa.PrivateKey)(nil), "PrivateKey", "is required"},
 		{"empty *rsa.PrivateKey", testMchID, testSerialNo, &rsa.PrivateKey{}, "PrivateKey", "empty key"},
-		{"inconsistent key", testMchID, testSerialNo, &broken, "PrivateKey", "not a consistent RSA key"},
-		{"elliptic curve", testMchID, testSerialNo, ec, "PrivateKey", "*ecdsa.PublicKey, and RSA is required"},
+		{"inconsistent key", testMchID, testSerialNo, &broken, "PrivateKey", "not a valid RSA key"},
+		{"elliptic curve", testMchID, testSerialNo, ec, "PrivateKey", "*ecdsa.PublicKey, but RSA is required"},
 		{"1024 bits", testMchID, testSerialNo, privateKey(t, "short_key.pem"), "PrivateKey", "1024 bits"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,152 +4,342 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
-func (req *UpdateRefundProgressRequest) check(f *faults) {
-	if req == nil {
-		f.add("req", "nil: ApproveRefund and RejectRefund make one")
-		return
-	}
-	switch req.Action {
-	case RefundApprove:
-		if req.RejectReason != "" {
-			f.add("RejectReason", "only goes with %s", RefundReject)
-		}
-		if len(req.RejectMediaList) > 0 {
-			f.add("RejectMediaList", "only goes with %s", RefundReject)
-		}
-	case RefundReject:
-		if req.LaunchRefundDay != nil {
-			f.add("LaunchRefundDay", "only goes with %s: leave it nil", RefundApprove)
-		}
-	default:
-		f.add("Action", "%.20q is neither %s nor %s", string(req.Action), RefundApprove, RefundReject)
-	}
-	if req.LaunchRefundDay != nil && *req.LaunchRefundDay < 0 {
-		f.add("LaunchRefundDay", "%d working days, and 0 (today) is the least", *req.LaunchRefundDay)
-	}
-	f.text("RejectReason", req.RejectReason, 200)
-	f.list("RejectMediaList", req.RejectMediaList, 4, 512)
-	f.text("Remark", req.Remark, 200)
+// faults collects the faults in the arguments of one call.
+type faults []ArgumentFault
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, ArgumentFault{Field: field, Problem: fmt.Sprintf(format, args...)})
 }
 
-// checkComplaintID begins the check of a call on one complaint.
+// err returns an *ArgumentError, or nil if there are no faults.
+func (f faults) err(op string) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &ArgumentError{Op: op, Faults: f}
+}
+
+// required checks that value is set and has at most limit characters.
+func (f *faults) required(field, value string, limit int) {
+	if value == "" {
+		f.add(field, "is required")
+		return
+	}
+	f.text(field, value, limit)
+}
+
+// text checks that value has at most limit characters, and only those that
+// WeChat Pay accepts.
+func (f *faults) text(field, value string, limit int) {
+	if n := utf8.RuneCountInString(value); n > limit {
+		f.add(field, "has %d characters, at most %d allowed", n, limit)
+	}
+	f.storable(field, value)
+}
+
+// storable checks that value has only characters that WeChat Pay accepts: none
+// above U+FFFF.
+func (f *faults) storable(field, value string) {
+	if !utf8.ValidString(value) {
+		f.add(field, "is not valid UTF-8")
+		return
+	}
+	for _, r := range value {
+		if r <= 0xFFFF {
+			continue
+		}
+		kind := "an emoji"
+		if unicode.IsLetter(r) {
+			kind = "a rare character"
+		}
+		f.add(field, "contains %s (%U), which WeChat Pay does not accept", kind, r)
+		return
+	}
+}
+
+// list checks a list of at most most required strings.
+func (f *faults) list(field string, values []string, most, limit int) {
+	if len(values) > most {
+		f.add(field, "has %d entries, at most %d allowed", len(values), most)
+	}
+	for i, value := range values {
+		f.required(fmt.Sprintf("%s[%d]", field, i), value, limit)
+	}
+}
+
+// oneOf checks that value is one of two values.
+func (f *faults) oneOf(field, value, a, b string) {
+	switch value {
+	case a, b:
+	case "":
+		f.add(field, "is required")
+	default:
+		f.add(field, "must be %s or %s, got %.40q", a, b, value)
+	}
+}
+
+func (f *faults) atLeast(field string, value, least int) {
+	if value < least {
+		f.add(field, "must be %d or more, got %d", least, value)
+	}
+}
+
+func (f *faults) between(field string, value, least, most int) {
+	if value < least || value > most {
+		f.add(field, "must be %d to %d, got %d", least, most, value)
+	}
+}
+
+// fen checks an amount of money.
+func (f *faults) fen(field string, value, least int64) {
+	if value < least {
+		f.add(field, "must be %d fen or more, got %d", least, value)
+	}
+}
+
+// date checks that t is set and its year has at most four digits.
+func (f *faults) date(field string, t time.Time) {
+	if t.IsZero() {
+		f.add(field, "is required")
+	} else if year := beijingDay(t).Year(); year < 1 || year > 9999 {
+		f.add(field, "must be in the years 1 to 9999, got %d", year)
+	}
+}
+
+// https checks that value is an https URL.
+func (f *faults) https(field, value string) {
+	if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		f.add(field, "must be an https URL, got %.100q", value)
+	}
+}
+
+// noQuery checks that the URL value has no query and no fragment.
+func (f *faults) noQuery(field, value string) {
+	if strings.ContainsAny(value, "?#") {
+		f.add(field, "must have no query and no fragment")
+	}
+}
+
+// checkComplaintID starts the checks of a call for one complaint.
 func checkComplaintID(id string) faults {
 	var f faults
 	f.required("complaintID", id, 64)
-	if id == "." || id == ".." {
-		f.add("complaintID", "%q would be another path", id)
+	if id == "." || id == ".." { // as a path element it would select another endpoint
+		f.add("complaintID", "must not be %q", id)
 	}
 	return f
 }
 
-func (req *ListComplaintsRequest) check() faults {
-	var f faults
-	if req == nil {
-		f.add("req", "nil: BeginDate and EndDate are required")
-		return f
-	}
-	if req.BeginDate.IsZero() {
-		f.add("BeginDate", "zero: it is required")
-	}
-	if req.EndDate.IsZero() {
-		f.add("EndDate", "zero: it is required")
-	}
-	f.between("BeginDate.Year()", beijingDay(req.BeginDate).Year(), 1, 9999)
-	f.between("EndDate.Year()", beijingDay(req.EndDate).Year(), 1, 9999)
-	if len(f) == 0 && beijingDay(req.EndDate).Before(beijingDay(req.BeginDate)) {
-		f.add("EndDate", "%s, before BeginDate %s (days in Beijing)", beijingDay(req.EndDate).Format(time.DateOnly), beijingDay(req.BeginDate).Format(time.DateOnly))
+func (req *ListComplaintsRequest) check(f *faults) {
+	f.date("BeginDate", req.BeginDate)
+	f.date("EndDate", req.EndDate)
+	if begin, end := beijingDay(req.BeginDate), beijingDay(req.EndDate); len(*f) == 0 && end.Before(begin) {
+		f.add("EndDate", "must not be before BeginDate (%s), got %s",
+			begin.Format(time.DateOnly), end.Format(time.DateOnly))
 	}
 	f.text("ComplaintedMchID", req.ComplaintedMchID, 64)
 	if req.Limit != 0 {
 		f.between("Limit", req.Limit, 1, maxListLimit)
 	}
 	f.atLeast("Offset", req.Offset, 0)
-	return f
 }
 
-// check refuses what WeChat Pay documents: how many blocks there may be, and how
-// long their texts, it does not.
-func (m *Message) check(f *faults) {
+// checkRange checks the range of days of a valid request.
+func (req *ListComplaintsRequest) checkRange(f *faults) {
+	if len(*f) > 0 {
+		return
+	}
+	days := int(beijingDay(req.EndDate).Sub(beijingDay(req.BeginDate)) / (24 * time.Hour))
+	if days > windowDays {
+		f.add("EndDate", "must be at most %d days after BeginDate, got %d (All accepts any range)", windowDays, days)
+	}
+}
+
+func (req *NegotiationHistoryRequest) check(f *faults) {
+	if req.Limit != 0 {
+		f.between("Limit", req.Limit, 1, 300)
+	}
+	f.atLeast("Offset", req.Offset, 0)
+}
+
+func (req *UpdateRefundProgressRequest) check(f *faults) {
+	f.oneOf("Action", string(req.Action), string(RefundApprove), string(RefundReject))
+	switch req.Action {
+	case RefundApprove:
+		if req.RejectReason != "" {
+			f.add("RejectReason", "is only allowed with %s", RefundReject)
+		}
+		if len(req.RejectMediaList) > 0 {
+			f.add("RejectMediaList", "is only allowed with %s", RefundReject)
+		}
+	case RefundReject:
+		if req.LaunchRefundDay != nil {
+			f.add("LaunchRefundDay", "is only allowed with %s", RefundApprove)
+		}
+	}
+	if req.LaunchRefundDay != nil && *req.LaunchRefundDay < 0 {
+		f.add("LaunchRefundDay", "must be 0 (today) or more, got %d", *req.LaunchRefundDay)
+	}
+	f.text("RejectReason", req.RejectReason, 200)
+	f.list("RejectMediaList", req.RejectMediaList, 4, 512)
+	f.text("Remark", req.Remark, 200)
+}
+
+func (req *RespondRequest) check(f *faults) {
+	f.required("ComplaintedMchID", req.ComplaintedMchID, 64)
+	f.required("ResponseContent", req.ResponseContent, 500)
+	f.list("ResponseImages", req.ResponseImages, 4, 512)
+	f.text("JumpURL", req.JumpURL, 512)
+	f.text("JumpURLText", req.JumpURLText, 10)
+	switch {
+	case req.JumpURL == "" && req.JumpURLText != "":
+		f.add("JumpURL", "is required with JumpURLText")
+	case req.JumpURL != "" && req.JumpURLText == "":
+		f.add("JumpURLText", "is required with JumpURL")
+	}
+	if req.JumpURL != "" {
+		f.https("JumpURL", req.JumpURL)
+	}
+	if jump := &req.MiniProgramJumpInfo; *jump != (MiniProgramJumpInfo{}) {
+		if jump.AppID == "" {
+			f.add("MiniProgramJumpInfo.AppID", "is required")
+		}
+		if jump.Path == "" {
+			f.add("MiniProgramJumpInfo.Path", "is required")
+		}
+		if jump.Text == "" {
+			f.add("MiniProgramJumpInfo.Text", "is required")
+		}
+		jump.check(f, "MiniProgramJumpInfo")
+	}
+}
+
+func (req *ImmediateServiceRequest) check(f *faults) {
+	f.required("ComplaintedMchID", req.ComplaintedMchID, 64)
+	f.required("IdempotentID", req.IdempotentID, 128)
+	req.Message.check(f, "Message")
+}
+
+func (req *CompleteRequest) check(f *faults) {
+	f.required("ComplaintedMchID", req.ComplaintedMchID, 64)
+}
+
+// check reports only what WeChat Pay documents. It documents no limits for the
+// number of blocks or the length of their texts.
+func (m *Message) check(f *faults, field string) {
 	if len(m.Blocks) == 0 {
-		f.add("Message.Blocks", "empty: at least one block is required")
+		f.add(field+".Blocks", "is required")
 	}
-	for i, block := range m.Blocks {
-		field := fmt.Sprintf("Message.Blocks[%d]", i)
-		payloads := []struct {
-			of  MessageBlockType
-			set bool
-		}{
-			{MessageBlockTypeText, block.Text != nil},
-			{MessageBlockTypeImage, block.Image != nil},
-			{MessageBlockTypeLink, block.Link != nil},
-			{MessageBlockTypeFAQList, block.FAQList != nil},
-			{MessageBlockTypeButton, block.Button != nil},
-			{MessageBlockTypeButtonGroup, block.ButtonGroup != nil},
+	for i := range m.Blocks {
+		m.Blocks[i].check(f, fmt.Sprintf("%s.Blocks[%d]", field, i))
+	}
+	f.text(field+".CustomData", m.CustomData, 4096)
+}
+
+func (b *MessageBlock) check(f *faults, field string) {
+	b.checkType(f, field)
+	if b.Text != nil {
+		f.storable(field+".Text.Text", b.Text.Text)
+		f.storable(field+".Text.Color", string(b.Text.Color))
+	}
+	if b.Image != nil {
+		f.storable(field+".Image.MediaID", b.Image.MediaID)
+		f.storable(field+".Image.ImageStyleType", string(b.Image.ImageStyleType))
+	}
+	if b.Link != nil {
+		f.storable(field+".Link.Text", b.Link.Text)
+		b.Link.Action.check(f, field+".Link.Action")
+	}
+	if b.FAQList != nil {
+		for i := range b.FAQList.FAQs {
+			b.FAQList.FAQs[i].check(f, fmt.Sprintf("%s.FAQList.FAQs[%d]", field, i))
 		}
-		known := false
-		for _, payload := range payloads {
-			known = known || payload.of == block.Type
-			if payload.set != (payload.of == block.Type) {
-				f.add(field, "its type is %q: it has the payload of that type, and no other", string(block.Type))
-				known = true
-				break
+	}
+	if b.Button != nil {
+		b.Button.check(f, field+".Button")
+	}
+	if b.ButtonGroup != nil {
+		for i := range b.ButtonGroup.Buttons {
+			b.ButtonGroup.Buttons[i].check(f, fmt.Sprintf("%s.ButtonGroup.Buttons[%d]", field, i))
+		}
+		f.storable(field+".ButtonGroup.ButtonLayout", string(b.ButtonGroup.ButtonLayout))
+	}
+}
+
+// checkType checks that exactly the payload of the block's type is set.
+func (b *MessageBlock) checkType(f *faults, field string) {
+	payloads := []struct {
+		name string
+		of   MessageBlockType
+		set  bool
+	}{
+		{"Text", MessageBlockTypeText, b.Text != nil},
+		{"Image", MessageBlockTypeImage, b.Image != nil},
+		{"Link", MessageBlockTypeLink, b.Link != nil},
+		{"FAQList", MessageBlockTypeFAQList, b.FAQList != nil},
+		{"Button", MessageBlockTypeButton, b.Button != nil},
+		{"ButtonGroup", MessageBlockTypeButtonGroup, b.ButtonGroup != nil},
+	}
+	known := false
+	for _, payload := range payloads {
+		switch {
+		case payload.of == b.Type:
+			known = true
+			if !payload.set {
+				f.add(field+"."+payload.name, "is required with type %s", payload.of)
 			}
-		}
-		if !known {
-			f.add(field, "its type %.40q is none that can be sent", string(block.Type))
+		case payload.set:
+			f.add(field+"."+payload.name, "is only allowed with type %s", payload.of)
 		}
 	}
-	f.text("Message.CustomData", m.CustomData, 4096)
-	f.allStorable("Message.Blocks", reflect.ValueOf(m.Blocks))
-}
-
-// https refuses a URL that is not https.
-func (f *faults) https(field, value string) {
-	if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Hostname() == "" {
-		f.add(field, "%.100q is not an https URL", value)
+	if b.Type == "" {
+		f.add(field+".Type", "is required")
+	} else if !known {
+		f.add(field+".Type", "must be TEXT, IMAGE, LINK, FAQ_LIST, BUTTON or BUTTON_GROUP, got %.40q", string(b.Type))
 	}
 }
 
-// storable refuses what WeChat Pay refuses in any text: characters beyond U+FFFF
-// (emoji).
-func (f *faults) storable(field, value string) {
-	f.text(field, value, utf8.RuneCountInString(value))
+func (q *MessageFAQ) check(f *faults, field string) {
+	f.storable(field+".FAQID", q.FAQID)
+	f.storable(field+".FAQTitle", q.FAQTitle)
+	q.Action.check(f, field+".Action")
 }
 
-// allStorable looks at every string within v.
-func (f *faults) allStorable(field string, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		f.storable(field, v.String())
-	case reflect.Pointer:
-		if !v.IsNil() {
-			f.allStorable(field, v.Elem())
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			f.allStorable(fmt.Sprintf("%s[%d]", field, i), v.Index(i))
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				f.allStorable(field+"."+v.Type().Field(i).Name, v.Field(i))
-			}
-		}
-	}
+func (b *MessageButton) check(f *faults, field string) {
+	f.storable(field+".Text", b.Text)
+	b.Action.check(f, field+".Action")
 }
 
-// imageName gives the name that is sent, and the content type that belongs to
-// its extension.
-func imageName(f *faults, filename string) (name, contentType string) {
+func (a *MessageAction) check(f *faults, field string) {
+	f.storable(field+".ActionType", string(a.ActionType))
+	f.storable(field+".JumpURL", a.JumpURL)
+	a.MiniProgramJumpInfo.check(f, field+".MiniProgramJumpInfo")
+	f.storable(field+".MessageInfo.Content", a.MessageInfo.Content)
+	f.storable(field+".MessageInfo.CustomData", a.MessageInfo.CustomData)
+	f.storable(field+".ActionID", a.ActionID)
+}
+
+func (i *MiniProgramJumpInfo) check(f *faults, field string) {
+	f.storable(field+".AppID", i.AppID)
+	f.storable(field+".Path", i.Path)
+	f.storable(field+".Text", i.Text)
+}
+
+// checkImageName returns the name to upload an image under, and the content type
+// of its extension.
+func checkImageName(f *faults, filename string) (name, contentType string) {
 	name = path.Base(strings.ReplaceAll(filename, `\`, "/"))
 	extension := path.Ext(name)
 	name = strings.TrimSuffix(name, extension)
@@ -161,32 +351,84 @@ func imageName(f *faults, filename string) (name, contentType string) {
 	case ".bmp":
 		contentType = "image/bmp"
 	default:
-		f.add("filename", "%.140q does not end in .jpg, .png or .bmp", filename)
+		f.add("filename", "must end in .jpg, .jpeg, .png or .bmp, got %.140q", filename)
 	}
 	name += extension
 	f.text("filename", name, 128)
 	return name, contentType
 }
 
-// noQuery refuses a URL with a query or a fragment.
-func (f *faults) noQuery(field, value string) {
-	if strings.ContainsAny(value, "?#") {
-		f.add(field, "it may have no query and no fragment")
+// checkImage checks the size and the content of an image to upload.
+func checkImage(f *faults, image []byte, contentType string) {
+	switch {
+	case len(image) == 0:
+		f.add("r", "is empty")
+	case len(image) > maxUpload:
+		f.add("r", "must have at most %d bytes", maxUpload)
+	default:
+		if found := http.DetectContentType(image); found != contentType {
+			f.add("r", "is %s, but the filename says %s", found, contentType)
+		}
 	}
+}
+
+// checkMedia returns the path and query to download media from, escaped as in
+// media. It drops the host of a URL, which must be one that c signs for or
+// WeChat Pay's.
+func (c *Client) checkMedia(f *faults, media string) string {
+	_, rest, isURL := strings.Cut(media, "://")
+	switch {
+	case media == "":
+		f.add("media", "is required")
+		return ""
+	case strings.ContainsFunc(media, func(r rune) bool { return r <= ' ' || r > '~' }):
+		f.add("media", "must be printable ASCII, got %.100q", media)
+		return ""
+	case !isURL:
+		f.text("media", media, 256)
+		_, err := url.PathUnescape(media)
+		if err != nil || media == "." || media == ".." || strings.ContainsAny(media, "?#") {
+			f.add("media", "is not a media id: %.100q", media)
+		}
+		return imagesPath + strings.ReplaceAll(media, "/", "%2F")
+	}
+	f.text("media", media, 512)
+	u, err := url.Parse(media)
+	if err != nil {
+		f.add("media", "is not a URL: %.100q", media)
+		return ""
+	}
+	guard := SigningTransport{Hosts: slices.Concat(c.signedHosts, weChatPayHosts)}
+	if u.Scheme != "https" && u.Scheme != "http" || !guard.allowed(u.Host, u.Scheme) || u.User != nil {
+		f.add("media", "is not a WeChat Pay API URL: %.100q (use an ordinary http.Client for image_list)", media)
+		return ""
+	}
+	if strings.Contains(media, "#") || !strings.HasPrefix(u.EscapedPath(), imagesPath) {
+		f.add("media", "is not a media_url: %.100q", media)
+	}
+	return rest[len(u.Host):]
+}
+
+func checkNotificationURL(rawURL string) faults {
+	var f faults
+	f.required("url", rawURL, 255)
+	if rawURL != "" {
+		f.https("url", rawURL)
+	}
+	f.noQuery("url", rawURL)
+	return f
 }
 
 func (req *RefundComplaintRequest) check(f *faults) {
 	f.text("TransactionID", req.TransactionID, 32)
-	if req.Amount < 0 {
-		f.add("Amount", "%d fen, and 0 (what was applied for) is the least", req.Amount)
-	}
+	f.fen("Amount", req.Amount, 0)
 	f.reason(req.Reason)
 	f.refundNotifyURL(req.NotifyURL)
 	f.text("SubMchID", req.SubMchID, 32)
 	if req.OutRefundNo != "" {
 		f.refundNo("OutRefundNo", req.OutRefundNo)
 		if req.Attempt > 1 {
-			f.add("Attempt", "%d, and OutRefundNo is set: attempts are counted in derived numbers alone; make a further one with Refunds.Create", req.Attempt)
+			f.add("Attempt", "is not allowed with OutRefundNo, got %d", req.Attempt)
 		}
 	}
 	f.between("Attempt", req.Attempt, 0, maxAttempts)
@@ -197,47 +439,33 @@ func (req *CreateRefundRequest) check(f *faults) {
 	f.text("SubMchID", req.SubMchID, 32)
 	switch {
 	case req.TransactionID == "" && req.OutTradeNo == "":
-		f.add("TransactionID", "empty, and so is OutTradeNo: one of them names the order")
+		f.add("TransactionID", "is required, or OutTradeNo")
 	case req.TransactionID != "" && req.OutTradeNo != "":
-		f.add("OutTradeNo", "set together with TransactionID: what WeChat Pay makes of both is not documented")
+		f.add("OutTradeNo", "is not allowed with TransactionID")
 	}
 	f.text("TransactionID", req.TransactionID, 32)
 	f.text("OutTradeNo", req.OutTradeNo, 32)
-	if n := len(req.OutTradeNo); n > 0 && n < 6 {
-		f.add("OutTradeNo", "%d characters, at least 6 are required", n)
+	if n := utf8.RuneCountInString(req.OutTradeNo); n > 0 && n < 6 {
+		f.add("OutTradeNo", "has %d characters, at least 6 required", n)
 	}
 	f.refundNo("OutRefundNo", req.OutRefundNo)
 	f.reason(req.Reason)
 	f.refundNotifyURL(req.NotifyURL)
-	switch req.FundsAccount {
-	case "", FundsAccountAvailable, FundsAccountUnsettled:
-	default:
-		f.add("FundsAccount", "%.40q is neither %s nor %s", string(req.FundsAccount), FundsAccountAvailable, FundsAccountUnsettled)
+	if req.FundsAccount != "" {
+		f.oneOf("FundsAccount", string(req.FundsAccount), string(FundsAccountAvailable), string(FundsAccountUnsettled))
 	}
-	amount := &req.Amount
-	if amount.Refund < 1 {
-		f.add("Amount.Refund", "%d fen, and 1 is the least", amount.Refund)
-	}
-	if amount.Refund > amount.Total {
-		f.add("Amount.Refund", "%d fen, more than the order's %d (Amount.Total)", amount.Refund, amount.Total)
-	}
-	f.text("Amount.Currency", amount.Currency, 16)
-	amount.checkFrom(f)
-	for i, goods := range req.GoodsDetail {
-		field := fmt.Sprintf("GoodsDetail[%d]", i)
-		if goods.MerchantGoodsID == "" {
-			f.add(field+".MerchantGoodsID", "empty: it is required")
-		}
-		f.storable(field+".MerchantGoodsID", goods.MerchantGoodsID)
-		f.storable(field+".WechatpayGoodsID", goods.WechatpayGoodsID)
-		f.storable(field+".GoodsName", goods.GoodsName)
-		if goods.UnitPrice < 0 || goods.RefundAmount < 0 || goods.RefundQuantity < 0 {
-			f.add(field, "UnitPrice, RefundAmount and RefundQuantity may not be negative")
-		}
+	req.Amount.check(f)
+	for i := range req.GoodsDetail {
+		req.GoodsDetail[i].check(f, fmt.Sprintf("GoodsDetail[%d]", i))
 	}
 }
 
-func (a *CreateRefundAmount) checkFrom(f *faults) {
+func (a *CreateRefundAmount) check(f *faults) {
+	f.fen("Amount.Refund", a.Refund, 1)
+	if a.Refund > a.Total {
+		f.add("Amount.Refund", "must be at most Amount.Total (%d fen), got %d", a.Total, a.Refund)
+	}
+	f.text("Amount.Currency", a.Currency, 16)
 	if len(a.From) == 0 {
 		return
 	}
@@ -245,30 +473,44 @@ func (a *CreateRefundAmount) checkFrom(f *faults) {
 	seen := make(map[FundsAccount]bool)
 	for i, from := range a.From {
 		field := fmt.Sprintf("Amount.From[%d]", i)
-		if from.Account != FundsAccountAvailable && from.Account != FundsAccountUnavailable {
-			f.add(field+".Account", "%.40q is neither %s nor %s", string(from.Account), FundsAccountAvailable, FundsAccountUnavailable)
-		} else if seen[from.Account] {
-			f.add(field+".Account", "%s comes twice", from.Account)
+		f.oneOf(field+".Account", string(from.Account), string(FundsAccountAvailable), string(FundsAccountUnavailable))
+		if seen[from.Account] && from.Account != "" {
+			f.add(field+".Account", "repeats %.40q", string(from.Account))
 		}
 		seen[from.Account] = true
-		if from.Amount < 1 {
-			f.add(field+".Amount", "%d fen, and 1 is the least", from.Amount)
-		}
+		f.fen(field+".Amount", from.Amount, 1)
 		sum += from.Amount
 	}
 	if sum != a.Refund {
-		f.add("Amount.From", "%d fen in sum, and Amount.Refund is %d", sum, a.Refund)
+		f.add("Amount.From", "must add up to Amount.Refund (%d fen), got %d", a.Refund, sum)
 	}
 }
 
-// refundNo checks a refund number by its alphabet.
+func (g *RefundGoodsDetail) check(f *faults, field string) {
+	if g.MerchantGoodsID == "" {
+		f.add(field+".MerchantGoodsID", "is required")
+	}
+	f.storable(field+".MerchantGoodsID", g.MerchantGoodsID)
+	f.storable(field+".WechatpayGoodsID", g.WechatpayGoodsID)
+	f.storable(field+".GoodsName", g.GoodsName)
+	f.fen(field+".UnitPrice", g.UnitPrice, 0)
+	f.fen(field+".RefundAmount", g.RefundAmount, 0)
+	if g.RefundQuantity < 0 {
+		f.add(field+".RefundQuantity", "must be 0 or more, got %d", g.RefundQuantity)
+	}
+}
+
+// refundNo checks an out_refund_no.
 func (f *faults) refundNo(field, value string) {
-	if value == "" || len(value) > 64 {
-		f.add(field, "%d bytes, 1 to 64 are required", len(value))
+	if value == "" {
+		f.add(field, "is required")
+	}
+	if len(value) > 64 {
+		f.add(field, "has %d bytes, at most 64 allowed", len(value))
 	}
 	for _, c := range value {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '-' && c != '|' && c != '*' && c != '@' {
-			f.add(field, "holds %q: only 0-9 A-Z a-z _ - | * @ are allowed", c)
+		if !isToken(string(c)) && !strings.ContainsRune("|*@", c) {
+			f.add(field, "contains %q, only 0-9 A-Z a-z _ - | * @ allowed", c)
 			return
 		}
 	}
@@ -276,7 +518,7 @@ func (f *faults) refundNo(field, value string) {
 
 func (f *faults) reason(value string) {
 	if len(value) > 80 {
-		f.add("Reason", "%d bytes, at most 80 are allowed (a Chinese character takes 3)", len(value))
+		f.add("Reason", "has %d bytes, at most 80 allowed (a Chinese character takes 3)", len(value))
 	}
 	f.storable("Reason", value)
 }
@@ -286,96 +528,35 @@ func (f *faults) refundNotifyURL(value string) {
 		return
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		f.add("NotifyURL", "%.100q is not a URL without a query", value)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+		f.add("NotifyURL", "must be a URL, got %.100q", value)
 	}
-	if n := len(value); n < 8 || n > 256 {
-		f.add("NotifyURL", "%d characters, 8 to 256 are allowed", n)
-	}
-}
-
-// faults collects what is wrong with the arguments of one call.
-type faults []ArgumentFault
-
-func (f *faults) add(field, format string, args ...any) {
-	*f = append(*f, ArgumentFault{Field: field, Problem: fmt.Sprintf(format, args...)})
-}
-
-func (f faults) err(op string) error {
-	if len(f) == 0 {
-		return nil
-	}
-	return &ArgumentError{Op: op, Faults: f}
-}
-
-// text checks a string that WeChat Pay limits in characters. It refuses what
-// WeChat Pay refuses: characters beyond U+FFFF (emoji).
-func (f *faults) text(field, value string, limit int) {
-	if !utf8.ValidString(value) {
-		f.add(field, "not valid UTF-8")
-		return
-	}
-	if n := utf8.RuneCountInString(value); n > limit {
-		f.add(field, "%d characters, at most %d are allowed", n, limit)
-	}
-	for _, r := range value {
-		if r > 0xFFFF {
-			f.add(field, "holds %q (%U), and WeChat Pay takes no character beyond U+FFFF (emoji)", r, r)
-			return
-		}
+	f.noQuery("NotifyURL", value)
+	if n := utf8.RuneCountInString(value); n < 8 || n > 256 {
+		f.add("NotifyURL", "must have 8 to 256 characters, got %d", n)
 	}
 }
 
-// required is text that may not be empty.
-func (f *faults) required(field, value string, limit int) {
-	if value == "" {
-		f.add(field, "empty, 1 to %d characters are required", limit)
-		return
-	}
-	f.text(field, value, limit)
-}
-
-func (f *faults) atLeast(field string, value, least int) {
-	if value < least {
-		f.add(field, "%d, and %d is the least", value, least)
-	}
-}
-
-func (f *faults) between(field string, value, least, most int) {
-	if value < least || value > most {
-		f.add(field, "%d, and %d to %d are allowed", value, least, most)
-	}
-}
-
-// list checks a list of required strings.
-func (f *faults) list(field string, values []string, most, limit int) {
-	if len(values) > most {
-		f.add(field, "%d entries, at most %d are allowed", len(values), most)
-	}
-	for i, value := range values {
-		f.required(fmt.Sprintf("%s[%d]", field, i), value, limit)
-	}
-}
-
-// usableKey takes a public key that can verify, or says what it is.
+// usableKey returns public as a key that can verify signatures, or the problem
+// with it, which completes a sentence such as "its key is".
 func usableKey(public any) (_ *rsa.PublicKey, problem string) {
 	key, ok := public.(*rsa.PublicKey)
 	switch {
 	case !ok:
-		return nil, fmt.Sprintf("%T, and RSA is required", public)
+		return nil, fmt.Sprintf("of type %T, but RSA is required", public)
 	case key == nil || key.N == nil || key.N.Sign() <= 0 || key.N.Bit(0) == 0 || key.E < 3:
 		return nil, "an empty or damaged RSA key"
 	case key.N.BitLen() < 2048:
-		return nil, fmt.Sprintf("an RSA key of %d bits, and %s needs 2048", key.N.BitLen(), algorithm)
+		return nil, fmt.Sprintf("an RSA key of %d bits, at least 2048 required", key.N.BitLen())
 	}
 	return key, ""
 }
 
-// checkURL checks a base URL and drops the slash at its end.
+// checkURL checks a base URL and normalizes it to scheme and host.
 func checkURL(f *faults, field string, value *string) *url.URL {
 	u, err := url.Parse(*value)
 	if err != nil {
-		f.add(field, "not a URL") // and not which: it may hold a password
+		f.add(field, "is not a URL") // not quoted: it may contain a password
 		return nil
 	}
 	switch {
@@ -384,7 +565,7 @@ func checkURL(f *faults, field string, value *string) *url.URL {
 	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#%"):
 		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		f.add(field, "http is refused for %q, which is not loopback: use https", u.Host)
+		f.add(field, "http is only allowed on loopback, use https for %q", u.Host)
 	default:
 		u.Host = strings.ToLower(u.Host)
 		if u.Scheme == "https" {
@@ -399,9 +580,9 @@ func checkURL(f *faults, field string, value *string) *url.URL {
 func checkMchID(f *faults, mchID string) {
 	switch {
 	case mchID == "":
-		f.add("MchID", "empty: it is the merchant number, 10 digits as a rule (WECHATPAY_MCHID)")
+		f.add("MchID", "is required: the merchant number, usually 10 digits (WECHATPAY_MCHID)")
 	case len(mchID) > 64 || !isToken(mchID):
-		f.add("MchID", "%s is not a merchant number: 10 digits as a rule, no blanks or quotes", glimpse(mchID))
+		f.add("MchID", "is not a merchant number (usually 10 digits), got %s", glimpse(mchID))
 	}
 }
 
@@ -409,15 +590,15 @@ func checkSerialNo(f *faults, serialNo string) {
 	const remedy = "openssl x509 -in apiclient_cert.pem -noout -serial prints it"
 	switch {
 	case serialNo == "":
-		f.add("SerialNo", "empty: it is the serial number of the merchant API certificate; %s (WECHATPAY_SERIAL_NO, or give the certificate itself)", remedy)
+		f.add("SerialNo", "is required, or Certificate; %s (WECHATPAY_SERIAL_NO)", remedy)
 	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
-		f.add("SerialNo", "%.70q is the id of the WeChat Pay public key and belongs into PublicKeyID; SerialNo is the merchant API certificate's: %s", serialNo, remedy)
+		f.add("SerialNo", "is the id of a WeChat Pay public key (PublicKeyID), got %.70q; %s", serialNo, remedy)
 	case len(serialNo) > 64 || !isToken(serialNo):
-		f.add("SerialNo", "%s is not a serial number: hexadecimal digits without blanks, colons or \"serial=\"; %s", glimpse(serialNo), remedy)
+		f.add("SerialNo", "must be hexadecimal digits without colons or \"serial=\", got %s", glimpse(serialNo))
 	}
 }
 
-// glimpse shows the beginning of a setting that is wrong, and no more: it may be
+// glimpse quotes at most the first 8 characters of a wrong setting, which may be
 // a secret in the wrong place.
 func glimpse(s string) string {
 	if len(s) <= 8 {
@@ -426,7 +607,8 @@ func glimpse(s string) string {
 	return fmt.Sprintf("%.8q… (%d characters)", s, utf8.RuneCountInString(s))
 }
 
-// isToken reports whether s can stand in a quoted attribute of the header.
+// isToken reports whether s has only characters that need no escaping in a quoted
+// attribute of a header.
 func isToken(s string) bool {
 	for _, c := range []byte(s) {
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
@@ -436,20 +618,20 @@ func isToken(s string) bool {
 	return true
 }
 
-// checkPrivateKey gives the key's public half, or nil if the key is wrong.
+// checkPrivateKey returns the public half of key, or nil if key cannot be used.
 func checkPrivateKey(f *faults, key crypto.Signer) *rsa.PublicKey {
 	const field = "PrivateKey"
 	if isNil(key) {
-		f.add(field, "missing: it is the key in apiclient_key.pem (ParsePrivateKey, WECHATPAY_PRIVATE_KEY_FILE), or an HSM's signer")
+		f.add(field, "is required: the key in apiclient_key.pem or a crypto.Signer (WECHATPAY_PRIVATE_KEY_FILE)")
 		return nil
 	}
 	if k, ok := key.(*rsa.PrivateKey); ok {
 		if k.N == nil || k.D == nil {
-			f.add(field, "an empty key")
+			f.add(field, "is an empty key")
 			return nil
 		}
 		if err := k.Validate(); err != nil {
-			f.add(field, "not a consistent RSA key: %v", err)
+			f.add(field, "is not a valid RSA key: %v", err)
 			return nil
 		}
 	}
@@ -461,7 +643,9 @@ func checkPrivateKey(f *faults, key crypto.Signer) *rsa.PublicKey {
 	return public
 }
 
-// isNil reports whether v is nil or holds a nil pointer, map, function or slice.
+// isNil reports whether v is nil or contains a nil pointer, map, func or slice.
+// Only reflection can tell for any type: callers pass a nil *os.File as a reader
+// and a nil *rsa.PrivateKey as a signer.
 func isNil(v any) bool {
 	if v == nil {
 		return true
