@@ -1,7 +1,6 @@
 package wechatpay
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,9 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime/multipart"
+	"net"
 	"net/http"
-	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -21,35 +20,40 @@ const (
 	// maxUpload is WeChat Pay's "2M".
 	maxUpload = 2 << 20
 
-	// maxDownload bounds an image that is downloaded. WeChat Pay documents no
-	// limit for users' images; its own for merchants' is 2 MiB.
+	// maxDownload limits downloads. WeChat Pay documents no limit for them.
 	maxDownload = 32 << 20
+
+	// uploadChunk is the size of the chunks that an image is read in.
+	uploadChunk = 32 << 10
 )
 
-// uploadMeta is the meta part of an upload, whose JSON is what is signed.
+// uploadMeta is the meta part of an upload. Its JSON is what is signed.
 type uploadMeta struct {
 	Filename string `json:"filename"`
 	SHA256   string `json:"sha256"`
 }
 
-// uploadAnswer is the answer to an upload.
-type uploadAnswer struct {
+// uploadResponse is the response to an upload.
+type uploadResponse struct {
 	MediaID string `json:"media_id"`
 }
 
-// UploadImage uploads an image and gives its media id, for RejectRefund, for a
-// reply, or for an ImageBlock. The image is jpg, png or bmp, at most 2 MiB. Its
-// content must fit the extension of filename, which may be in any case; .jpeg is
-// sent as .jpg, and of a path only the last element is sent, at most 128
-// characters.
+// UploadImage uploads an image and returns its media id, for RejectRefund,
+// RespondRequest.ResponseImages or ImageBlock.
 //
-// The whole image is read before anything is sent. An upload is repeated like a
-// read, since an image that is not used does no harm. A media id of an upload
-// cannot be downloaded.
+// The image is a JPEG, PNG or BMP of at most 2 MiB. filename must end in .jpg,
+// .jpeg, .png or .bmp, in lower or upper case, and match the content. Only its
+// last path element is sent, at most 128 characters, with .jpeg replaced by .jpg.
+//
+// The image is read into memory before anything is sent. Uploads are retried
+// like reads, because an unused image does no harm.
+// [ComplaintsV2Service.DownloadImage] cannot download the returned media id.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467250 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467222)
-func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, r io.Reader) (mediaID string, err error) {
+func (s *ComplaintsV2Service) UploadImage(
+	ctx context.Context, filename string, r io.Reader,
+) (mediaID string, err error) {
 	const op = "ComplaintsV2.UploadImage"
 	var f faults
 	name, contentType := checkImageName(&f, filename)
@@ -59,132 +63,77 @@ func (s *ComplaintsV2Service) UploadImage(ctx context.Context, filename string, 
 	if err := f.err(op); err != nil {
 		return "", err
 	}
-
-	// The envelope is as long for any digest, so that the image can be read
-	// into its place behind it.
-	boundary := rand.Text()
-	placeholder, err := envelope(boundary, name, contentType, [sha256.Size]byte{})
-	if err != nil {
-		return "", fmt.Errorf("wechatpay: %s: %w", op, err)
-	}
-	const ending = 64 // more than the closing boundary takes
-	body, err := readBehind(ctx, len(placeholder.head), ending, r)
+	image, err := readImage(ctx, r)
 	if err != nil {
 		return "", fmt.Errorf("wechatpay: %s: reading the image: %w", op, err)
 	}
-	image := body[len(placeholder.head):]
 	checkImage(&f, image, contentType)
 	if err := f.err(op); err != nil {
 		return "", err
 	}
-	sealed, err := envelope(boundary, name, contentType, sha256.Sum256(image))
+	meta, err := json.Marshal(uploadMeta{Filename: name, SHA256: hex.EncodeToString(image.sha256)})
 	if err != nil {
-		return "", fmt.Errorf("wechatpay: %s: %w", op, err)
+		return "", fmt.Errorf("wechatpay: %s: encoding the body: %w", op, err)
 	}
-	copy(body, sealed.head)
-	body = append(body, sealed.tail...)
-
-	var answer uploadAnswer
-	err = s.client.call(WithSignedBody(ctx, sealed.meta), &call{
+	var resp uploadResponse
+	err = s.client.call(WithSignedBody(ctx, meta), &call{
 		op:      op,
 		method:  http.MethodPost,
 		path:    imagesPath + "upload",
-		body:    &payload{"multipart/form-data; boundary=" + boundary, int64(len(body)), func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }},
+		body:    multipartPayload(meta, name, contentType, image),
 		success: http.StatusOK,
-		out:     &answer,
+		out:     &resp,
 		retry:   retryAlways,
-		remedy:  "upload the image again: one that is not used does no harm",
+		remedy:  "upload the image again",
 	})
 	if err != nil {
 		return "", err
 	}
-	if answer.MediaID == "" {
+	if resp.MediaID == "" {
 		return "", fmt.Errorf("wechatpay: %s: the response has no media_id", op)
 	}
-	return answer.MediaID, nil
+	return resp.MediaID, nil
 }
 
-// A multipartEnvelope is what stands around the image.
-type multipartEnvelope struct{ head, meta, tail []byte }
-
-func envelope(boundary, name, contentType string, digest [sha256.Size]byte) (*multipartEnvelope, error) {
-	meta, err := json.Marshal(uploadMeta{Filename: name, SHA256: hex.EncodeToString(digest[:])})
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	w := multipart.NewWriter(&b)
-	if err := w.SetBoundary(boundary); err != nil {
-		return nil, err
-	}
-	part, err := w.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="meta"`},
-		"Content-Type":        {"application/json"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := part.Write(meta); err != nil {
-		return nil, err
-	}
-	if _, err := w.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="file"; filename="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "%0D", "\n", "%0A").Replace(name) + `"`},
-		"Content-Type":        {contentType},
-	}); err != nil {
-		return nil, err
-	}
-	head := bytes.Clone(b.Bytes())
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return &multipartEnvelope{head: head, meta: meta, tail: b.Bytes()[len(head):]}, nil
+// imageContent is an image in memory. It is split into chunks, so that a stream
+// of unknown length is read without copying.
+type imageContent struct {
+	chunks [][]byte
+	size   int
+	sha256 []byte
 }
 
-// readBehind reads at most one byte more than maxUpload, behind so many bytes
-// that are left free, with so many to spare at the end. What a reader holds that
-// says how much it is, is read into one piece; a stream is read in pieces, and
-// then joined.
-func readBehind(ctx context.Context, free, spare int, r io.Reader) ([]byte, error) {
-	const piece = 128 << 10
-	size := piece
-	if sized, ok := r.(interface{ Len() int }); ok {
-		size = min(max(sized.Len(), 0), maxUpload) + 1 // one more, to see the end
-	}
+// readImage reads r to its end, or one byte more than maxUpload.
+func readImage(ctx context.Context, r io.Reader) (*imageContent, error) {
+	var image imageContent
+	hash := sha256.New()
 	r = io.LimitReader(r, maxUpload+1)
-	body := make([]byte, free, free+size+spare)
-	n, err := readFull(ctx, r, body[free:free+size])
-	body = body[:free+n]
-	if err == io.EOF {
-		return body, nil
+	for {
+		chunk := make([]byte, uploadChunk)
+		n, err := readFull(ctx, r, chunk)
+		if n > 0 {
+			image.chunks = append(image.chunks, chunk[:n])
+			image.size += n
+			hash.Write(chunk[:n])
+		}
+		if err == io.EOF {
+			image.sha256 = hash.Sum(nil)
+			return &image, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	var more [][]byte
-	for err == nil {
-		next := make([]byte, piece)
-		n, err = readFull(ctx, r, next)
-		more = append(more, next[:n])
-	}
-	if err != io.EOF {
-		return nil, err
-	}
-	size = len(body)
-	for _, next := range more {
-		size += len(next)
-	}
-	joined := append(make([]byte, 0, size+spare), body...)
-	for _, next := range more {
-		joined = append(joined, next...)
-	}
-	return joined, nil
 }
 
-// readFull fills p. At the end of r it gives io.EOF; unlike io.ReadFull it
-// passes io.ErrUnexpectedEOF on, which is a torn file and no end.
+// readFull reads until p is full or r ends, with io.EOF. Unlike io.ReadFull, it
+// returns io.ErrUnexpectedEOF only if r does.
 func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 	for empty := 0; n < len(p) && err == nil; empty++ {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
-		if empty == 100 { // as package bufio has it
+		if empty == 100 { // as in package bufio
 			return n, io.ErrNoProgress
 		}
 		var more int
@@ -193,6 +142,29 @@ func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// multipartPayload returns the body of an upload: the parts meta and file.
+func multipartPayload(meta []byte, name, contentType string, image *imageContent) *payload {
+	boundary := rand.Text()
+	filename := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "%0D", "\n", "%0A").Replace(name)
+	head := "--" + boundary + "\r\n" +
+		`Content-Disposition: form-data; name="meta"` + "\r\n" +
+		"Content-Type: application/json\r\n\r\n" +
+		string(meta) + "\r\n" +
+		"--" + boundary + "\r\n" +
+		`Content-Disposition: form-data; name="file"; filename="` + filename + `"` + "\r\n" +
+		"Content-Type: " + contentType + "\r\n\r\n"
+	tail := "\r\n--" + boundary + "--\r\n"
+	content := slices.Concat([][]byte{[]byte(head)}, image.chunks, [][]byte{[]byte(tail)})
+	return &payload{
+		contentType: "multipart/form-data; boundary=" + boundary,
+		size:        int64(len(head) + image.size + len(tail)),
+		open: func() io.ReadCloser {
+			unread := net.Buffers(slices.Clone(content)) // reading consumes it
+			return io.NopCloser(&unread)
+		},
+	}
 }
 
 // Image is an image being downloaded. The caller reads and closes it. Read

@@ -359,14 +359,14 @@ func checkImageName(f *faults, filename string) (name, contentType string) {
 }
 
 // checkImage checks the size and the content of an image to upload.
-func checkImage(f *faults, image []byte, contentType string) {
+func checkImage(f *faults, image *imageContent, contentType string) {
 	switch {
-	case len(image) == 0:
+	case image.size == 0:
 		f.add("r", "is empty")
-	case len(image) > maxUpload:
+	case image.size > maxUpload:
 		f.add("r", "must have at most %d bytes", maxUpload)
 	default:
-		if found := http.DetectContentType(image); found != contentType {
+		if found := http.DetectContentType(image.chunks[0]); found != contentType {
 			f.add("r", "is %s, but the filename says %s", found, contentType)
 		}
 	}
