@@ -57,7 +57,7 @@ func TestRun_invalidSettings(t *testing.T) {
 		{"unknown flag", []string{"-port", "1"}, nil, "flag provided but not defined: -port"},
 		{"unexpected argument", []string{"now"}, nil, `unexpected argument "now"`},
 		{"no APIv3 key", nil, map[string]string{"WECHATPAY_MCHID": "1900000001"}, "WECHATPAY_APIV3_KEY is not set"},
-		{"no keys", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_APIV3_KEY": strings.Repeat("k", 32)}, "PrivateKey: missing"},
+		{"no keys", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_APIV3_KEY": strings.Repeat("k", 32)}, "PrivateKey: is required"},
 		{"missing file", nil, map[string]string{"WECHATPAY_MCHID": "1900000001", "WECHATPAY_PRIVATE_KEY_FILE": "missing.pem"}, "WECHATPAY_PRIVATE_KEY_FILE"},
 	}
 	for _, tt := range tests {

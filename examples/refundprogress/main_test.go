@@ -131,12 +131,12 @@ func TestRun_invalidArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"unknown action", []string{"-action", "MAYBE"}, `Action: "MAYBE" is neither APPROVE nor REJECT`},
-		{"launch day with REJECT", []string{"-action", "REJECT", "-launch-refund-day", "0"}, "LaunchRefundDay: only goes with APPROVE"},
-		{"reason with APPROVE", []string{"-reject-reason", "no"}, "RejectReason: only goes with REJECT"},
-		{"negative day", []string{"-launch-refund-day", "-1"}, "LaunchRefundDay: -1"},
-		{"long reason", []string{"-action", "REJECT", "-reject-reason", strings.Repeat("不", 201)}, "RejectReason: 201 characters"},
-		{"long id", []string{"-complaint-id", strings.Repeat("1", 65)}, "complaintID: 65 characters"},
+		{"unknown action", []string{"-action", "MAYBE"}, `Action: must be APPROVE or REJECT, got "MAYBE"`},
+		{"launch day with REJECT", []string{"-action", "REJECT", "-launch-refund-day", "0"}, "LaunchRefundDay: is only allowed with APPROVE"},
+		{"reason with APPROVE", []string{"-reject-reason", "no"}, "RejectReason: is only allowed with REJECT"},
+		{"negative day", []string{"-launch-refund-day", "-1"}, "LaunchRefundDay: must be 0 (today) or more, got -1"},
+		{"long reason", []string{"-action", "REJECT", "-reject-reason", strings.Repeat("不", 201)}, "RejectReason: has 201 characters"},
+		{"long id", []string{"-complaint-id", strings.Repeat("1", 65)}, "complaintID: has 65 characters"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestRun_liveInvalidSettings(t *testing.T) {
 		name, variable, value, want string
 	}{
 		{"missing file", "WECHATPAY_PRIVATE_KEY_FILE", "no-such-file.pem", "no such file or directory"},
-		{"no serial number", "WECHATPAY_SERIAL_NO", "", "SerialNo: empty"},
+		{"no serial number", "WECHATPAY_SERIAL_NO", "", "SerialNo: is required"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestRun_imageNotUploaded(t *testing.T) {
 		name, image, want string
 	}{
 		{"missing file", filepath.Join(t.TempDir(), "missing.png"), "no such file"},
-		{"unsupported type", "main_test.go", "does not end in .jpg, .png or .bmp"},
+		{"unsupported type", "main_test.go", "must end in .jpg, .jpeg, .png or .bmp"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
