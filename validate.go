@@ -537,8 +537,8 @@ func (f *faults) refundNotifyURL(value string) {
 	}
 }
 
-// usableKey returns public as a key that can verify signatures, or the problem
-// with it, which completes a sentence such as "its key is".
+// usableKey returns public as a key that can verify signatures, or what is wrong
+// with it, to follow "its key is".
 func usableKey(public any) (_ *rsa.PublicKey, problem string) {
 	key, ok := public.(*rsa.PublicKey)
 	switch {
@@ -587,12 +587,12 @@ func checkMchID(f *faults, mchID string) {
 }
 
 func checkSerialNo(f *faults, serialNo string) {
-	const remedy = "openssl x509 -in apiclient_cert.pem -noout -serial prints it"
 	switch {
 	case serialNo == "":
-		f.add("SerialNo", "is required, or Certificate; %s (WECHATPAY_SERIAL_NO)", remedy)
+		f.add("SerialNo", "is required, or Certificate (WECHATPAY_SERIAL_NO): "+
+			"openssl x509 -in apiclient_cert.pem -noout -serial prints it")
 	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
-		f.add("SerialNo", "is the id of a WeChat Pay public key (PublicKeyID), got %.70q; %s", serialNo, remedy)
+		f.add("SerialNo", "must not be the id of a WeChat Pay public key (PublicKeyID), got %.70q", serialNo)
 	case len(serialNo) > 64 || !isToken(serialNo):
 		f.add("SerialNo", "must be hexadecimal digits without colons or \"serial=\", got %s", glimpse(serialNo))
 	}
