@@ -2,9 +2,7 @@ package wechatpaytest
 
 import (
 	"context"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -12,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,28 +56,6 @@ type Server struct {
 	faults      faultBoard
 	mail        mailbox
 }
-
-// merchant is an API certificate of the merchant.
-type merchant struct {
-	serial string
-	key    *rsa.PrivateKey
-	cert   *x509.Certificate
-}
-
-var merchantCertificates sync.Map // of func() *merchant by number
-
-// merchantNumber returns the n-th API certificate of this process.
-func merchantNumber(n int) *merchant {
-	made, _ := merchantCertificates.LoadOrStore(n, sync.OnceValue(func() *merchant {
-		key := processKey(merchantRole(n))
-		from := time.Date(2020, 1, 1, n, 0, 0, 0, time.UTC)
-		cert := certificateOf(key, defaultMchID, from, from.AddDate(80, 0, 0))
-		return &merchant{serialOf(cert), key, cert}
-	}))
-	return made.(func() *merchant)()
-}
-
-const defaultMchID = "1900000001"
 
 // NewServer starts a server on a free port of loopback. The caller calls Close.
 // It panics if it cannot listen, as httptest.NewServer does.
@@ -247,40 +222,6 @@ func (s *Server) Advance(d time.Duration) {
 	s.poke()
 }
 
-// RenewMerchantCertificate gives the merchant a further API certificate with a
-// key of its own, as a merchant does before the old one expires, and returns
-// the configuration for it. The earlier ones stay valid. Config gives the
-// newest.
-func (s *Server) RenewMerchantCertificate() wechatpay.Config {
-	s.mu.Lock()
-	n := s.number("merchant certificate")
-	s.mu.Unlock()
-	m := merchantNumber(n)
-	s.mu.Lock()
-	s.merchants[m.serial] = m
-	s.merchant = m
-	s.mu.Unlock()
-	return s.configOf(m)
-}
-
-// RevokeMerchantCertificate makes a merchant API certificate invalid: requests
-// signed by it are 401 SIGN_ERROR.
-func (s *Server) RevokeMerchantCertificate(serialNo string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.merchants, strings.ToUpper(serialNo))
-}
-
-func (s *Server) allMerchants() []*merchant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*merchant
-	for _, m := range s.merchants {
-		all = append(all, m)
-	}
-	return all
-}
-
 // digits makes an id of n digits from the seed and what it names.
 func (s *Server) digits(n int, names ...any) string {
 	sum := s.hash(names...)
@@ -300,167 +241,4 @@ func (s *Server) hash(names ...any) [sha256.Size]byte {
 func (s *Server) number(kind string) int {
 	s.numbered[kind]++
 	return s.numbered[kind]
-}
-
-// listener can refuse connections for a while: it gives up its port, so that
-// dialling fails as it does when a host is down, and takes the same port again
-// afterwards.
-type listener struct {
-	addr net.Addr
-
-	mu       sync.Mutex
-	changed  *sync.Cond
-	inner    net.Listener // nil while refusing
-	refusing bool
-	ends     *time.Timer // when refusing ends by itself, or nil
-	closed   bool
-	conns    map[net.Conn]connState
-}
-
-// connState is what is known of an open connection.
-type connState int
-
-const (
-	connIdle   connState = 1 << iota // no request is on it
-	connDoomed                       // it is closed as soon as it is idle
-)
-
-func newListener(inner net.Listener) *listener {
-	l := &listener{addr: inner.Addr(), inner: inner, conns: map[net.Conn]connState{}}
-	l.changed = sync.NewCond(&l.mu)
-	return l
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		l.mu.Lock()
-		for l.refusing && !l.closed {
-			l.changed.Wait()
-		}
-		inner := l.inner
-		closed := l.closed
-		l.mu.Unlock()
-		if closed {
-			return nil, net.ErrClosed
-		}
-		conn, err := inner.Accept()
-		if err == nil {
-			return conn, nil
-		}
-		l.mu.Lock()
-		replaced := l.refusing || l.inner != inner
-		closed = l.closed
-		l.mu.Unlock()
-		if closed || !replaced {
-			return nil, err
-		}
-	}
-}
-
-func (l *listener) Addr() net.Addr { return l.addr }
-
-func (l *listener) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	l.forgetEnd()
-	l.changed.Broadcast()
-	if l.inner == nil {
-		return nil
-	}
-	return l.inner.Close()
-}
-
-// refuse begins to refuse new connections, and ends after a while if that is not 0.
-func (l *listener) refuse(while time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	l.forgetEnd()
-	if while > 0 {
-		var end *time.Timer
-		end = time.AfterFunc(while, func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if l.ends != end {
-				return
-			}
-			if err := l.listen(); err != nil { // somebody has the port for a moment: a panic here would end the whole test binary
-				end.Reset(10 * time.Millisecond)
-			}
-		})
-		l.ends = end
-	}
-	if !l.refusing {
-		l.refusing = true
-		l.inner.Close()
-		l.inner = nil
-	}
-}
-
-// accept ends to refuse new connections.
-func (l *listener) accept() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.listen(); err != nil {
-		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
-	}
-}
-
-// listen takes the port again. The caller holds mu.
-func (l *listener) listen() error {
-	if l.closed || !l.refusing {
-		l.forgetEnd()
-		return nil
-	}
-	inner, err := net.Listen("tcp", l.addr.String())
-	if err != nil {
-		return err
-	}
-	l.forgetEnd()
-	l.inner, l.refusing = inner, false
-	l.changed.Broadcast()
-	return nil
-}
-
-// forgetEnd stops the timer. The caller holds mu.
-func (l *listener) forgetEnd() {
-	if l.ends != nil {
-		l.ends.Stop()
-		l.ends = nil
-	}
-}
-
-// state keeps book of connections; net/http calls it for each change.
-func (l *listener) state(conn net.Conn, state http.ConnState) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch state {
-	case http.StateClosed, http.StateHijacked:
-		delete(l.conns, conn)
-	case http.StateActive:
-		l.conns[conn] = l.conns[conn] &^ connIdle
-	case http.StateNew, http.StateIdle:
-		if l.conns[conn]&connDoomed != 0 {
-			conn.Close()
-		}
-		l.conns[conn] |= connIdle
-	}
-}
-
-// closeIdle closes the connections that no request is on, and dooms the others
-// to be closed when theirs is answered: a client knows that it has its answer a
-// little before the server knows that the connection is idle, and a test must
-// not depend on that.
-func (l *listener) closeIdle() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for conn, state := range l.conns {
-		if state&connIdle != 0 {
-			conn.Close()
-		}
-		l.conns[conn] |= connDoomed
-	}
 }

@@ -5,13 +5,25 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wechatpay-complaints/wechatpay"
 )
+
+// Complaints returns all complaints as the detail gives them at present, in the
+// order in which the user filed them: by ComplaintTime, and those of the same
+// time as they were added. PayerPhone is encrypted for the newest merchant
+// certificate.
+func (s *Server) Complaints() []wechatpay.Complaint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]wechatpay.Complaint, len(s.filed))
+	for i, d := range s.filed {
+		all[i] = s.complaint(d)
+	}
+	return all
+}
 
 // dossier is a complaint with everything that happened to it.
 type dossier struct {
@@ -46,6 +58,7 @@ var beijing = time.FixedZone("CST", 8*60*60)
 // Both forms of times occur on the wire. Complaints have milliseconds here,
 // everything else whole seconds.
 func milliseconds(t time.Time) string { return t.In(beijing).Format("2006-01-02T15:04:05.000-07:00") }
+
 func wholeSeconds(t time.Time) string { return t.In(beijing).Format(time.RFC3339) }
 
 // AddComplaint files a complaint, at its ComplaintTime, or now if that is zero.
@@ -397,176 +410,6 @@ func decodeRecord(data []byte) (t recordTable, err error) {
 		return t, fmt.Errorf("%s", refused.message)
 	}
 	return t, nil
-}
-
-// say writes a record that a test chose the words of, with its notification, if
-// WeChat Pay could send it. The caller holds mu.
-func (s *Server) say(d *dossier, now time.Time, r recordTable, actionType string, images ...string) error {
-	if _, err := decodeRecord(encode(r)); err != nil {
-		return fmt.Errorf("wechatpaytest: %w", err)
-	}
-	s.append(d, now, r, images...)
-	s.announce(d, now, "COMPLAINT.STATE_CHANGE", actionType, false)
-	return nil
-}
-
-// UserReplies writes a message of the user, which then waits for a reply. The
-// images are media_urls that AddImage returned.
-func (s *Server) UserReplies(id, text string, mediaURLs ...string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		r := recordTable{Operator: operatorUser, OperateType: "USER_RESPONSE", OperateDetails: text}
-		if len(mediaURLs) > 0 {
-			r.ComplaintMediaList = encode(mediaTable{"OPERATION_IMAGE", mediaURLs})
-			if refused := decodeJSON(schemaOf[mediaTable](), r.ComplaintMediaList, new(mediaTable)); refused != nil {
-				return fmt.Errorf("wechatpaytest: %s", refused.message)
-			}
-		}
-		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
-			return err
-		}
-		d.table.IncomingUserResponse = true
-		return nil
-	})
-}
-
-// UserClicks lets the user tap something in a message of the merchant, which
-// writes a message of the user's, and then waits for a reply.
-func (s *Server) UserClicks(id string, click wechatpay.ClickMessage) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		data, err := json.Marshal(wechatpay.NegotiationRecord{Operator: operatorUser, OperateType: "USER_CLICK_RESPONSE", ClickMessage: click})
-		if err != nil {
-			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
-		}
-		r, err := decodeRecord(data)
-		if err != nil {
-			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
-		}
-		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
-			return err
-		}
-		d.table.IncomingUserResponse = true
-		return nil
-	})
-}
-
-// UserAsksPlatform lets the user ask WeChat Pay's staff for help: from then on
-// they assist.
-func (s *Server) UserAsksPlatform(id, reason, description string) error {
-	return s.platformService(id, true, recordTable{Operator: operatorUser, OperateType: "USER_APPLY_PLATFORM_SERVICE", HelpReason: reason, HelpDescription: description})
-}
-
-// UserCancelsPlatform lets the user give up the help that he asked for.
-func (s *Server) UserCancelsPlatform(id string) error {
-	return s.platformService(id, false, recordTable{Operator: operatorUser, OperateType: "USER_CANCEL_PLATFORM_SERVICE"})
-}
-
-// PlatformFinishes lets WeChat Pay's staff end their help.
-func (s *Server) PlatformFinishes(id string) error {
-	return s.platformService(id, false, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_SERVICE_FINISHED"})
-}
-
-// platformService lets the staff's help begin or end.
-func (s *Server) platformService(id string, begins bool, r recordTable) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if assisted := d.table.InPlatformService != nil && *d.table.InPlatformService; assisted == begins {
-			return fmt.Errorf("wechatpaytest: in_platform_service of complaint %s is %t already", id, begins)
-		}
-		if err := s.say(d, now, r, r.OperateType); err != nil {
-			return err
-		}
-		d.table.InPlatformService = &begins
-		return nil
-	})
-}
-
-// PlatformReplies writes a message of WeChat Pay's staff. The images are
-// media_urls that AddImage returned; image_list has plain links to them.
-func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		var images []string
-		for _, mediaURL := range mediaURLs {
-			escaped, _ := strings.CutPrefix(mediaURL, s.URL+strings.TrimSuffix(imagePattern, "{media_id}"))
-			image, err := url.PathUnescape(escaped)
-			if m := s.media[image]; err != nil || m == nil || m.uploaded {
-				return fmt.Errorf("wechatpaytest: AddImage returned no media_url %q", mediaURL)
-			}
-			images = append(images, image)
-		}
-		if len(images) > 4 {
-			return fmt.Errorf("wechatpaytest: image_list has %d images, and may have 4", len(images))
-		}
-		return s.say(d, now, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_RESPONSE", OperateDetails: text}, "RESPONSE_BY_PLATFORM", images...)
-	})
-}
-
-// MerchantDecides decides on the refund request as a colleague does on the
-// merchant's website: what endpoint 7 refuses for its state is an error here,
-// and once it is done endpoint 7 refuses a second decision. A reason goes with
-// [wechatpay.RefundReject] only.
-func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reason string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		b := struct {
-			Action       wechatpay.RefundAction `json:"action"`
-			RejectReason string                 `json:"reject_reason,omitempty"`
-		}{action, reason}
-		var decision decisionBody
-		refused := decodeJSON(schemaOf[decisionBody](), encode(b), &decision)
-		if refused == nil {
-			refused = decision.check(nil)
-		}
-		switch why := d.undecidable(); {
-		case refused != nil:
-			return fmt.Errorf("wechatpaytest: %s", refused.message)
-		case d.table.ProblemType != "REFUND":
-			return fmt.Errorf("wechatpaytest: complaint %s is no refund request: its problem_type is %q", id, d.table.ProblemType)
-		case why != "":
-			return fmt.Errorf("wechatpaytest: complaint %s cannot be decided on: %s", id, why)
-		}
-		s.decide(d, now, action == wechatpay.RefundApprove, reason)
-		return nil
-	})
-}
-
-// UserContinues lets the user file a finished complaint again: it is PENDING,
-// and a new decision is due.
-func (s *Server) UserContinues(id string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if d.table.ComplaintState != "PROCESSED" {
-			return fmt.Errorf("wechatpaytest: complaint %s is %s, and the user can file it again once it is PROCESSED", id, d.table.ComplaintState)
-		}
-		d.table.ComplaintState = "PENDING"
-		d.table.UserComplaintTimes++
-		d.decided, d.approved = false, false
-		s.append(d, now, recordTable{Operator: operatorUser, OperateType: "USER_CONTINUE_COMPLAINT", OperateDetails: d.table.ComplaintDetail})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "CONTINUE_COMPLAINT", false)
-		return nil
-	})
-}
-
-// PlatformRefunds lets WeChat Pay refund the complaint in full by itself, at
-// the merchant's cost, as it does with overdue ones. The complaint is
-// PROCESSED; others about the same order learn of the refund as they do when a
-// merchant's arrives. What endpoint 15 lets a merchant refund does not change:
-// one who does not look first pays the user twice.
-func (s *Server) PlatformRefunds(id string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if d.table.ComplaintFullRefunded {
-			return fmt.Errorf("wechatpaytest: complaint %s is refunded in full already", id)
-		}
-		concerned := []*dossier{d}
-		for _, o := range d.orders {
-			o.received = o.Amount
-			for _, other := range o.dossiers {
-				if !slices.Contains(concerned, other) {
-					concerned = append(concerned, other)
-				}
-			}
-		}
-		s.arrived(concerned, now, "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE")
-		d.table.ComplaintFullRefunded = true
-		d.table.ComplaintState = "PROCESSED"
-		return nil
-	})
 }
 
 // find returns the complaint of the path, if it is against the caller.

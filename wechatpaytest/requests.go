@@ -3,7 +3,6 @@ package wechatpaytest
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,15 +29,6 @@ type Request struct {
 	TookEffect bool
 	// Answer is the body of the answer before any fault, cut after 64 KiB.
 	Response []byte
-}
-
-// SignatureProblem is a signature that does not fit its request. The messages
-// are cut where they are long.
-type SignatureProblem struct {
-	Verified string // the message that the server verifies
-	Signed   string // the message that was signed in its place; "": it is none of the usual mistakes
-	Mistake  string // how the two differ; "" with Signed
-	SerialNo string // the certificate whose key signed; "": none of the merchant's that the server could tell
 }
 
 // clone is what leaves the server: nobody outside holds what it keeps, or what
@@ -145,23 +135,3 @@ func (s *Server) record(c *call, a *answer) {
 		c.b.Log(r.clone())
 	}
 }
-
-// recorder is a ResponseWriter that keeps the answer.
-type recorder struct{ answer *answer }
-
-func (r *recorder) Header() http.Header { return r.answer.header }
-
-func (r *recorder) WriteHeader(status int) {
-	if r.answer.status == 0 && status >= 200 {
-		r.answer.status = status
-		r.answer.header = r.answer.header.Clone()
-	}
-}
-
-func (r *recorder) Write(data []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	r.answer.body = append(r.answer.body, data...)
-	return len(data), nil
-}
-
-func newBody(data []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(data)) }

@@ -1,0 +1,98 @@
+package wechatpaytest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// Handle gives the requests that match pattern, as http.ServeMux understands
+// it, to the user's own handler, whether this server has the endpoint or not.
+// Headers and signature of the request are checked first, and faults hold for
+// it too; its parameters are the handler's to judge. The answer is held back
+// until the handler returns, and is then signed. Calling it again for the same
+// pattern replaces the handler; nil gives the endpoint back to the server. It
+// panics for a pattern that ServeMux does not take.
+func (s *Server) Handle(pattern string, h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.custom[pattern]; !known {
+		s.handlers.Handle(pattern, userHandler{s, pattern})
+	}
+	s.custom[pattern] = h
+}
+
+// HandlePlain gives the requests that match pattern, as http.ServeMux
+// understands it, to a handler that is no part of WeChat Pay's API: they are
+// not checked, not logged, not signed, and no fault strikes them. It panics for
+// a pattern that ServeMux does not take, or that is there already.
+func (s *Server) HandlePlain(pattern string, h http.Handler) { s.plain.Handle(pattern, h) }
+
+// userHandler stands in the mux for the handler that a pattern has at the moment.
+type userHandler struct {
+	s       *Server
+	pattern string
+}
+
+func (u userHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler().ServeHTTP(w, r) }
+
+func (u userHandler) handler() http.Handler {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	if h := u.s.custom[u.pattern]; h != nil {
+		return h
+	}
+	return http.NotFoundHandler()
+}
+
+// userHandler returns the mux if the user has a handler for the request. The
+// mux itself serves it, because only that sets path values.
+func (s *Server) userHandler(r *http.Request) http.Handler {
+	_, pattern := s.handlers.Handler(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.custom[pattern] == nil {
+		return nil
+	}
+	return s.handlers
+}
+
+// handOver lets the user's handler answer.
+func (c *call) handOver(h http.Handler) *answer {
+	r := c.r.Clone(c.r.Context())
+	r.Body = http.NoBody
+	if len(c.body) > 0 {
+		r.Body = newBody(c.body)
+	}
+	rec := &recorder{answer: &answer{header: http.Header{}}}
+	h.ServeHTTP(rec, r)
+	a := rec.answer
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	if len(a.body) > 0 && a.header.Get("Content-Type") == "" {
+		a.header.Set("Content-Type", http.DetectContentType(a.body))
+	}
+	a.tookEffect = c.r.Method != http.MethodGet && a.status/100 == 2
+	return a
+}
+
+// recorder is a ResponseWriter that keeps the answer.
+type recorder struct{ answer *answer }
+
+func (r *recorder) Header() http.Header { return r.answer.header }
+
+func (r *recorder) WriteHeader(status int) {
+	if r.answer.status == 0 && status >= 200 {
+		r.answer.status = status
+		r.answer.header = r.answer.header.Clone()
+	}
+}
+
+func (r *recorder) Write(data []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	r.answer.body = append(r.answer.body, data...)
+	return len(data), nil
+}
+
+func newBody(data []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(data)) }
