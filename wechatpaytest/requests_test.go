@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
 	"github.com/wechatpay-complaints/wechatpay"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
@@ -76,41 +75,6 @@ func TestRequestsAreCopies(t *testing.T) {
 		spoil(all[0])
 		spoil(all[1])
 	}
-}
-
-// What is wrong with a signature is told in fields too.
-func TestSignatureProblem(t *testing.T) {
-	s := start(t)
-	first := s.Config()
-	second := s.RenewMerchantCertificate()
-	const target = "/v3/certificates"
-	right := func(r wechatpaytest.Request) string {
-		for _, part := range strings.Split(r.Header.Get("Authorization"), ",") {
-			if nonce, found := strings.CutPrefix(part, "nonce_str="); found {
-				return "GET\n" + target + "\n1772596800\n" + strings.Trim(nonce, `"`) + "\n\n"
-			}
-		}
-		return ""
-	}
-	send := func(change func(*message)) wechatpaytest.Request {
-		m := newMessage(s, "GET", target, "")
-		change(m)
-		require.Equal(t, 401, m.send(t, s).StatusCode)
-		all := s.Requests()
-		return all[len(all)-1]
-	}
-	signed := func(text string) func(*message) { return func(m *message) { m.signed = &text } }
-
-	r := send(signed("get\n" + target + "\nTIMESTAMP\nNONCE\n\n"))
-	require.Equal(t, &wechatpaytest.SignatureProblem{
-		Verified: right(r), Signed: "get" + strings.TrimPrefix(right(r), "GET"), Mistake: "with the method in lower case", SerialNo: second.SerialNo,
-	}, r.Signature)
-	r = send(signed("something"))
-	require.Equal(t, &wechatpaytest.SignatureProblem{Verified: right(r)}, r.Signature)
-	r = send(func(m *message) { m.attributes["serial_no"] = first.SerialNo })
-	require.Equal(t, &wechatpaytest.SignatureProblem{Verified: right(r), SerialNo: second.SerialNo}, r.Signature)
-	r = send(func(m *message) { m.attributes["timestamp"] = "1" })
-	require.Nil(t, r.Signature, "there is nothing to verify")
 }
 
 // The log forgets the oldest requests before it fills the memory.

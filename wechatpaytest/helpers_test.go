@@ -3,9 +3,13 @@ package wechatpaytest_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -14,7 +18,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,7 +25,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
 	"github.com/wechatpay-complaints/wechatpay"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
@@ -247,4 +249,74 @@ func operateTypes(s *wechatpaytest.Server, id string) []string {
 		all = append(all, string(r.OperateType))
 	}
 	return all
+}
+
+const (
+	id      = "200201820200101080076610000"
+	path    = complaints + "/" + id
+	decide  = path + "/update-refund-progress"
+	approve = `{"action":"APPROVE","launch_refund_day":0}`
+	reject  = `{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件"}`
+	done    = `{"complainted_mchid":"1900000001"}`
+	reply4  = `{"complainted_mchid":"1900000001","response_content":"您好"}`
+	refunds = "/v3/refund/domestic/refunds"
+)
+
+func state(t testing.TB, s *wechatpaytest.Server) string {
+	c, ok := s.Complaint(id)
+	require.True(t, ok)
+	return string(c.ComplaintState)
+}
+
+func refundOf(number string, fen int) string {
+	return fmt.Sprintf(`{"transaction_id":"4200001","out_refund_no":%q,"amount":{"refund":%d,"total":100,"currency":"CNY"}}`, number, fen)
+}
+
+// file files the complaint that these tests are about, with an order of 100 fen.
+func file(s *wechatpaytest.Server) {
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
+		{TransactionID: "4200001", OutTradeNo: "trade-1", Amount: 100}}})
+}
+
+func decryptWith(t testing.TB, cfg wechatpay.Config, ciphertext string) string {
+	raw, err := base64.StdEncoding.DecodeString(ciphertext)
+	require.NoError(t, err)
+	plain, err := rsa.DecryptOAEP(sha1.New(), nil, cfg.PrivateKey.(*rsa.PrivateKey), raw, nil)
+	require.NoError(t, err)
+	return string(plain)
+}
+
+// sealed is what certificates and notifications are encrypted in.
+type sealed struct {
+	Algorithm      string `json:"algorithm"`
+	Nonce          string `json:"nonce"`
+	AssociatedData string `json:"associated_data"`
+	Ciphertext     string `json:"ciphertext"`
+}
+
+func (e sealed) open(t testing.TB, key string) []byte {
+	require.Equal(t, "AEAD_AES_256_GCM", e.Algorithm)
+	require.Len(t, e.Nonce, 12)
+	block, err := aes.NewCipher([]byte(key))
+	require.NoError(t, err)
+	aead, err := cipher.NewGCM(block)
+	require.NoError(t, err)
+	raw, err := base64.StdEncoding.DecodeString(e.Ciphertext)
+	require.NoError(t, err)
+	plain, err := aead.Open(nil, []byte(e.Nonce), raw, []byte(e.AssociatedData))
+	require.NoError(t, err)
+	return plain
+}
+
+func keyOf(cert *x509.Certificate) *rsa.PublicKey { return cert.PublicKey.(*rsa.PublicKey) }
+
+func (m *message) sendRaw(t testing.TB, s *wechatpaytest.Server) reply {
+	req := m.request(t, s)
+	req.URL.Opaque = m.target
+	resp, err := httpClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return reply{resp, body}
 }
