@@ -13,30 +13,30 @@ import (
 
 // say writes a record that a test chose the words of, with its notification, if
 // WeChat Pay could send it. The caller holds mu.
-func (s *Server) say(d *dossier, now time.Time, r recordTable, actionType string, images ...string) error {
+func (s *Server) appendAndNotify(cm *complaint, now time.Time, r wireRecord, actionType string, images ...string) error {
 	if _, err := decodeRecord(encode(r)); err != nil {
 		return fmt.Errorf("wechatpaytest: %w", err)
 	}
-	s.append(d, now, r, images...)
-	s.announce(d, now, "COMPLAINT.STATE_CHANGE", actionType, false)
+	s.append(cm, now, r, images...)
+	s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", actionType, false)
 	return nil
 }
 
 // UserReplies writes a message of the user, which then waits for a reply. The
 // images are media_urls that AddImage returned.
 func (s *Server) UserReplies(id, text string, mediaURLs ...string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		r := recordTable{Operator: operatorUser, OperateType: "USER_RESPONSE", OperateDetails: text}
+	return s.change(id, func(cm *complaint, now time.Time) error {
+		r := wireRecord{Operator: operatorUser, OperateType: "USER_RESPONSE", OperateDetails: text}
 		if len(mediaURLs) > 0 {
-			r.ComplaintMediaList = encode(mediaTable{"OPERATION_IMAGE", mediaURLs})
-			if refused := decodeJSON(schemaOf[mediaTable](), r.ComplaintMediaList, new(mediaTable)); refused != nil {
-				return fmt.Errorf("wechatpaytest: %s", refused.message)
+			r.ComplaintMediaList = encode(wireMedia{"OPERATION_IMAGE", mediaURLs})
+			if apiErr := decodeJSON(schemaOf[wireMedia](), r.ComplaintMediaList, new(wireMedia)); apiErr != nil {
+				return fmt.Errorf("wechatpaytest: %s", apiErr.message)
 			}
 		}
-		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
+		if err := s.appendAndNotify(cm, now, r, "USER_RESPONSE"); err != nil {
 			return err
 		}
-		d.table.IncomingUserResponse = true
+		cm.wire.IncomingUserResponse = true
 		return nil
 	})
 }
@@ -44,7 +44,7 @@ func (s *Server) UserReplies(id, text string, mediaURLs ...string) error {
 // UserClicks lets the user tap something in a message of the merchant, which
 // writes a message of the user's, and then waits for a reply.
 func (s *Server) UserClicks(id string, click wechatpay.ClickMessage) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
+	return s.change(id, func(cm *complaint, now time.Time) error {
 		data, err := json.Marshal(wechatpay.NegotiationRecord{Operator: operatorUser, OperateType: "USER_CLICK_RESPONSE", ClickMessage: click})
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
@@ -53,10 +53,10 @@ func (s *Server) UserClicks(id string, click wechatpay.ClickMessage) error {
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: UserClicks: %w", err)
 		}
-		if err := s.say(d, now, r, "USER_RESPONSE"); err != nil {
+		if err := s.appendAndNotify(cm, now, r, "USER_RESPONSE"); err != nil {
 			return err
 		}
-		d.table.IncomingUserResponse = true
+		cm.wire.IncomingUserResponse = true
 		return nil
 	})
 }
@@ -64,29 +64,29 @@ func (s *Server) UserClicks(id string, click wechatpay.ClickMessage) error {
 // UserAsksPlatform lets the user ask WeChat Pay's staff for help: from then on
 // they assist.
 func (s *Server) UserAsksPlatform(id, reason, description string) error {
-	return s.platformService(id, true, recordTable{Operator: operatorUser, OperateType: "USER_APPLY_PLATFORM_SERVICE", HelpReason: reason, HelpDescription: description})
+	return s.platformService(id, true, wireRecord{Operator: operatorUser, OperateType: "USER_APPLY_PLATFORM_SERVICE", HelpReason: reason, HelpDescription: description})
 }
 
 // UserCancelsPlatform lets the user give up the help that he asked for.
 func (s *Server) UserCancelsPlatform(id string) error {
-	return s.platformService(id, false, recordTable{Operator: operatorUser, OperateType: "USER_CANCEL_PLATFORM_SERVICE"})
+	return s.platformService(id, false, wireRecord{Operator: operatorUser, OperateType: "USER_CANCEL_PLATFORM_SERVICE"})
 }
 
 // PlatformFinishes lets WeChat Pay's staff end their help.
 func (s *Server) PlatformFinishes(id string) error {
-	return s.platformService(id, false, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_SERVICE_FINISHED"})
+	return s.platformService(id, false, wireRecord{Operator: operatorPlatform, OperateType: "PLATFORM_SERVICE_FINISHED"})
 }
 
 // platformService lets the staff's help begin or end.
-func (s *Server) platformService(id string, begins bool, r recordTable) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if assisted := d.table.InPlatformService != nil && *d.table.InPlatformService; assisted == begins {
+func (s *Server) platformService(id string, begins bool, r wireRecord) error {
+	return s.change(id, func(cm *complaint, now time.Time) error {
+		if assisted := cm.wire.InPlatformService != nil && *cm.wire.InPlatformService; assisted == begins {
 			return fmt.Errorf("wechatpaytest: in_platform_service of complaint %s is %t already", id, begins)
 		}
-		if err := s.say(d, now, r, r.OperateType); err != nil {
+		if err := s.appendAndNotify(cm, now, r, r.OperateType); err != nil {
 			return err
 		}
-		d.table.InPlatformService = &begins
+		cm.wire.InPlatformService = &begins
 		return nil
 	})
 }
@@ -94,7 +94,7 @@ func (s *Server) platformService(id string, begins bool, r recordTable) error {
 // PlatformReplies writes a message of WeChat Pay's staff. The images are
 // media_urls that AddImage returned; image_list has plain links to them.
 func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
+	return s.change(id, func(cm *complaint, now time.Time) error {
 		var images []string
 		for _, mediaURL := range mediaURLs {
 			escaped, _ := strings.CutPrefix(mediaURL, s.URL+strings.TrimSuffix(imagePattern, "{media_id}"))
@@ -107,7 +107,7 @@ func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
 		if len(images) > 4 {
 			return fmt.Errorf("wechatpaytest: image_list has %d images, and may have 4", len(images))
 		}
-		return s.say(d, now, recordTable{Operator: operatorPlatform, OperateType: "PLATFORM_RESPONSE", OperateDetails: text}, "RESPONSE_BY_PLATFORM", images...)
+		return s.appendAndNotify(cm, now, wireRecord{Operator: operatorPlatform, OperateType: "PLATFORM_RESPONSE", OperateDetails: text}, "RESPONSE_BY_PLATFORM", images...)
 	})
 }
 
@@ -116,25 +116,25 @@ func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
 // and once it is done endpoint 7 refuses a second decision. A reason goes with
 // [wechatpay.RefundReject] only.
 func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reason string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
+	return s.change(id, func(cm *complaint, now time.Time) error {
 		b := struct {
 			Action       wechatpay.RefundAction `json:"action"`
 			RejectReason string                 `json:"reject_reason,omitempty"`
 		}{action, reason}
 		var decision decisionBody
-		refused := decodeJSON(schemaOf[decisionBody](), encode(b), &decision)
-		if refused == nil {
-			refused = decision.check(nil)
+		apiErr := decodeJSON(schemaOf[decisionBody](), encode(b), &decision)
+		if apiErr == nil {
+			apiErr = decision.check(nil)
 		}
-		switch why := d.undecidable(); {
-		case refused != nil:
-			return fmt.Errorf("wechatpaytest: %s", refused.message)
-		case d.table.ProblemType != "REFUND":
-			return fmt.Errorf("wechatpaytest: complaint %s is no refund request: its problem_type is %q", id, d.table.ProblemType)
+		switch why := cm.decisionBlocker(); {
+		case apiErr != nil:
+			return fmt.Errorf("wechatpaytest: %s", apiErr.message)
+		case cm.wire.ProblemType != "REFUND":
+			return fmt.Errorf("wechatpaytest: complaint %s is no refund request: its problem_type is %q", id, cm.wire.ProblemType)
 		case why != "":
 			return fmt.Errorf("wechatpaytest: complaint %s cannot be decided on: %s", id, why)
 		}
-		s.decide(d, now, action == wechatpay.RefundApprove, reason)
+		s.decide(cm, now, action == wechatpay.RefundApprove, reason)
 		return nil
 	})
 }
@@ -142,15 +142,15 @@ func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reaso
 // UserContinues lets the user file a finished complaint again: it is PENDING,
 // and a new decision is due.
 func (s *Server) UserContinues(id string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if d.table.ComplaintState != "PROCESSED" {
-			return fmt.Errorf("wechatpaytest: complaint %s is %s, and the user can file it again once it is PROCESSED", id, d.table.ComplaintState)
+	return s.change(id, func(cm *complaint, now time.Time) error {
+		if cm.wire.ComplaintState != "PROCESSED" {
+			return fmt.Errorf("wechatpaytest: complaint %s is %s, and the user can file it again once it is PROCESSED", id, cm.wire.ComplaintState)
 		}
-		d.table.ComplaintState = "PENDING"
-		d.table.UserComplaintTimes++
-		d.decided, d.approved = false, false
-		s.append(d, now, recordTable{Operator: operatorUser, OperateType: "USER_CONTINUE_COMPLAINT", OperateDetails: d.table.ComplaintDetail})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "CONTINUE_COMPLAINT", false)
+		cm.wire.ComplaintState = "PENDING"
+		cm.wire.UserComplaintTimes++
+		cm.decided, cm.approved = false, false
+		s.append(cm, now, wireRecord{Operator: operatorUser, OperateType: "USER_CONTINUE_COMPLAINT", OperateDetails: cm.wire.ComplaintDetail})
+		s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "CONTINUE_COMPLAINT", false)
 		return nil
 	})
 }
@@ -161,22 +161,22 @@ func (s *Server) UserContinues(id string) error {
 // merchant's arrives. What endpoint 15 lets a merchant refund does not change:
 // one who does not look first pays the user twice.
 func (s *Server) PlatformRefunds(id string) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
-		if d.table.ComplaintFullRefunded {
+	return s.change(id, func(cm *complaint, now time.Time) error {
+		if cm.wire.ComplaintFullRefunded {
 			return fmt.Errorf("wechatpaytest: complaint %s is refunded in full already", id)
 		}
-		concerned := []*dossier{d}
-		for _, o := range d.orders {
+		concerned := []*complaint{cm}
+		for _, o := range cm.orders {
 			o.received = o.Amount
-			for _, other := range o.dossiers {
+			for _, other := range o.complaints {
 				if !slices.Contains(concerned, other) {
 					concerned = append(concerned, other)
 				}
 			}
 		}
-		s.arrived(concerned, now, "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE")
-		d.table.ComplaintFullRefunded = true
-		d.table.ComplaintState = "PROCESSED"
+		s.refundArrived(concerned, now, "COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE")
+		cm.wire.ComplaintFullRefunded = true
+		cm.wire.ComplaintState = "PROCESSED"
 		return nil
 	})
 }

@@ -14,10 +14,10 @@ import (
 
 // window is how far a timestamp may be from the server's clock. WeChat Pay does
 // not say; its own SDKs judge answers by 300 s.
-const window = 300 * time.Second
+const maxSkew = 300 * time.Second
 
 // protocol checks the headers that every request must have.
-func (c *call) protocol() *refusal {
+func (c *call) protocol() *apiError {
 	accept := c.r.Header.Values("Accept")
 	if len(accept) == 0 {
 		return protocolError("Accept", nil, "is missing")
@@ -76,7 +76,7 @@ var (
 )
 
 // signError refuses a signature in the shape that WeChat Pay's own 401 has.
-func (c *call) signError(field, issue, message string) *refusal {
+func (c *call) signError(field, issue, message string) *apiError {
 	detail := map[string]any{
 		"detail":   map[string]any{"issue": issue},
 		"field":    field,
@@ -94,11 +94,11 @@ func (c *call) signError(field, issue, message string) *refusal {
 			"sign_message_length":    len(c.message),
 		}
 	}
-	return &refusal{status: 401, code: "SIGN_ERROR", message: message, detail: detail, internal: internalSignature}
+	return &apiError{status: 401, code: "SIGN_ERROR", message: message, detail: detail, internal: internalSignature}
 }
 
 // authenticate checks the signature of a request and remembers its nonce.
-func (c *call) authenticate() *refusal {
+func (c *call) authenticate() *apiError {
 	headers := c.r.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return c.signError("Authorization", "missing", "the Authorization header is missing")
@@ -106,12 +106,12 @@ func (c *call) authenticate() *refusal {
 	if len(headers) > 1 {
 		return c.signError("Authorization", "repeated", "there are several Authorization headers")
 	}
-	a, refused := c.parseAuthorization(headers[0])
-	if refused != nil {
-		return refused
+	a, apiErr := c.parseAuthorization(headers[0])
+	if apiErr != nil {
+		return apiErr
 	}
 	// From here on the message is known that WeChat Pay verifies.
-	c.message = signMessage(c.r.Method, c.target, a.timestamp, a.nonce, c.signedBody())
+	c.message = stringToSign(c.r.Method, c.target, a.timestamp, a.nonce, c.signedBody())
 
 	c.s.mu.Lock()
 	merchant := c.s.merchants[strings.ToUpper(a.serial)]
@@ -122,21 +122,21 @@ func (c *call) authenticate() *refusal {
 	if merchant == nil {
 		return c.signError("serial_no", "serial not exists", fmt.Sprintf("merchant %s has no API certificate with the serial number %q", a.mchid, a.serial))
 	}
-	if !verifies(&merchant.key.PublicKey, c.message, a.signature) {
+	if !verify(&merchant.key.PublicKey, c.message, a.signature) {
 		problem := c.diagnose(a, merchant)
-		refused := c.signError("signature", "sign not match", problem.sentence(a.serial))
-		refused.signature = problem
-		return refused
+		apiErr := c.signError("signature", "sign not match", problem.sentence(a.serial))
+		apiErr.signature = problem
+		return apiErr
 	}
 	seconds, _ := strconv.ParseInt(a.timestamp, 10, 64)
 	now := c.s.wireNow()
-	if skew := now.Sub(time.Unix(seconds, 0)); skew.Abs() > window {
+	if skew := now.Sub(time.Unix(seconds, 0)); skew.Abs() > maxSkew {
 		direction := "behind"
 		if skew < 0 {
 			direction = "ahead of"
 		}
 		return c.signError("timestamp", "timestamp expired",
-			fmt.Sprintf("the timestamp %s is %s %s the server's clock, and at most %s are allowed", a.timestamp, skew.Abs().Round(time.Second), direction, window))
+			fmt.Sprintf("the timestamp %s is %s %s the server's clock, and at most %s are allowed", a.timestamp, skew.Abs().Round(time.Second), direction, maxSkew))
 	}
 	if !c.s.nonces.take(now, a.nonce, c.r.Method, c.message) {
 		return c.signError("nonce_str", "nonce_str repeated",
@@ -146,8 +146,8 @@ func (c *call) authenticate() *refusal {
 	return nil
 }
 
-func (c *call) parseAuthorization(header string) (*authorization, *refusal) {
-	bad := func(field, format string, args ...any) (*authorization, *refusal) {
+func (c *call) parseAuthorization(header string) (*authorization, *apiError) {
+	bad := func(field, format string, args ...any) (*authorization, *apiError) {
 		message := fmt.Sprintf(format, args...)
 		return nil, c.signError(field, message, "Authorization: "+message)
 	}
@@ -193,7 +193,7 @@ func (c *call) parseAuthorization(header string) (*authorization, *refusal) {
 }
 
 // signMessage is what a request is signed over: five lines, each ended.
-func signMessage(method, target, timestamp, nonce string, body []byte) string {
+func stringToSign(method, target, timestamp, nonce string, body []byte) string {
 	return method + "\n" + target + "\n" + timestamp + "\n" + nonce + "\n" + string(body) + "\n"
 }
 

@@ -93,7 +93,7 @@ type Behavior struct {
 }
 
 // fillIn gives fields that cannot be zero their first value.
-func (b *Behavior) fillIn() {
+func (b *Behavior) setDefaults() {
 	if b.Time == nil {
 		b.Time = time.Now
 	}
@@ -107,13 +107,13 @@ func (b *Behavior) fillIn() {
 	if b.ResponseContentMax == 0 {
 		b.ResponseContentMax = 500
 	}
-	for refusal, first := range map[*Refusal]Refusal{
+	for apiError, first := range map[*Refusal]Refusal{
 		&b.WrongState:       invalidRequest,
 		&b.UnknownComplaint: notExists,
 		&b.ResultTooLarge:   invalidRequest,
 	} {
-		if refusal.StatusCode == 0 {
-			*refusal = first
+		if apiError.StatusCode == 0 {
+			*apiError = first
 		}
 	}
 }

@@ -18,26 +18,26 @@ type call struct {
 	b      *Behavior
 	r      *http.Request
 	now    time.Time
-	began  time.Time
+	start  time.Time
 	target string // path and query as sent
 	path   string // as sent
 	rawQuery,
 	id string // the element of the path that varies
 
-	endpoint *endpoint
-	others   []string // the methods that the path has, where it has not this one
-	fault    *Fault
-	body     []byte
-	readErr  error
-	tooLarge bool
-	parts    *uploadParts // of a multipart body
-	message  string       // what the signature must be over
-	merchant *merchant    // who signed; nil before that is known
-	idle     bool         // carried out, and nothing changed by it: a repetition, or the self-test
+	endpoint     *endpoint
+	otherMethods []string // the methods that the path has, where it has not this one
+	fault        *Fault
+	body         []byte
+	readErr      error
+	tooLarge     bool
+	parts        *uploadParts // of a multipart body
+	message      string       // what the signature must be over
+	merchant     *merchant    // who signed; nil before that is known
+	noEffect     bool         // carried out, and nothing changed by it: a repetition, or the self-test
 }
 
 // An answer is on its way back. It is signed when it is sent.
-type answer struct {
+type response struct {
 	status     int
 	header     http.Header
 	body       []byte
@@ -58,7 +58,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.plain.ServeHTTP(w, r)
 		return
 	}
-	c := &call{s: s, b: s.behavior.Load(), r: r, began: time.Now(), now: s.Now(), target: r.RequestURI}
+	c := &call{s: s, b: s.behavior.Load(), r: r, start: time.Now(), now: s.Now(), target: r.RequestURI}
 	if c.target == "" { // a request made with http.NewRequest
 		c.target = r.URL.RequestURI()
 	}
@@ -66,8 +66,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.target = u.RequestURI()
 	}
 	c.path, c.rawQuery, _ = strings.Cut(c.target, "?")
-	c.endpoint, c.id, c.others = route(r.Method, c.path)
-	c.fault = s.drawFault(c)
+	c.endpoint, c.id, c.otherMethods = route(r.Method, c.path)
+	c.fault = s.pickFault(c)
 	c.readBody()
 
 	a := c.exchange()
@@ -87,7 +87,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // requestID has the form of WeChat Pay's own: 08F7, hexadecimal digits, a
 // hyphen and the internal code in digits.
-func (c *call) requestID(a *answer) string {
+func (c *call) requestID(a *response) string {
 	c.s.mu.Lock()
 	n := c.s.number("request")
 	c.s.mu.Unlock()
@@ -96,8 +96,8 @@ func (c *call) requestID(a *answer) string {
 }
 
 // exchange decides on the answer.
-func (c *call) exchange() *answer {
-	gateway := c.fault.gatewayAnswer()
+func (c *call) exchange() *response {
+	gateway := c.fault.gatewayResponse()
 	if gateway != nil && !c.fault.TakesEffect {
 		return gateway
 	}
@@ -109,32 +109,32 @@ func (c *call) exchange() *answer {
 	return a
 }
 
-func (c *call) handle() *answer {
+func (c *call) handle() *response {
 	if c.readErr != nil {
-		return c.refuse(bodyError("", nil, "the body cannot be read: %v", c.readErr))
+		return c.errorResponse(bodyError("", nil, "the body cannot be read: %v", c.readErr))
 	}
-	if refused := c.protocol(); refused != nil {
-		return c.refuse(refused)
+	if apiErr := c.protocol(); apiErr != nil {
+		return c.errorResponse(apiErr)
 	}
-	if refused := c.authenticate(); refused != nil {
-		return c.refuse(refused)
+	if apiErr := c.authenticate(); apiErr != nil {
+		return c.errorResponse(apiErr)
 	}
-	if handler := c.s.userHandler(c.r); handler != nil {
-		return c.handOver(handler)
+	if handler := c.s.customHandler(c.r); handler != nil {
+		return c.serveCustom(handler)
 	}
 	if c.endpoint == nil {
 		problem := "this server has no endpoint " + c.r.Method + " " + c.path
-		if len(c.others) > 0 {
-			problem += "; the path takes " + strings.Join(c.others, ", ")
+		if len(c.otherMethods) > 0 {
+			problem += "; the path takes " + strings.Join(c.otherMethods, ", ")
 		}
-		return c.refuse(notExists.refuse("%s", problem))
+		return c.errorResponse(notExists.errorf("%s", problem))
 	}
 	return c.endpoint.serve(c)
 }
 
 // refuse makes the answer of a refusal.
-func (c *call) refuse(r *refusal) *answer {
-	a := &answer{status: r.status, code: r.code, problem: r.message, signature: r.signature, internal: r.internal, header: http.Header{}}
+func (c *call) errorResponse(r *apiError) *response {
+	a := &response{status: r.status, code: r.code, problem: r.message, signature: r.signature, internal: r.internal, header: http.Header{}}
 	a.header.Set("Content-Type", jsonType)
 	a.body = encode(struct {
 		Code    string `json:"code"`
@@ -147,7 +147,7 @@ func (c *call) refuse(r *refusal) *answer {
 }
 
 // send signs the answer and writes it, as far as the fault lets it.
-func (c *call) send(w http.ResponseWriter, a *answer) {
+func (c *call) send(w http.ResponseWriter, a *response) {
 	f := c.fault
 	if f.kind() == FaultDrop || f.kind() == FaultLostResponse {
 		panic(http.ErrAbortHandler) // closes the connection without a word
@@ -175,12 +175,12 @@ func (c *call) send(w http.ResponseWriter, a *answer) {
 }
 
 // sign puts WeChat Pay's headers on an answer.
-func (c *call) sign(a *answer) {
+func (c *call) sign(a *response) {
 	serial, key := c.s.signingKey(c.b.KeyMode, c.r.Header.Get("Wechatpay-Serial"))
 	at := c.s.wireNow()
 	switch c.fault.kind() {
 	case FaultForged:
-		key = processKey(strangerRole)
+		key = processKey(forgerRole)
 	case FaultOld:
 		at = at.Add(-15 * time.Minute)
 	}

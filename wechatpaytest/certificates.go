@@ -32,7 +32,7 @@ func (s *Server) certificates() []*platformCertificate {
 func (s *Server) addCertificate() *platformCertificate {
 	key := processKey(platformRole(len(s.platform)))
 	from := s.wireNow().Truncate(time.Second)
-	cert := certificateOf(key, "wechatpaytest platform", from, from.AddDate(certificateYears, 0, 0))
+	cert := newCertificate(key, "wechatpaytest platform", from, from.AddDate(certificateYears, 0, 0))
 	p := &platformCertificate{serialOf(cert), key, cert}
 	s.platform = append(s.platform, p)
 	return p
@@ -71,8 +71,8 @@ func (s *Server) RotateCertificate() *x509.Certificate {
 
 // signingKey returns the key that signs for a client that asks with this
 // Wechatpay-Serial.
-func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey) {
-	if mode == KeyModePublicKey || mode != KeyModeCertificate && !isSerial(asked) {
+func (s *Server) signingKey(mode KeyMode, requestSerial string) (string, *rsa.PrivateKey) {
+	if mode == KeyModePublicKey || mode != KeyModeCertificate && !isSerialNo(requestSerial) {
 		return publicKeyID(), processKey(publicKeyRole)
 	}
 	s.mu.Lock()
@@ -83,7 +83,7 @@ func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey
 
 // keyNamed returns the private key behind a public key id or a serial number of
 // a platform certificate.
-func (s *Server) keyNamed(name string) *rsa.PrivateKey {
+func (s *Server) privateKeyOf(name string) *rsa.PrivateKey {
 	if name == publicKeyID() {
 		return processKey(publicKeyRole)
 	}
@@ -97,7 +97,7 @@ func (s *Server) keyNamed(name string) *rsa.PrivateKey {
 	return nil
 }
 
-func isSerial(s string) bool {
+func isSerialNo(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
@@ -148,9 +148,9 @@ func encryptForAPIKey(associatedData string, plain []byte) encryptedForAPIKey {
 	}
 }
 
-func (c *call) listCertificates(q *certificatesQuery) (any, *refusal) {
+func (c *call) listCertificates(q *certificatesQuery) (any, *apiError) {
 	if c.b.KeyMode == KeyModePublicKey {
-		return nil, notExists.refuse("merchant %s has no platform certificates: it has the WeChat Pay public key", c.s.mchid)
+		return nil, notExists.errorf("merchant %s has no platform certificates: it has the WeChat Pay public key", c.s.mchid)
 	}
 	entries := []certificateEntry{}
 	for _, p := range c.s.certificates() {

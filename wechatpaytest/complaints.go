@@ -17,17 +17,17 @@ type listQuery struct {
 
 // maxSpan is how many days the list may span, both ends counted. The documents
 // say 30 and not how they count.
-const maxSpan = 30
+const maxDays = 30
 
-func (q *listQuery) check(*call) *refusal {
+func (q *listQuery) check(*call) *apiError {
 	begin, _ := time.Parse(time.DateOnly, q.BeginDate) // the schema let them through
 	end, _ := time.Parse(time.DateOnly, q.EndDate)
 	if end.Before(begin) {
-		return paramError(inQuery, &paramFault{field: "begin_date", value: q.BeginDate, issue: "is after end_date"})
+		return paramError(inQuery, &invalidParam{field: "begin_date", value: q.BeginDate, issue: "is after end_date"})
 	}
-	if days := int(end.Sub(begin).Hours()/24) + 1; days > maxSpan {
-		return paramError(inQuery, &paramFault{field: "end_date", value: q.EndDate,
-			issue: fmt.Sprintf("is too far from begin_date: the span is %d days, and may be %d", days, maxSpan)})
+	if days := int(end.Sub(begin).Hours()/24) + 1; days > maxDays {
+		return paramError(inQuery, &invalidParam{field: "end_date", value: q.EndDate,
+			issue: fmt.Sprintf("is too far from begin_date: the span is %d days, and may be %d", days, maxDays)})
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ type page[T any] struct {
 }
 
 // cutPage cuts the page out of all entries, which stand oldest first.
-func cutPage[From, To any](c *call, all []From, limit, offset int, oldestFirst bool, take func(From) To) (*page[To], *refusal) {
+func paginate[From, To any](c *call, all []From, limit, offset int, oldestFirst bool, take func(From) To) (*page[To], *apiError) {
 	p := &page[To]{Limit: limit, Offset: offset}
 	total := len(all)
 	if offset == 0 {
@@ -55,33 +55,33 @@ func cutPage[From, To any](c *call, all []From, limit, offset int, oldestFirst b
 		p.Data = append(p.Data, take(all[at]))
 	}
 	if c.b.MaxPage > 0 && len(p.Data) > c.b.MaxPage {
-		return nil, c.b.ResultTooLarge.refuse("the result is too large: %d entries; ask with a smaller limit", len(p.Data))
+		return nil, c.b.ResultTooLarge.errorf("the result is too large: %d entries; ask with a smaller limit", len(p.Data))
 	}
 	return p, nil
 }
 
-func (c *call) listComplaints(q *listQuery) (any, *refusal) {
+func (c *call) listComplaints(q *listQuery) (any, *apiError) {
 	if q.ComplaintedMchID != "" && !c.owns(q.ComplaintedMchID) {
-		return nil, noAuth.refuse("merchant %s is not the caller %s, nor one of its sub-merchants", q.ComplaintedMchID, c.s.mchid)
+		return nil, noAuth.errorf("merchant %s is not the caller %s, nor one of its sub-merchants", q.ComplaintedMchID, c.s.mchid)
 	}
 	begin, _ := time.ParseInLocation(time.DateOnly, q.BeginDate, beijing)
 	end, _ := time.ParseInLocation(time.DateOnly, q.EndDate, beijing)
 	end = end.AddDate(0, 0, 1)
-	var found []*dossier
-	for _, d := range c.s.filed {
-		if d.filed.Before(begin) || !d.filed.Before(end) || !c.owns(d.table.ComplaintedMchID) ||
-			q.ComplaintedMchID != "" && q.ComplaintedMchID != d.table.ComplaintedMchID {
+	var found []*complaint
+	for _, cm := range c.s.filed {
+		if cm.filed.Before(begin) || !cm.filed.Before(end) || !c.owns(cm.wire.ComplaintedMchID) ||
+			q.ComplaintedMchID != "" && q.ComplaintedMchID != cm.wire.ComplaintedMchID {
 			continue
 		}
-		found = append(found, d)
+		found = append(found, cm)
 	}
-	p, refused := cutPage(c, found, orDefault(q.Limit, 10), q.Offset, c.b.ListOldestFirst, func(d *dossier) complaintTable {
-		t := c.s.answerTable(d, c.merchant)
+	p, apiErr := paginate(c, found, orDefault(q.Limit, 10), q.Offset, c.b.ListOldestFirst, func(cm *complaint) wireComplaint {
+		t := c.s.detail(cm, c.merchant)
 		t.PayerOpenID = "" // only the detail has it
 		return t
 	})
-	if refused != nil {
-		return nil, refused
+	if apiErr != nil {
+		return nil, apiErr
 	}
 	return p, nil
 }
@@ -95,12 +95,12 @@ func orDefault(n *int, otherwise int) int {
 
 // Endpoint 2: detail.
 
-func (c *call) getComplaint(*nothing) (any, *refusal) {
-	d, refused := c.find()
-	if refused != nil {
-		return nil, refused
+func (c *call) getComplaint(*noParams) (any, *apiError) {
+	cm, apiErr := c.find()
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	return c.s.answerTable(d, c.merchant), nil
+	return c.s.detail(cm, c.merchant), nil
 }
 
 // Endpoint 3: negotiation history.
@@ -110,20 +110,20 @@ type historyQuery struct {
 	Offset int  `json:"offset" check:"min=0"`
 }
 
-func (c *call) negotiationHistory(q *historyQuery) (any, *refusal) {
-	d, refused := c.find()
-	if refused != nil {
-		return nil, refused
+func (c *call) negotiationHistory(q *historyQuery) (any, *apiError) {
+	cm, apiErr := c.find()
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	shown := make([]*record, 0, len(d.records))
-	for i := range d.records {
-		if r := &d.records[i]; !r.at.Add(c.b.HistoryLag).After(c.now) {
+	shown := make([]*record, 0, len(cm.records))
+	for i := range cm.records {
+		if r := &cm.records[i]; !r.at.Add(c.b.HistoryLag).After(c.now) {
 			shown = append(shown, r)
 		}
 	}
-	p, refused := cutPage(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r *record) recordTable { return r.table(c.s, c.now) })
-	if refused != nil {
-		return nil, refused
+	p, apiErr := paginate(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r *record) wireRecord { return r.wire(c.s, c.now) })
+	if apiErr != nil {
+		return nil, apiErr
 	}
 	return p, nil
 }

@@ -15,7 +15,7 @@ type decisionBody struct {
 	Remark          *string   `json:"remark" check:"max=200"`
 }
 
-func (b *decisionBody) check(*call) *refusal {
+func (b *decisionBody) check(*call) *apiError {
 	switch {
 	case b.Action == "REJECT" && b.LaunchRefundDay != nil:
 		return bodyError("/launch_refund_day", *b.LaunchRefundDay, "goes with APPROVE only, and action is REJECT")
@@ -27,52 +27,52 @@ func (b *decisionBody) check(*call) *refusal {
 	return nil
 }
 
-func (c *call) updateRefundProgress(b *decisionBody) (any, *refusal) {
+func (c *call) updateRefundProgress(b *decisionBody) (any, *apiError) {
 	images := deref(b.RejectMediaList)
-	if refused := c.mediaProblem("/reject_media_list", images); refused != nil {
-		return nil, refused
+	if apiErr := c.checkMediaIDs("/reject_media_list", images); apiErr != nil {
+		return nil, apiErr
 	}
-	d, refused := c.find()
-	if refused != nil {
-		return nil, refused
+	cm, apiErr := c.find()
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	if d.table.ProblemType != "REFUND" {
-		return nil, notFast("not a fast-refund complaint: problem_type of complaint %s is %q", c.id, d.table.ProblemType)
+	if cm.wire.ProblemType != "REFUND" {
+		return nil, notEligible("not a fast-refund complaint: problem_type of complaint %s is %q", c.id, cm.wire.ProblemType)
 	}
-	if c.b.TrustedOnly && !slices.Contains(d.table.UserTagList, "TRUSTED") {
-		return nil, notFast("not a fast-refund complaint: the user of complaint %s has no tag TRUSTED", c.id)
+	if c.b.TrustedOnly && !slices.Contains(cm.wire.UserTagList, "TRUSTED") {
+		return nil, notEligible("not a fast-refund complaint: the user of complaint %s has no tag TRUSTED", c.id)
 	}
-	if why := d.undecidable(); why != "" {
-		refused := c.b.WrongState.refuse("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
-		refused.internal = internalRepeated
-		return nil, refused
+	if why := cm.decisionBlocker(); why != "" {
+		apiErr := c.b.WrongState.errorf("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
+		apiErr.internal = internalRepeated
+		return nil, apiErr
 	}
 	reason := ""
 	if b.RejectReason != nil {
 		reason = *b.RejectReason
 	}
-	c.s.decide(d, c.now, b.Action == "APPROVE", reason, images...)
+	c.s.decide(cm, c.now, b.Action == "APPROVE", reason, images...)
 	return nil, nil
 }
 
 // decide records the merchant's decision, in whichever way it came. The caller
 // holds mu.
-func (s *Server) decide(d *dossier, now time.Time, approve bool, reason string, images ...string) {
-	d.decided = true
+func (s *Server) decide(cm *complaint, now time.Time, approve bool, reason string, images ...string) {
+	cm.decided = true
 	if approve {
 		// Only the promise is recorded. The complaint stays open until the
 		// refund arrives.
-		d.approved = true
-		d.table.ComplaintState = "PROCESSING"
-		s.append(d, now, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_APPROVE_REFUND", true)
+		cm.approved = true
+		cm.wire.ComplaintState = "PROCESSING"
+		s.append(cm, now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
+		s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_APPROVE_REFUND", true)
 		return
 	}
-	d.table.ComplaintState = "PROCESSED"
-	s.append(d, now, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", OperateDetails: reason}, images...)
-	s.announce(d, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_REJECT_REFUND", true)
+	cm.wire.ComplaintState = "PROCESSED"
+	s.append(cm, now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", OperateDetails: reason}, images...)
+	s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_REJECT_REFUND", true)
 }
 
-func notFast(format string, args ...any) *refusal {
-	return Refusal{400, "PARAM_ERROR"}.refuse(format, args...)
+func notEligible(format string, args ...any) *apiError {
+	return Refusal{400, "PARAM_ERROR"}.errorf(format, args...)
 }

@@ -20,7 +20,7 @@ type responseBody struct {
 	} `json:"mini_program_jump_info"`
 }
 
-func (b *responseBody) check(c *call) *refusal {
+func (b *responseBody) check(c *call) *apiError {
 	if n, limit := utf8.RuneCountInString(b.ResponseContent), c.b.ResponseContentMax; n > limit {
 		return bodyError("/response_content", b.ResponseContent, "has %d characters, and may have %d", n, limit)
 	}
@@ -36,24 +36,24 @@ func (b *responseBody) check(c *call) *refusal {
 	return nil
 }
 
-func (c *call) respond(b *responseBody) (any, *refusal) {
+func (c *call) respond(b *responseBody) (any, *apiError) {
 	images := deref(b.ResponseImages)
-	if refused := c.mediaProblem("/response_images", images); refused != nil {
-		return nil, refused
+	if apiErr := c.checkMediaIDs("/response_images", images); apiErr != nil {
+		return nil, apiErr
 	}
-	d, refused := c.findFor(b.ComplaintedMchID)
-	if refused != nil {
-		return nil, refused
+	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	if apiErr != nil {
+		return nil, apiErr
 	}
 	if b.JumpURL != nil && *b.JumpURL == "" {
-		return nil, noAuth.refuse("jump_url is an empty string: leave it out")
+		return nil, noAuth.errorf("jump_url is an empty string: leave it out")
 	}
 	if !c.b.JumpLinks && (b.JumpURL != nil || b.MiniProgramJumpInfo != nil) {
-		return nil, noAuth.refuse("merchant %s may not put jump links into replies", c.s.mchid)
+		return nil, noAuth.errorf("merchant %s may not put jump links into replies", c.s.mchid)
 	}
-	d.replied()
-	c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}, images...)
-	c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
+	cm.markReplied()
+	c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}, images...)
+	c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
 	return nil, nil
 }
 
@@ -65,32 +65,32 @@ func deref[T any](p *[]T) []T {
 }
 
 // append writes a record of what the request did.
-func (c *call) append(d *dossier, r recordTable, images ...string) string {
-	return c.s.append(d, c.now, r, images...)
+func (c *call) append(cm *complaint, r wireRecord, images ...string) string {
+	return c.s.append(cm, c.now, r, images...)
 }
 
 // findFor is find for a request that names the merchant complained of.
-func (c *call) findFor(complaintedMchID string) (*dossier, *refusal) {
-	d, refused := c.find()
-	if refused == nil && complaintedMchID != d.table.ComplaintedMchID {
-		return nil, bodyError("/complainted_mchid", complaintedMchID, "is not the merchant that complaint %s is against: %s", c.id, d.table.ComplaintedMchID)
+func (c *call) complaintOf(complaintedMchID string) (*complaint, *apiError) {
+	cm, apiErr := c.find()
+	if apiErr == nil && complaintedMchID != cm.wire.ComplaintedMchID {
+		return nil, bodyError("/complainted_mchid", complaintedMchID, "is not the merchant that complaint %s is against: %s", c.id, cm.wire.ComplaintedMchID)
 	}
-	return d, refused
+	return cm, apiErr
 }
 
 // Endpoint 5: immediate-service reply.
 
 type immediateBody struct {
-	ComplaintedMchID string       `json:"complainted_mchid" check:"required,max=64"`
-	Message          messageTable `json:"message" check:"required"`
-	IdempotentID     string       `json:"idempotent_id" check:"required,max=128"`
+	ComplaintedMchID string      `json:"complainted_mchid" check:"required,max=64"`
+	Message          wireMessage `json:"message" check:"required"`
+	IdempotentID     string      `json:"idempotent_id" check:"required,max=128"`
 }
 
-func (b *immediateBody) check(*call) *refusal {
+func (b *immediateBody) check(*call) *apiError {
 	for i, block := range b.Message.Blocks {
 		at := fmt.Sprintf("/message/blocks/%d", i)
-		if refused := block.check(at); refused != nil {
-			return refused
+		if apiErr := block.check(at); apiErr != nil {
+			return apiErr
 		}
 	}
 	return nil
@@ -98,7 +98,7 @@ func (b *immediateBody) check(*call) *refusal {
 
 // check wants the one payload that the type selects, and in each action the
 // payload of its own type.
-func (b *blockTable) check(at string) *refusal {
+func (b *wireBlock) check(at string) *apiError {
 	payloads := []struct {
 		kind, key string
 		there     bool
@@ -118,10 +118,10 @@ func (b *blockTable) check(at string) *refusal {
 			return bodyError(at+"/"+p.key, nil, "does not belong to a block of type %s", b.Type)
 		}
 	}
-	buttons := func(at string, all ...*buttonTable) *refusal {
+	buttons := func(at string, all ...*wireButton) *apiError {
 		for _, b := range all {
-			if refused := b.Action.check(at); refused != nil {
-				return refused
+			if apiErr := b.Action.check(at); apiErr != nil {
+				return apiErr
 			}
 		}
 		return nil
@@ -133,21 +133,21 @@ func (b *blockTable) check(at string) *refusal {
 		return buttons(at+"/button/action", b.Button)
 	case "FAQ_LIST":
 		for i, f := range b.FAQList.FAQs {
-			if refused := f.Action.check(fmt.Sprintf("%s/faq_list/faqs/%d/action", at, i)); refused != nil {
-				return refused
+			if apiErr := f.Action.check(fmt.Sprintf("%s/faq_list/faqs/%d/action", at, i)); apiErr != nil {
+				return apiErr
 			}
 		}
 	case "BUTTON_GROUP":
 		for i := range b.ButtonGroup.Buttons {
-			if refused := buttons(fmt.Sprintf("%s/button_group/buttons/%d/action", at, i), &b.ButtonGroup.Buttons[i]); refused != nil {
-				return refused
+			if apiErr := buttons(fmt.Sprintf("%s/button_group/buttons/%d/action", at, i), &b.ButtonGroup.Buttons[i]); apiErr != nil {
+				return apiErr
 			}
 		}
 	}
 	return nil
 }
 
-func (a *actionTable) check(at string) *refusal {
+func (a *wireAction) check(at string) *apiError {
 	if a == nil {
 		return nil
 	}
@@ -162,31 +162,31 @@ func (a *actionTable) check(at string) *refusal {
 	return nil
 }
 
-func (c *call) respondImmediateService(b *immediateBody) (any, *refusal) {
+func (c *call) respondImmediateService(b *immediateBody) (any, *apiError) {
 	for i, block := range b.Message.Blocks {
 		if block.Image != nil {
-			if refused := c.mediaIDProblem(fmt.Sprintf("/message/blocks/%d/image/media_id", i), block.Image.MediaID); refused != nil {
-				return nil, refused
+			if apiErr := c.checkMediaID(fmt.Sprintf("/message/blocks/%d/image/media_id", i), block.Image.MediaID); apiErr != nil {
+				return nil, apiErr
 			}
 		}
 	}
-	d, refused := c.findFor(b.ComplaintedMchID)
-	if refused != nil {
-		return nil, refused
+	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	if d.table.NeedImmediateService == nil || !*d.table.NeedImmediateService {
-		return nil, invalidRequest.refuse("complaint %s does not need immediate service", c.id)
+	if cm.wire.NeedImmediateService == nil || !*cm.wire.NeedImmediateService {
+		return nil, invalidRequest.errorf("complaint %s does not need immediate service", c.id)
 	}
-	logID, repeated := d.replies[b.IdempotentID]
-	c.idle = repeated
+	logID, repeated := cm.replies[b.IdempotentID]
+	c.noEffect = repeated
 	if !repeated {
-		d.replied()
-		logID = c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", NormalMessage: &b.Message})
-		if d.replies == nil {
-			d.replies = map[string]string{}
+		cm.markReplied()
+		logID = c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", NormalMessage: &b.Message})
+		if cm.replies == nil {
+			cm.replies = map[string]string{}
 		}
-		d.replies[b.IdempotentID] = logID
-		c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
+		cm.replies[b.IdempotentID] = logID
+		c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
 	}
 	return struct {
 		LogID string `json:"log_id"`
@@ -199,16 +199,16 @@ type completeBody struct {
 	ComplaintedMchID string `json:"complainted_mchid" check:"required,max=64"`
 }
 
-func (c *call) complete(b *completeBody) (any, *refusal) {
-	d, refused := c.findFor(b.ComplaintedMchID)
-	if refused != nil {
-		return nil, refused
+func (c *call) complete(b *completeBody) (any, *apiError) {
+	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	if d.table.ComplaintState == "PROCESSED" {
-		return nil, c.b.WrongState.refuse("complaint %s is finished already", c.id)
+	if cm.wire.ComplaintState == "PROCESSED" {
+		return nil, c.b.WrongState.errorf("complaint %s is finished already", c.id)
 	}
-	d.table.ComplaintState = "PROCESSED"
-	c.append(d, recordTable{Operator: operatorMerchant, OperateType: "MERCHANT_CONFIRM_COMPLETE"})
-	c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_CONFIRM_COMPLETE", true)
+	cm.wire.ComplaintState = "PROCESSED"
+	c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_CONFIRM_COMPLETE"})
+	c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_CONFIRM_COMPLETE", true)
 	return nil, nil
 }

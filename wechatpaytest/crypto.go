@@ -57,7 +57,7 @@ func platformRole(n int) string { return fmt.Sprint("platform ", n) }
 
 const (
 	publicKeyRole = "wechatpay"
-	strangerRole  = "stranger"
+	forgerRole    = "stranger"
 )
 
 // processAPIv3Key is the APIv3 key of this process: 32 characters.
@@ -65,7 +65,7 @@ var processAPIv3Key = sync.OnceValue(func() string { return randomText(32) })
 
 // certificateOf makes a self-signed certificate. The serial number is 40
 // hexadecimal digits, as WeChat Pay's are.
-func certificateOf(key *rsa.PrivateKey, name string, from, to time.Time) *x509.Certificate {
+func newCertificate(key *rsa.PrivateKey, name string, from, to time.Time) *x509.Certificate {
 	digest := sha1.Sum(append(key.N.Bytes(), binary.BigEndian.AppendUint64(nil, uint64(from.UnixNano()))...))
 	digest[0] = digest[0]&0x3f | 0x40 // positive, and no leading zero
 	template := &x509.Certificate{
@@ -105,7 +105,7 @@ func sign(key *rsa.PrivateKey, message string) string {
 }
 
 // verifies says whether the signature is the key's over the message.
-func verifies(key *rsa.PublicKey, message string, signature []byte) bool {
+func verify(key *rsa.PublicKey, message string, signature []byte) bool {
 	digest := sha256.Sum256([]byte(message))
 	return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
 }

@@ -10,15 +10,15 @@ type echoBody struct {
 	plain string // of EncryptedEchoMessage
 }
 
-func (b *echoBody) check(c *call) *refusal {
+func (b *echoBody) check(c *call) *apiError {
 	serial := c.r.Header.Get("Wechatpay-Serial")
-	key := c.s.keyNamed(serial)
+	key := c.s.privateKeyOf(serial)
 	if key == nil {
 		issue := "is required here, and missing"
 		if serial != "" {
 			issue = "names no key of this server"
 		}
-		return paramError(inHeader, &paramFault{field: "Wechatpay-Serial", value: serial, issue: issue})
+		return paramError(inHeader, &invalidParam{field: "Wechatpay-Serial", value: serial, issue: issue})
 	}
 	if b.EncryptedEchoMessage != nil {
 		var err error
@@ -29,8 +29,8 @@ func (b *echoBody) check(c *call) *refusal {
 	return nil
 }
 
-func (c *call) echo(b *echoBody) (any, *refusal) {
-	c.idle = true
+func (c *call) echo(b *echoBody) (any, *apiError) {
+	c.noEffect = true
 	out := struct {
 		EchoMessage          string `json:"echo_message"`
 		EncryptedEchoMessage string `json:"encrypted_echo_message,omitempty"`

@@ -42,40 +42,40 @@ func init() {
 type endpoint struct {
 	method  string
 	pattern string // with {name} for the one element that varies
-	serve   func(*call) *answer
+	serve   func(*call) *response
 }
 
 // nothing is the schema of a request without parameters.
-type nothing struct{}
+type noParams struct{}
 
 // A checker has rules that its schema cannot express.
-type checker interface{ check(*call) *refusal }
+type validator interface{ check(*call) *apiError }
 
 // query is an endpoint whose parameters come in the query.
-func query[In any](method, pattern string, do func(*call, *In) (any, *refusal)) *endpoint {
+func query[In any](method, pattern string, do func(*call, *In) (any, *apiError)) *endpoint {
 	schema := schemaOf[In]()
-	return &endpoint{method, pattern, func(c *call) *answer {
+	return &endpoint{method, pattern, func(c *call) *response {
 		in := new(In)
-		if refused := c.decodeQuery(schema, in); refused != nil {
-			return c.refuse(refused)
+		if apiErr := c.decodeQuery(schema, in); apiErr != nil {
+			return c.errorResponse(apiErr)
 		}
 		if len(c.body) > 0 {
-			return c.refuse(bodyError("", nil, "%s takes no body", method))
+			return c.errorResponse(bodyError("", nil, "%s takes no body", method))
 		}
 		return serve(c, in, do)
 	}}
 }
 
 // body is an endpoint whose parameters come as JSON.
-func body[In any](method, pattern string, do func(*call, *In) (any, *refusal)) *endpoint {
+func body[In any](method, pattern string, do func(*call, *In) (any, *apiError)) *endpoint {
 	schema := schemaOf[In]()
-	return &endpoint{method, pattern, func(c *call) *answer {
+	return &endpoint{method, pattern, func(c *call) *response {
 		in := new(In)
-		if refused := c.decodeQuery(schemaOf[nothing](), nil); refused != nil {
-			return c.refuse(refused)
+		if apiErr := c.decodeQuery(schemaOf[noParams](), nil); apiErr != nil {
+			return c.errorResponse(apiErr)
 		}
-		if refused := c.decodeBody(schema, in); refused != nil {
-			return c.refuse(refused)
+		if apiErr := c.decodeBody(schema, in); apiErr != nil {
+			return c.errorResponse(apiErr)
 		}
 		return serve(c, in, do)
 	}}
@@ -84,22 +84,22 @@ func body[In any](method, pattern string, do func(*call, *In) (any, *refusal)) *
 // serve carries a request out whose parameters are as the schema says. do runs
 // under the lock, so that a request takes effect at once and as a whole; it
 // changes nothing when it refuses.
-func serve[In any](c *call, in *In, do func(*call, *In) (any, *refusal)) *answer {
-	if refused := c.checkPath(); refused != nil {
-		return c.refuse(refused)
+func serve[In any](c *call, in *In, do func(*call, *In) (any, *apiError)) *response {
+	if apiErr := c.checkPath(); apiErr != nil {
+		return c.errorResponse(apiErr)
 	}
-	if checker, ok := any(in).(checker); ok {
-		if refused := checker.check(c); refused != nil {
-			return c.refuse(refused)
+	if validator, ok := any(in).(validator); ok {
+		if apiErr := validator.check(c); apiErr != nil {
+			return c.errorResponse(apiErr)
 		}
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	out, refused := do(c, in)
-	if refused != nil {
-		return c.refuse(refused)
+	out, apiErr := do(c, in)
+	if apiErr != nil {
+		return c.errorResponse(apiErr)
 	}
-	a := &answer{status: http.StatusNoContent, header: http.Header{}, tookEffect: c.r.Method != http.MethodGet && !c.idle}
+	a := &response{status: http.StatusNoContent, header: http.Header{}, tookEffect: c.r.Method != http.MethodGet && !c.noEffect}
 	switch out := out.(type) {
 	case nil:
 	case *image:
@@ -126,17 +126,17 @@ func encode(v any) []byte {
 
 // route finds the endpoint for a path as it was sent, and the element of the
 // path that varies, unescaped.
-func route(method, path string) (found *endpoint, element string, others []string) {
+func route(method, path string) (found *endpoint, element string, otherMethods []string) {
 	for _, e := range endpoints {
 		element, ok := e.match(path)
 		if ok && e.method == method {
 			return e, element, nil
 		}
 		if ok {
-			others = append(others, e.method)
+			otherMethods = append(otherMethods, e.method)
 		}
 	}
-	return nil, "", others
+	return nil, "", otherMethods
 }
 
 func (e *endpoint) match(path string) (string, bool) {
@@ -159,20 +159,20 @@ func (e *endpoint) match(path string) (string, bool) {
 }
 
 // elementName is the name of the element of the path that varies.
-func (e *endpoint) elementName() string {
+func (e *endpoint) paramName() string {
 	_, rest, _ := strings.Cut(e.pattern, "{")
 	name, _, _ := strings.Cut(rest, "}")
 	return name
 }
 
-func (c *call) decodeQuery(s *schema, into any) *refusal {
+func (c *call) decodeQuery(s *schema, into any) *apiError {
 	object, fault := s.parseQuery(c.rawQuery)
 	if fault != nil {
 		return paramError(inQuery, fault)
 	}
 	for _, name := range object.names {
 		if !slices.ContainsFunc(s.fields, func(f schemaField) bool { return f.name == name }) {
-			return paramError(inQuery, &paramFault{field: name, value: plainValue(object.values[name]), issue: "is no parameter of this endpoint"})
+			return paramError(inQuery, &invalidParam{field: name, value: detailValue(object.values[name]), issue: "is no parameter of this endpoint"})
 		}
 	}
 	if fault := s.check(object, ""); fault != nil {
@@ -181,13 +181,13 @@ func (c *call) decodeQuery(s *schema, into any) *refusal {
 	}
 	if into != nil {
 		if err := object.decode(into); err != nil {
-			return paramError(inQuery, &paramFault{issue: err.Error()})
+			return paramError(inQuery, &invalidParam{issue: err.Error()})
 		}
 	}
 	return nil
 }
 
-func (c *call) decodeBody(s *schema, into any) *refusal {
+func (c *call) decodeBody(s *schema, into any) *apiError {
 	contentType := c.r.Header.Get("Content-Type")
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	if err != nil || mediaType != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
@@ -199,7 +199,7 @@ func (c *call) decodeBody(s *schema, into any) *refusal {
 // withPath is the schema, and with PathInBody the parameter of the path too,
 // which then must be the same in both places.
 func (c *call) withPath(s *schema) *schema {
-	name := c.endpoint.elementName()
+	name := c.endpoint.paramName()
 	if !c.b.PathInBody || name == "" {
 		return s
 	}
@@ -208,7 +208,7 @@ func (c *call) withPath(s *schema) *schema {
 	return &wider
 }
 
-func decodeJSON(s *schema, data []byte, into any) *refusal {
+func decodeJSON(s *schema, data []byte, into any) *apiError {
 	if len(data) == 0 {
 		return bodyError("", nil, "the body is empty")
 	}
@@ -219,7 +219,7 @@ func decodeJSON(s *schema, data []byte, into any) *refusal {
 	if unknown := s.unknown(object, ""); len(unknown) > 0 {
 		// This is the shape that WeChat Pay's refusal has: the pointers as an
 		// array, no location.
-		return &refusal{
+		return &apiError{
 			status: 400, code: "PARAM_ERROR", internal: internalUnknownField,
 			message: strings.Join(unknown, ", ") + ": no parameter of this endpoint",
 			detail:  errorDetail{Field: unknown[0], Value: unknown, Issue: "is no parameter of this endpoint"},
@@ -237,20 +237,20 @@ func decodeJSON(s *schema, data []byte, into any) *refusal {
 // pathLimits are the lengths of the elements of a path that vary, in characters.
 var pathLimits = map[string]int{"complaint_id": 64, "media_id": 256, "out_refund_no": 64}
 
-func (c *call) checkPath() *refusal {
-	name := c.endpoint.elementName()
+func (c *call) checkPath() *apiError {
+	name := c.endpoint.paramName()
 	if name == "" {
 		return nil
 	}
-	fault := paramFault{field: name, value: plainValue(c.id)}
+	fault := invalidParam{field: name, value: detailValue(c.id)}
 	if n := utf8.RuneCountInString(c.id); n > pathLimits[name] {
 		fault.issue = fmt.Sprintf("has %d characters, and may have %d", n, pathLimits[name])
 	} else if !utf8.ValidString(c.id) {
 		fault.issue, fault.value = "is not UTF-8", nil
-	} else if issue := textProblem(c.id); issue != "" {
+	} else if issue := textIssue(c.id); issue != "" {
 		fault.issue = issue
 	} else if name == "out_refund_no" {
-		fault.issue = refundNumberProblem(c.id)
+		fault.issue = refundNumberIssue(c.id)
 	}
 	if fault.issue != "" {
 		return paramError(inPath, &fault)

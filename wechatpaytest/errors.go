@@ -5,7 +5,7 @@ import (
 )
 
 // A refusal is an answer that is an error.
-type refusal struct {
+type apiError struct {
 	status   int
 	code     string
 	message  string
@@ -41,35 +41,35 @@ const (
 	inAuthorization = "authorization"
 )
 
-func paramError(location string, f *paramFault) *refusal {
+func paramError(location string, f *invalidParam) *apiError {
 	name := f.field
 	if name == "" {
 		name = "the " + location
 	}
-	return &refusal{
+	return &apiError{
 		status: 400, code: "PARAM_ERROR", internal: internalOther,
 		message: name + ": " + f.issue,
 		detail:  errorDetail{Field: f.field, Value: f.value, Issue: f.issue, Location: &location},
 	}
 }
 
-func bodyError(field string, value any, format string, args ...any) *refusal {
-	return paramError(inBody, &paramFault{field: field, value: plainValue(value), issue: fmt.Sprintf(format, args...)})
+func bodyError(field string, value any, format string, args ...any) *apiError {
+	return paramError(inBody, &invalidParam{field: field, value: detailValue(value), issue: fmt.Sprintf(format, args...)})
 }
 
 // protocolError refuses what breaks the rules of the v3 protocol.
-func protocolError(header string, value any, format string, args ...any) *refusal {
+func protocolError(header string, value any, format string, args ...any) *apiError {
 	location := inHeader
 	issue := fmt.Sprintf(format, args...)
-	return &refusal{
+	return &apiError{
 		status: 400, code: "INVALID_REQUEST", internal: internalOther,
 		message: "the HTTP headers are incomplete or wrong: " + header + " " + issue,
 		detail:  errorDetail{Field: header, Value: value, Issue: issue, Location: &location},
 	}
 }
 
-func (r Refusal) refuse(format string, args ...any) *refusal {
-	return &refusal{status: r.StatusCode, code: r.Code, internal: internalOther, message: fmt.Sprintf(format, args...)}
+func (r Refusal) errorf(format string, args ...any) *apiError {
+	return &apiError{status: r.StatusCode, code: r.Code, internal: internalOther, message: fmt.Sprintf(format, args...)}
 }
 
 var (
@@ -80,7 +80,7 @@ var (
 )
 
 // A paramFault is one parameter that is refused.
-type paramFault struct {
+type invalidParam struct {
 	field string // a JSON pointer
 	value any
 	issue string

@@ -107,7 +107,7 @@ func (f Fault) Check() error {
 }
 
 // faultBoard holds the faults. Server.mu guards it.
-type faultBoard struct {
+type faultSet struct {
 	faults []*Fault // Times is what is left
 	counts map[faultKey]uint64
 }
@@ -159,7 +159,7 @@ func (s *Server) ClearFaults() {
 }
 
 // drawFault returns a copy of the fault that strikes the request, or nil.
-func (s *Server) drawFault(c *call) *Fault {
+func (s *Server) pickFault(c *call) *Fault {
 	key := faultKey{endpoint: c.r.Method + " " + c.path}
 	if c.endpoint != nil {
 		key = faultKey{c.endpoint.method + " " + c.endpoint.pattern, c.id}
@@ -228,8 +228,8 @@ func (f *Fault) kind() FaultKind {
 
 // gatewayAnswer is the answer that comes in place of WeChat Pay's, nil if the
 // fault is of another kind. A dropped request has one too, which is never sent.
-func (f *Fault) gatewayAnswer() *answer {
-	a := &answer{header: http.Header{}, unsigned: true, internal: internalOther}
+func (f *Fault) gatewayResponse() *response {
+	a := &response{header: http.Header{}, unsigned: true, internal: internalOther}
 	switch f.kind() {
 	case FaultDrop:
 		return a
@@ -276,7 +276,7 @@ func (c *call) wait(delay time.Duration) {
 // sendHalf writes the first half of an answer, and closes the connection where
 // it can. An HTTP/2 stream, which cannot be cut in its headers, is cut in its
 // body or not begun.
-func sendHalf(w http.ResponseWriter, a *answer) {
+func sendHalf(w http.ResponseWriter, a *response) {
 	if len(a.body) > 1 {
 		for name, values := range a.header {
 			w.Header()[name] = values

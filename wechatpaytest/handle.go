@@ -17,7 +17,7 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.custom[pattern]; !known {
-		s.handlers.Handle(pattern, userHandler{s, pattern})
+		s.handlers.Handle(pattern, customHandler{s, pattern})
 	}
 	s.custom[pattern] = h
 }
@@ -29,14 +29,14 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 func (s *Server) HandlePlain(pattern string, h http.Handler) { s.plain.Handle(pattern, h) }
 
 // userHandler stands in the mux for the handler that a pattern has at the moment.
-type userHandler struct {
+type customHandler struct {
 	s       *Server
 	pattern string
 }
 
-func (u userHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler().ServeHTTP(w, r) }
+func (u customHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler().ServeHTTP(w, r) }
 
-func (u userHandler) handler() http.Handler {
+func (u customHandler) handler() http.Handler {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
 	if h := u.s.custom[u.pattern]; h != nil {
@@ -47,7 +47,7 @@ func (u userHandler) handler() http.Handler {
 
 // userHandler returns the mux if the user has a handler for the request. The
 // mux itself serves it, because only that sets path values.
-func (s *Server) userHandler(r *http.Request) http.Handler {
+func (s *Server) customHandler(r *http.Request) http.Handler {
 	_, pattern := s.handlers.Handler(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,15 +58,15 @@ func (s *Server) userHandler(r *http.Request) http.Handler {
 }
 
 // handOver lets the user's handler answer.
-func (c *call) handOver(h http.Handler) *answer {
+func (c *call) serveCustom(h http.Handler) *response {
 	r := c.r.Clone(c.r.Context())
 	r.Body = http.NoBody
 	if len(c.body) > 0 {
 		r.Body = newBody(c.body)
 	}
-	rec := &recorder{answer: &answer{header: http.Header{}}}
+	rec := &recorder{response: &response{header: http.Header{}}}
 	h.ServeHTTP(rec, r)
-	a := rec.answer
+	a := rec.response
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
@@ -78,20 +78,20 @@ func (c *call) handOver(h http.Handler) *answer {
 }
 
 // recorder is a ResponseWriter that keeps the answer.
-type recorder struct{ answer *answer }
+type recorder struct{ response *response }
 
-func (r *recorder) Header() http.Header { return r.answer.header }
+func (r *recorder) Header() http.Header { return r.response.header }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.answer.status == 0 && status >= 200 {
-		r.answer.status = status
-		r.answer.header = r.answer.header.Clone()
+	if r.response.status == 0 && status >= 200 {
+		r.response.status = status
+		r.response.header = r.response.header.Clone()
 	}
 }
 
 func (r *recorder) Write(data []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
-	r.answer.body = append(r.answer.body, data...)
+	r.response.body = append(r.response.body, data...)
 	return len(data), nil
 }
 

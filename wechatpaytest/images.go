@@ -37,7 +37,7 @@ type image struct {
 
 // imageType says which image a file name promises: "jpg", "png" or "bmp", or ""
 // for another.
-func imageType(filename string) string {
+func imageExt(filename string) string {
 	switch ext := strings.ToLower(path.Ext(filename)); ext {
 	case ".jpg", ".png", ".bmp":
 		return ext[1:]
@@ -46,7 +46,7 @@ func imageType(filename string) string {
 }
 
 // contentOf says which image the bytes are.
-func contentOf(data []byte) (kind, contentType string) {
+func sniffImage(data []byte) (kind, contentType string) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
 		return "jpg", "image/jpeg"
@@ -65,45 +65,45 @@ type uploadMeta struct {
 	SHA256   string `json:"sha256" check:"required,max=256,form=sha256"`
 }
 
-func uploadImage(c *call) *answer {
-	if refused := c.decodeQuery(schemaOf[nothing](), nil); refused != nil {
-		return c.refuse(refused)
+func uploadImage(c *call) *response {
+	if apiErr := c.decodeQuery(schemaOf[noParams](), nil); apiErr != nil {
+		return c.errorResponse(apiErr)
 	}
 	contentType := c.r.Header.Get("Content-Type")
 	if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "multipart/form-data" {
-		return c.refuse(protocolError("Content-Type", contentType, "must be multipart/form-data with a boundary"))
+		return c.errorResponse(protocolError("Content-Type", contentType, "must be multipart/form-data with a boundary"))
 	}
 	if c.parts.problem != nil {
-		return c.refuse(paramError(inBody, c.parts.problem))
+		return c.errorResponse(paramError(inBody, c.parts.problem))
 	}
 	meta := new(uploadMeta)
-	if refused := decodeJSON(schemaOf[uploadMeta](), c.parts.meta, meta); refused != nil {
-		if detail, ok := refused.detail.(errorDetail); ok {
+	if apiErr := decodeJSON(schemaOf[uploadMeta](), c.parts.meta, meta); apiErr != nil {
+		if detail, ok := apiErr.detail.(errorDetail); ok {
 			detail.Field = "/meta" + detail.Field
-			refused.detail = detail
+			apiErr.detail = detail
 		}
-		return c.refuse(refused)
+		return c.errorResponse(apiErr)
 	}
 	file := c.parts.file
-	kind, _ := contentOf(file)
+	kind, _ := sniffImage(file)
 	digest := sha256.Sum256(file)
 	switch {
 	case len(file) == 0:
-		return c.refuse(bodyError("/file", nil, "is empty"))
+		return c.errorResponse(bodyError("/file", nil, "is empty"))
 	case len(file) > maxImage:
-		return c.refuse(bodyError("/file", len(file), "has %d bytes, and may have %d", len(file), maxImage))
+		return c.errorResponse(bodyError("/file", len(file), "has %d bytes, and may have %d", len(file), maxImage))
 	case kind == "":
-		return c.refuse(bodyError("/file", nil, "is no jpg, png or bmp"))
-	case kind != imageType(meta.Filename):
-		return c.refuse(bodyError("/meta/filename", meta.Filename, "does not fit the file, which is a %s", kind))
+		return c.errorResponse(bodyError("/file", nil, "is no jpg, png or bmp"))
+	case kind != imageExt(meta.Filename):
+		return c.errorResponse(bodyError("/meta/filename", meta.Filename, "does not fit the file, which is a %s", kind))
 	case !strings.EqualFold(meta.SHA256, hex.EncodeToString(digest[:])):
-		return c.refuse(bodyError("/meta/sha256", meta.SHA256, "is not the digest of the file, which is %x", digest))
+		return c.errorResponse(bodyError("/meta/sha256", meta.SHA256, "is not the digest of the file, which is %x", digest))
 	}
-	return serve(c, meta, (*call).keepUpload)
+	return serve(c, meta, (*call).storeUpload)
 }
 
-func (c *call) keepUpload(meta *uploadMeta) (any, *refusal) {
-	id := "file" + c.s.digits(6, "media") + "_" + c.s.digits(14, "media", c.s.number("media")) + "." + imageType(meta.Filename)
+func (c *call) storeUpload(meta *uploadMeta) (any, *apiError) {
+	id := "file" + c.s.digits(6, "media") + "_" + c.s.digits(14, "media", c.s.number("media")) + "." + imageExt(meta.Filename)
 	c.s.media[id] = &media{data: bytes.Clone(c.parts.file), uploaded: true}
 	return struct {
 		MediaID string `json:"media_id"`
@@ -112,16 +112,16 @@ func (c *call) keepUpload(meta *uploadMeta) (any, *refusal) {
 
 // Endpoint 13: download. The answer is not signed.
 
-func (c *call) downloadImage(*nothing) (any, *refusal) {
+func (c *call) downloadImage(*noParams) (any, *apiError) {
 	m := c.s.media[c.id]
 	if m == nil || m.uploaded {
-		fault := &paramFault{field: "media_id", value: plainValue(c.id), issue: "is of no image that a media_url names"}
+		fault := &invalidParam{field: "media_id", value: detailValue(c.id), issue: "is of no image that a media_url names"}
 		if m != nil {
 			fault.issue = "comes from an upload: only the ids in a media_url can be downloaded"
 		}
 		return nil, paramError(inPath, fault)
 	}
-	_, contentType := contentOf(m.data)
+	_, contentType := sniffImage(m.data)
 	return &image{m.data, contentType}, nil
 }
 
@@ -175,7 +175,7 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 	case m == nil:
 		http.NotFound(w, r)
 	default:
-		_, contentType := contentOf(m.data)
+		_, contentType := sniffImage(m.data)
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(m.data)

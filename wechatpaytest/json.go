@@ -20,9 +20,9 @@ type jsonObject struct {
 // parseJSON parses a JSON object, and refuses what encoding/json lets through:
 // a member that comes twice, text after the object, bytes that are not UTF-8,
 // and characters beyond U+FFFF.
-func parseJSON(data []byte) (*jsonObject, *paramFault) {
+func parseJSON(data []byte) (*jsonObject, *invalidParam) {
 	if !utf8.Valid(data) {
-		return nil, &paramFault{issue: "the body is not UTF-8"}
+		return nil, &invalidParam{issue: "the body is not UTF-8"}
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -31,24 +31,24 @@ func parseJSON(data []byte) (*jsonObject, *paramFault) {
 		return nil, fault
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &paramFault{issue: "the body goes on after its JSON object"}
+		return nil, &invalidParam{issue: "the body goes on after its JSON object"}
 	}
 	object, ok := v.(*jsonObject)
 	if !ok {
-		return nil, &paramFault{value: plainValue(v), issue: "the body must be a JSON object, and is " + kindOf(v)}
+		return nil, &invalidParam{value: detailValue(v), issue: "the body must be a JSON object, and is " + kindOf(v)}
 	}
 	return object, nil
 }
 
 const maxDepth = 32
 
-func parseValue(dec *json.Decoder, pointer string, depth int) (any, *paramFault) {
+func parseValue(dec *json.Decoder, pointer string, depth int) (any, *invalidParam) {
 	token, err := dec.Token()
 	if err != nil {
-		return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
+		return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
 	}
 	if depth > maxDepth {
-		return nil, &paramFault{field: pointer, issue: fmt.Sprintf("the body is nested deeper than %d", maxDepth)}
+		return nil, &invalidParam{field: pointer, issue: fmt.Sprintf("the body is nested deeper than %d", maxDepth)}
 	}
 	switch token := token.(type) {
 	case json.Delim:
@@ -62,7 +62,7 @@ func parseValue(dec *json.Decoder, pointer string, depth int) (any, *paramFault)
 				list = append(list, v)
 			}
 			if _, err := dec.Token(); err != nil {
-				return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
+				return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
 			}
 			return list, nil
 		}
@@ -70,15 +70,15 @@ func parseValue(dec *json.Decoder, pointer string, depth int) (any, *paramFault)
 		for dec.More() {
 			key, err := dec.Token()
 			if err != nil {
-				return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
+				return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
 			}
 			name := key.(string)
 			at := pointer + "/" + escapePointer(name)
-			if issue := textProblem(name); issue != "" {
-				return nil, &paramFault{field: at, value: name, issue: "its name " + issue}
+			if issue := textIssue(name); issue != "" {
+				return nil, &invalidParam{field: at, value: name, issue: "its name " + issue}
 			}
 			if _, twice := object.values[name]; twice {
-				return nil, &paramFault{field: at, issue: "is there twice"}
+				return nil, &invalidParam{field: at, issue: "is there twice"}
 			}
 			v, fault := parseValue(dec, at, depth+1)
 			if fault != nil {
@@ -88,18 +88,18 @@ func parseValue(dec *json.Decoder, pointer string, depth int) (any, *paramFault)
 			object.values[name] = v
 		}
 		if _, err := dec.Token(); err != nil {
-			return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
+			return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
 		}
 		return object, nil
 	case string:
-		if issue := textProblem(token); issue != "" {
-			return nil, &paramFault{field: pointer, value: token, issue: issue}
+		if issue := textIssue(token); issue != "" {
+			return nil, &invalidParam{field: pointer, value: token, issue: issue}
 		}
 	}
 	return token, nil
 }
 
-func jsonProblem(err error) string {
+func jsonIssue(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "it ends too early"
 	}
@@ -107,7 +107,7 @@ func jsonProblem(err error) string {
 }
 
 // textProblem refuses characters that take four bytes in UTF-8.
-func textProblem(s string) string {
+func textIssue(s string) string {
 	for _, r := range s {
 		if r > 0xffff {
 			return fmt.Sprintf("has the character %U, and WeChat Pay takes none beyond U+FFFF (emoji)", r)
@@ -143,7 +143,7 @@ func kindOf(v any) string {
 
 // plainValue is what detail.value shows of a value: scalars as they are, long
 // text cut, the rest by its kind.
-func plainValue(v any) any {
+func detailValue(v any) any {
 	switch v := v.(type) {
 	case string:
 		if utf8.RuneCountInString(v) > 100 {

@@ -26,8 +26,8 @@ type listener struct {
 type connState int
 
 const (
-	connIdle   connState = 1 << iota // no request is on it
-	connDoomed                       // it is closed as soon as it is idle
+	connIdle    connState = 1 << iota // no request is on it
+	connClosing                       // it is closed as soon as it is idle
 )
 
 func newListener(inner net.Listener) *listener {
@@ -148,7 +148,7 @@ func (l *listener) state(conn net.Conn, state http.ConnState) {
 	case http.StateActive:
 		l.conns[conn] = l.conns[conn] &^ connIdle
 	case http.StateNew, http.StateIdle:
-		if l.conns[conn]&connDoomed != 0 {
+		if l.conns[conn]&connClosing != 0 {
 			conn.Close()
 		}
 		l.conns[conn] |= connIdle
@@ -166,6 +166,6 @@ func (l *listener) closeIdle() {
 		if state&connIdle != 0 {
 			conn.Close()
 		}
-		l.conns[conn] |= connDoomed
+		l.conns[conn] |= connClosing
 	}
 }

@@ -17,14 +17,14 @@ type merchant struct {
 	cert   *x509.Certificate
 }
 
-var merchantCertificates sync.Map // of func() *merchant by number
+var merchantCache sync.Map // of func() *merchant by number
 
 // merchantNumber returns the n-th API certificate of this process.
-func merchantNumber(n int) *merchant {
-	made, _ := merchantCertificates.LoadOrStore(n, sync.OnceValue(func() *merchant {
+func merchantCertificate(n int) *merchant {
+	made, _ := merchantCache.LoadOrStore(n, sync.OnceValue(func() *merchant {
 		key := processKey(merchantRole(n))
 		from := time.Date(2020, 1, 1, n, 0, 0, 0, time.UTC)
-		cert := certificateOf(key, defaultMchID, from, from.AddDate(80, 0, 0))
+		cert := newCertificate(key, defaultMchID, from, from.AddDate(80, 0, 0))
 		return &merchant{serialOf(cert), key, cert}
 	}))
 	return made.(func() *merchant)()
@@ -40,7 +40,7 @@ func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	s.mu.Lock()
 	n := s.number("merchant certificate")
 	s.mu.Unlock()
-	m := merchantNumber(n)
+	m := merchantCertificate(n)
 	s.mu.Lock()
 	s.merchants[m.serial] = m
 	s.merchant = m
@@ -56,7 +56,7 @@ func (s *Server) RevokeMerchantCertificate(serialNo string) {
 	delete(s.merchants, strings.ToUpper(serialNo))
 }
 
-func (s *Server) allMerchants() []*merchant {
+func (s *Server) merchantList() []*merchant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []*merchant

@@ -11,14 +11,14 @@ import (
 // one meta and one file.
 type uploadParts struct {
 	meta, file []byte
-	problem    *paramFault
+	problem    *invalidParam
 }
 
 func parseMultipart(body []byte, boundary string) *uploadParts {
 	p := &uploadParts{}
 	bad := func(field, format string, args ...any) *uploadParts {
 		if p.problem == nil {
-			p.problem = &paramFault{field: field, issue: fmt.Sprintf(format, args...)}
+			p.problem = &invalidParam{field: field, issue: fmt.Sprintf(format, args...)}
 		}
 		return p
 	}

@@ -26,7 +26,7 @@ func (n *nonces) take(now time.Time, nonce, method, message string) bool {
 	use := nonceUse{method, sha256.Sum256([]byte(message))}
 	n.Lock()
 	defer n.Unlock()
-	if n.current == nil || now.Sub(n.since).Abs() > 2*window {
+	if n.current == nil || now.Sub(n.since).Abs() > 2*maxSkew {
 		n.since, n.earlier, n.current = now, n.current, map[string]nonceUse{}
 	}
 	for _, generation := range []map[string]nonceUse{n.current, n.earlier} {

@@ -11,43 +11,43 @@ type notificationURL struct {
 	URL   string `json:"url"`
 }
 
-func (c *call) createNotificationURL(b *notificationURLBody) (any, *refusal) {
+func (c *call) createNotificationURL(b *notificationURLBody) (any, *apiError) {
 	if c.s.notifyURL != "" {
-		return nil, invalidRequest.refuse("merchant %s has a notification URL already: change it with PUT", c.s.mchid)
+		return nil, invalidRequest.errorf("merchant %s has a notification URL already: change it with PUT", c.s.mchid)
 	}
 	c.s.notifyURL = b.URL
 	return notificationURL{c.s.mchid, b.URL}, nil
 }
 
-func (c *call) getNotificationURL(*nothing) (any, *refusal) {
-	if refused := c.noNotificationURL(); refused != nil {
-		return nil, refused
+func (c *call) getNotificationURL(*noParams) (any, *apiError) {
+	if apiErr := c.requireNotificationURL(); apiErr != nil {
+		return nil, apiErr
 	}
 	return notificationURL{c.s.mchid, c.s.notifyURL}, nil
 }
 
-func (c *call) updateNotificationURL(b *notificationURLBody) (any, *refusal) {
-	if refused := c.noNotificationURL(); refused != nil {
-		return nil, refused
+func (c *call) updateNotificationURL(b *notificationURLBody) (any, *apiError) {
+	if apiErr := c.requireNotificationURL(); apiErr != nil {
+		return nil, apiErr
 	}
 	c.s.notifyURL = b.URL
 	return notificationURL{c.s.mchid, b.URL}, nil
 }
 
-func (c *call) deleteNotificationURL(*nothing) (any, *refusal) {
-	if refused := c.noNotificationURL(); refused != nil {
-		return nil, refused
+func (c *call) deleteNotificationURL(*noParams) (any, *apiError) {
+	if apiErr := c.requireNotificationURL(); apiErr != nil {
+		return nil, apiErr
 	}
 	c.s.notifyURL = ""
 	return nil, nil
 }
 
 // noNotificationURL refuses with 400, not 404, as the documents have it for the query.
-func (c *call) noNotificationURL() *refusal {
+func (c *call) requireNotificationURL() *apiError {
 	if c.s.notifyURL != "" {
 		return nil
 	}
-	return Refusal{400, "RESOURCE_NOT_EXISTS"}.refuse("merchant %s has no notification URL", c.s.mchid)
+	return Refusal{400, "RESOURCE_NOT_EXISTS"}.errorf("merchant %s has no notification URL", c.s.mchid)
 }
 
 // SetNotificationURL sets the merchant's notification URL, "" for none, without

@@ -58,11 +58,11 @@ func retryDelay(attempts int) time.Duration {
 	return 300 * time.Second
 }
 
-const giveUp = 2 * time.Hour
+const retryPeriod = 2 * time.Hour
 
 // mailbox holds the notifications that are to be delivered. Server.mu guards
 // queue.
-type mailbox struct {
+type deliveryQueue struct {
 	queue []*queuedNotification
 
 	mu      sync.Mutex
@@ -75,19 +75,19 @@ type mailbox struct {
 
 type queuedNotification struct {
 	PendingNotification
-	underWay bool // an attempt has begun and is not finished
+	inProgress bool // an attempt has begun and is not finished
 }
 
 // announce makes the notification of an event due. own says that the merchant
 // did it itself. The caller holds mu.
-func (s *Server) announce(d *dossier, now time.Time, eventType, actionType string, own bool) {
+func (s *Server) enqueueComplaint(d *complaint, now time.Time, eventType, actionType string, own bool) {
 	if s.notifyURL == "" || own && !s.behavior.Load().NotifyOwnActions {
 		return
 	}
 	s.post(now, s.notifyURL, Notification{
-		ID:          s.eventID(d.table.ComplaintID, s.number("notification about "+d.table.ComplaintID)),
+		ID:          s.eventID(d.wire.ComplaintID, s.number("notification about "+d.wire.ComplaintID)),
 		EventType:   eventType,
-		ComplaintID: d.table.ComplaintID,
+		ComplaintID: d.wire.ComplaintID,
 		ActionType:  actionType,
 	})
 }
@@ -96,7 +96,7 @@ func (s *Server) announce(d *dossier, now time.Time, eventType, actionType strin
 func (s *Server) post(now time.Time, url string, n Notification) {
 	n.CreateTime = now
 	s.mail.queue = append(s.mail.queue, &queuedNotification{PendingNotification: PendingNotification{Notification: n, URL: url, Due: now}})
-	s.poke()
+	s.wakeDelivery()
 }
 
 // eventID has the form of a UUID.
@@ -151,14 +151,14 @@ func (s *Server) NewNotification(ctx context.Context, url string, n Notification
 	}
 	serial, key := s.signingKey(s.behavior.Load().KeyMode, "")
 	if n.Serial != "" {
-		if serial, key = n.Serial, s.keyNamed(n.Serial); key == nil {
+		if serial, key = n.Serial, s.privateKeyOf(n.Serial); key == nil {
 			return nil, fmt.Errorf("wechatpaytest: the server has no key %q to sign a notification with", n.Serial)
 		}
 	}
 	at := s.wireNow()
 	switch n.Fault {
 	case FaultForged:
-		key = processKey(strangerRole)
+		key = processKey(forgerRole)
 	case FaultOld:
 		at = at.Add(-15 * time.Minute)
 	}
@@ -206,8 +206,8 @@ func (s *Server) notificationResource(n Notification) (encryptedForAPIKey, error
 		SuccessTime         string `json:"success_time,omitempty"`
 		UserReceivedAccount string `json:"user_received_account"`
 		Amount              amount `json:"amount"`
-	}{s.mchid, r.table.TransactionID, r.table.OutTradeNo, r.table.RefundID, r.table.OutRefundNo, r.table.Status, r.table.SuccessTime,
-		r.table.UserReceivedAccount, amount{r.table.Amount.Total, r.table.Amount.Refund, r.table.Amount.PayerTotal, r.table.Amount.PayerRefund}}))
+	}{s.mchid, r.wire.TransactionID, r.wire.OutTradeNo, r.wire.RefundID, r.wire.OutRefundNo, r.wire.Status, r.wire.SuccessTime,
+		r.wire.UserReceivedAccount, amount{r.wire.Amount.Total, r.wire.Amount.Refund, r.wire.Amount.PayerTotal, r.wire.Amount.PayerRefund}}))
 	e.OriginalType = "refund"
 	return e, nil
 }
@@ -279,8 +279,8 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 	s.mu.Lock()
 	var due []*queuedNotification
 	for _, p := range s.mail.queue {
-		if !p.underWay && !p.Due.After(now) {
-			p.underWay = true
+		if !p.inProgress && !p.Due.After(now) {
+			p.inProgress = true
 			due = append(due, p)
 		}
 	}
@@ -290,8 +290,8 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 	var done []Delivery
 	for _, p := range due {
 		s.mu.Lock()
-		p.underWay = ctx.Err() == nil && slices.Contains(s.mail.queue, p) // unless Reset took it out
-		goes := p.underWay
+		p.inProgress = ctx.Err() == nil && slices.Contains(s.mail.queue, p) // unless Reset took it out
+		goes := p.inProgress
 		s.mu.Unlock()
 		if !goes {
 			continue
@@ -307,11 +307,11 @@ func (s *Server) DeliverDue(ctx context.Context) []Delivery {
 		done = append(done, d)
 		now := s.Now()
 		s.mu.Lock()
-		p.underWay = false
+		p.inProgress = false
 		p.Attempts = d.Attempt
 		p.Due = now.Add(retryDelay(p.Attempts))
 		acknowledged := d.StatusCode == http.StatusOK || d.StatusCode == http.StatusNoContent
-		if acknowledged || p.Due.Sub(p.Notification.CreateTime) > giveUp {
+		if acknowledged || p.Due.Sub(p.Notification.CreateTime) > retryPeriod {
 			s.mail.queue = slices.DeleteFunc(s.mail.queue, func(other *queuedNotification) bool { return other == p })
 		}
 		s.mu.Unlock()
@@ -336,7 +336,7 @@ const pollInterval = 20 * time.Millisecond
 
 // poke starts the goroutine that delivers by itself, if that is wanted, or
 // tells it that something changed.
-func (s *Server) poke() {
+func (s *Server) wakeDelivery() {
 	m := &s.mail
 	if !s.behavior.Load().AutoNotify {
 		return
@@ -351,7 +351,7 @@ func (s *Server) poke() {
 		ctx, cancel := context.WithCancel(context.Background())
 		m.cancel = cancel
 		m.loop.Add(1)
-		go s.deliverAlways(ctx)
+		go s.deliverLoop(ctx)
 	}
 	select {
 	case m.wake <- struct{}{}:
@@ -359,7 +359,7 @@ func (s *Server) poke() {
 	}
 }
 
-func (s *Server) deliverAlways(ctx context.Context) {
+func (s *Server) deliverLoop(ctx context.Context) {
 	defer s.mail.loop.Done()
 	for ctx.Err() == nil {
 		var poll <-chan time.Time
@@ -381,7 +381,7 @@ func (s *Server) deliverAlways(ctx context.Context) {
 }
 
 // stop ends the goroutine, an attempt under way included.
-func (m *mailbox) stop() {
+func (m *deliveryQueue) stop() {
 	m.mu.Lock()
 	m.stopped = true
 	if m.cancel != nil {

@@ -7,9 +7,9 @@ import (
 
 // order is an order that complaints are about, and what was refunded of it.
 type order struct {
-	orderTable
+	wireOrder
 	mchid       string
-	dossiers    []*dossier
+	complaints  []*complaint
 	accepted    int64 // fen, refunds that were closed apart
 	received    int64 // fen that reached the user
 	partials    int
@@ -36,7 +36,7 @@ func (b *orderBook) find(mchid, transactionID, outTradeNo string) *order {
 
 // put makes the order if it is new. What the test said last about an order
 // holds.
-func (b *orderBook) put(mchid string, t orderTable) *order {
+func (b *orderBook) put(mchid string, t wireOrder) *order {
 	o := b.byTransactionID[t.TransactionID]
 	if o == nil {
 		o = &order{}
@@ -44,47 +44,47 @@ func (b *orderBook) put(mchid string, t orderTable) *order {
 	} else if was := (tradeNo{o.mchid, o.OutTradeNo}); b.byTradeNo[was] == o {
 		delete(b.byTradeNo, was)
 	}
-	o.orderTable, o.mchid = t, mchid
+	o.wireOrder, o.mchid = t, mchid
 	b.byTradeNo[tradeNo{mchid, t.OutTradeNo}] = o
 	return o
 }
 
 // link finds or makes the orders of a complaint. The caller holds mu.
-func (d *dossier) link(s *Server) {
-	d.unlink()
-	for _, t := range d.table.ComplaintOrderInfo {
-		o := s.orders.put(d.table.ComplaintedMchID, t)
-		if !slices.Contains(o.dossiers, d) {
-			o.dossiers = append(o.dossiers, d)
-			d.orders = append(d.orders, o)
+func (cm *complaint) link(s *Server) {
+	cm.unlink()
+	for _, t := range cm.wire.ComplaintOrderInfo {
+		o := s.orders.put(cm.wire.ComplaintedMchID, t)
+		if !slices.Contains(o.complaints, cm) {
+			o.complaints = append(o.complaints, cm)
+			cm.orders = append(cm.orders, o)
 		}
 	}
 }
 
 // unlink takes a complaint off its orders. The caller holds mu.
-func (d *dossier) unlink() {
-	for _, o := range d.orders {
-		o.dossiers = slices.DeleteFunc(o.dossiers, func(other *dossier) bool { return other == d })
+func (cm *complaint) unlink() {
+	for _, o := range cm.orders {
+		o.complaints = slices.DeleteFunc(o.complaints, func(other *complaint) bool { return other == cm })
 	}
-	d.orders = nil
+	cm.orders = nil
 }
 
 // paidBack says whether the money of all orders reached the user.
-func (d *dossier) paidBack() bool {
-	return len(d.orders) > 0 && !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount })
+func (cm *complaint) fullyReceived() bool {
+	return len(cm.orders) > 0 && !slices.ContainsFunc(cm.orders, func(o *order) bool { return o.received < o.Amount })
 }
 
 // arrived is what money that reached the user does to the complaints that it is
 // about. The caller holds mu.
-func (s *Server) arrived(dossiers []*dossier, now time.Time, operateType string) {
-	for _, d := range dossiers {
-		if d.paidBack() {
-			d.table.ComplaintFullRefunded = true
+func (s *Server) refundArrived(complaints []*complaint, now time.Time, operateType string) {
+	for _, cm := range complaints {
+		if cm.fullyReceived() {
+			cm.wire.ComplaintFullRefunded = true
 		}
-		if d.approved {
-			d.table.ComplaintState = "PROCESSED"
+		if cm.approved {
+			cm.wire.ComplaintState = "PROCESSED"
 		}
-		s.append(d, now, recordTable{Operator: operatorSystem, OperateType: operateType})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
+		s.append(cm, now, wireRecord{Operator: operatorSystem, OperateType: operateType})
+		s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
 	}
 }

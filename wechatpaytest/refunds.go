@@ -19,7 +19,7 @@ type Refund struct {
 }
 
 type refund struct {
-	table     refundTable
+	wire      wireRefund
 	subMchID  string
 	request   refundBody
 	notifyURL string
@@ -27,21 +27,21 @@ type refund struct {
 }
 
 // The wire form of a refund.
-type refundTable struct {
-	RefundID            string            `json:"refund_id"`
-	OutRefundNo         string            `json:"out_refund_no"`
-	TransactionID       string            `json:"transaction_id"`
-	OutTradeNo          string            `json:"out_trade_no"`
-	Channel             string            `json:"channel"`
-	UserReceivedAccount string            `json:"user_received_account"`
-	SuccessTime         string            `json:"success_time,omitempty"`
-	CreateTime          string            `json:"create_time"`
-	Status              string            `json:"status"`
-	FundsAccount        string            `json:"funds_account,omitempty"`
-	Amount              refundAmountTable `json:"amount"`
+type wireRefund struct {
+	RefundID            string           `json:"refund_id"`
+	OutRefundNo         string           `json:"out_refund_no"`
+	TransactionID       string           `json:"transaction_id"`
+	OutTradeNo          string           `json:"out_trade_no"`
+	Channel             string           `json:"channel"`
+	UserReceivedAccount string           `json:"user_received_account"`
+	SuccessTime         string           `json:"success_time,omitempty"`
+	CreateTime          string           `json:"create_time"`
+	Status              string           `json:"status"`
+	FundsAccount        string           `json:"funds_account,omitempty"`
+	Amount              wireRefundAmount `json:"amount"`
 }
 
-type refundAmountTable struct {
+type wireRefundAmount struct {
 	Total            int64            `json:"total"`
 	Refund           int64            `json:"refund"`
 	PayerTotal       int64            `json:"payer_total"`
@@ -88,9 +88,9 @@ type refundGoodsBody struct {
 	RefundQuantity   int64  `json:"refund_quantity" check:"required,min=1"`
 }
 
-func (b *refundBody) check(c *call) *refusal {
-	if refused := c.checkSubMchID(inBody, "/sub_mchid", b.SubMchID); refused != nil {
-		return refused
+func (b *refundBody) check(c *call) *apiError {
+	if apiErr := c.checkSubMchID(inBody, "/sub_mchid", b.SubMchID); apiErr != nil {
+		return apiErr
 	}
 	switch {
 	case b.TransactionID == "" && b.OutTradeNo == "":
@@ -116,35 +116,35 @@ func (b *refundBody) check(c *call) *refusal {
 }
 
 // checkSubMchID wants sub_mchid of a service provider, and of nobody else.
-func (c *call) checkSubMchID(location, field, subMchID string) *refusal {
+func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
 	provider := len(c.b.SubMchIDs) > 0
 	switch {
 	case provider && subMchID == "":
-		return paramError(location, &paramFault{field: field, issue: "is missing, and the caller is a service provider"})
+		return paramError(location, &invalidParam{field: field, issue: "is missing, and the caller is a service provider"})
 	case !provider && subMchID != "":
-		return paramError(location, &paramFault{field: field, value: subMchID, issue: "must be absent: the caller is an ordinary merchant"})
+		return paramError(location, &invalidParam{field: field, value: subMchID, issue: "must be absent: the caller is an ordinary merchant"})
 	}
 	return nil
 }
 
-func (c *call) createRefund(b *refundBody) (any, *refusal) {
+func (c *call) createRefund(b *refundBody) (any, *apiError) {
 	if earlier := c.s.refunds[b.OutRefundNo]; earlier != nil {
 		if !reflect.DeepEqual(earlier.request, *b) {
-			refused := invalidRequest.refuse("out_refund_no %s was used with other parameters", b.OutRefundNo)
-			refused.internal = internalRepeated
-			return nil, refused
+			apiErr := invalidRequest.errorf("out_refund_no %s was used with other parameters", b.OutRefundNo)
+			apiErr.internal = internalRepeated
+			return nil, apiErr
 		}
-		c.idle = true
-		return earlier.table, nil
+		c.noEffect = true
+		return earlier.wire, nil
 	}
-	if refusal := c.b.RefundRefusal; refusal.StatusCode != 0 {
-		return nil, refusal.refuse("the test refuses refunds")
+	if apiError := c.b.RefundRefusal; apiError.StatusCode != 0 {
+		return nil, apiError.errorf("the test refuses refunds")
 	}
-	o, refused := c.refundable(b)
-	if refused != nil {
-		return nil, refused
+	o, apiErr := c.refundableOrder(b)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	r := &refund{subMchID: b.SubMchID, request: *b, notifyURL: b.NotifyURL, order: o, table: refundTable{
+	r := &refund{subMchID: b.SubMchID, request: *b, notifyURL: b.NotifyURL, order: o, wire: wireRefund{
 		RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
 		OutRefundNo:         b.OutRefundNo,
 		TransactionID:       o.TransactionID,
@@ -154,7 +154,7 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 		CreateTime:          wholeSeconds(c.now),
 		Status:              "PROCESSING",
 		FundsAccount:        b.FundsAccount,
-		Amount: refundAmountTable{
+		Amount: wireRefundAmount{
 			Total: o.Amount, PayerTotal: o.Amount, SettlementTotal: o.Amount,
 			Refund: b.Amount.Refund, PayerRefund: b.Amount.Refund, SettlementRefund: b.Amount.Refund,
 			Currency: "CNY", From: b.Amount.From,
@@ -167,17 +167,17 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 		o.partials++
 		o.lastPartial = c.now
 	}
-	for _, d := range o.dossiers {
+	for _, cm := range o.complaints {
 		kind := "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"
-		if slices.ContainsFunc(d.orders, func(o *order) bool { return o.accepted < o.Amount }) {
+		if slices.ContainsFunc(cm.orders, func(o *order) bool { return o.accepted < o.Amount }) {
 			kind = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
 		}
-		c.append(d, recordTable{Operator: operatorSystem, OperateType: kind})
+		c.append(cm, wireRecord{Operator: operatorSystem, OperateType: kind})
 		if kind == "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE" { // of a partial one no notification is documented
-			c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
+			c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
 		}
 	}
-	accepted := r.table
+	accepted := r.wire
 	if c.b.RefundsArrive {
 		c.s.settle(r, "SUCCESS", c.now)
 	}
@@ -185,34 +185,34 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 }
 
 // refundable finds the order, and refuses what cannot be refunded of it.
-func (c *call) refundable(b *refundBody) (*order, *refusal) {
+func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
 	seller := c.s.mchid
 	if b.SubMchID != "" {
 		seller = b.SubMchID
 	}
 	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
 	if o == nil && c.owns(seller) {
-		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
+		return nil, notExists.errorf("there is no order %s%s", b.TransactionID, b.OutTradeNo)
 	}
 	if !c.owns(seller) || o.mchid != seller {
-		return nil, noAuth.refuse("merchant %s has no permission to refund this order", seller)
+		return nil, noAuth.errorf("merchant %s has no permission to refund this order", seller)
 	}
 	switch {
 	case b.Amount.Total != o.Amount:
-		return nil, invalidRequest.refuse("amount.total is %d, and the order's amount %d", b.Amount.Total, o.Amount)
+		return nil, invalidRequest.errorf("amount.total is %d, and the order's amount %d", b.Amount.Total, o.Amount)
 	case o.accepted+b.Amount.Refund > o.Amount:
-		return nil, invalidRequest.refuse("amount.refund is %d, and %d of the order are still refundable", b.Amount.Refund, o.Amount-o.accepted)
-	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.dossiers, func(d *dossier) bool { return d.table.ComplaintState != "PROCESSED" }):
-		return nil, invalidRequest.refuse("amount.from is refused for an order under complaint")
+		return nil, invalidRequest.errorf("amount.refund is %d, and %d of the order are still refundable", b.Amount.Refund, o.Amount-o.accepted)
+	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.complaints, func(cm *complaint) bool { return cm.wire.ComplaintState != "PROCESSED" }):
+		return nil, invalidRequest.errorf("amount.from is refused for an order under complaint")
 	}
 	if b.Amount.Refund < o.Amount {
 		if o.partials >= 50 {
-			return nil, invalidRequest.refuse("the order had 50 partial refunds, and no more are taken")
+			return nil, invalidRequest.errorf("the order had 50 partial refunds, and no more are taken")
 		}
 		if o.partials > 0 && c.now.Sub(o.lastPartial) < time.Minute {
-			refused := rateLimited.refuse("partial refunds of an order are taken a minute apart")
-			refused.internal = internalFrequency
-			return nil, refused
+			apiErr := rateLimited.errorf("partial refunds of an order are taken a minute apart")
+			apiErr.internal = internalFrequency
+			return nil, apiErr
 		}
 	}
 	return o, nil
@@ -224,16 +224,16 @@ type refundQuery struct {
 	SubMchID string `json:"sub_mchid" check:"max=32"`
 }
 
-func (q *refundQuery) check(c *call) *refusal {
+func (q *refundQuery) check(c *call) *apiError {
 	return c.checkSubMchID(inQuery, "sub_mchid", q.SubMchID)
 }
 
-func (c *call) getRefund(q *refundQuery) (any, *refusal) {
+func (c *call) getRefund(q *refundQuery) (any, *apiError) {
 	r := c.s.refunds[c.id]
 	if r == nil || r.subMchID != q.SubMchID {
-		return nil, notExists.refuse("there is no refund %s", c.id)
+		return nil, notExists.errorf("there is no refund %s", c.id)
 	}
-	return r.table, nil
+	return r.wire, nil
 }
 
 // Refunds returns the refunds that the server accepted, in order.
@@ -242,7 +242,7 @@ func (s *Server) Refunds() []Refund {
 	defer s.mu.Unlock()
 	all := make([]Refund, len(s.refundOrder))
 	for i, r := range s.refundOrder {
-		all[i] = Refund{r.table.OutRefundNo, r.table.RefundID, r.table.TransactionID, r.table.OutTradeNo, r.subMchID, r.table.Amount.Refund, r.table.Status}
+		all[i] = Refund{r.wire.OutRefundNo, r.wire.RefundID, r.wire.TransactionID, r.wire.OutTradeNo, r.subMchID, r.wire.Amount.Refund, r.wire.Status}
 	}
 	return all
 }
@@ -263,7 +263,7 @@ func (s *Server) SettleRefund(outRefundNo, status string) error {
 	if r == nil {
 		return fmt.Errorf("wechatpaytest: there is no refund %q", outRefundNo)
 	}
-	if was := r.table.Status; was == "SUCCESS" || was == "CLOSED" {
+	if was := r.wire.Status; was == "SUCCESS" || was == "CLOSED" {
 		return fmt.Errorf("wechatpaytest: refund %s is %s, which is final", outRefundNo, was)
 	}
 	s.settle(r, status, now)
@@ -272,20 +272,20 @@ func (s *Server) SettleRefund(outRefundNo, status string) error {
 
 // settle ends a refund. The caller holds mu.
 func (s *Server) settle(r *refund, status string, now time.Time) {
-	r.table.Status = status
+	r.wire.Status = status
 	switch status {
 	case "CLOSED":
-		r.order.accepted -= r.table.Amount.Refund
+		r.order.accepted -= r.wire.Amount.Refund
 	case "SUCCESS":
-		r.table.SuccessTime = wholeSeconds(now)
-		r.order.received += r.table.Amount.Refund
-		s.arrived(r.order.dossiers, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
+		r.wire.SuccessTime = wholeSeconds(now)
+		r.order.received += r.wire.Amount.Refund
+		s.refundArrived(r.order.complaints, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
 	}
 	if r.notifyURL != "" {
 		s.post(now, r.notifyURL, Notification{
-			ID:          s.eventID("refund", r.table.OutRefundNo, s.number("notification about refund "+r.table.OutRefundNo)),
+			ID:          s.eventID("refund", r.wire.OutRefundNo, s.number("notification about refund "+r.wire.OutRefundNo)),
 			EventType:   "REFUND." + status,
-			OutRefundNo: r.table.OutRefundNo,
+			OutRefundNo: r.wire.OutRefundNo,
 		})
 	}
 }

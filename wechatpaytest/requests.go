@@ -71,9 +71,9 @@ func (r Request) String() string {
 }
 
 const (
-	loggedBody     = 64 << 10
-	loggedBytes    = 64 << 20
-	loggedRequests = 1 << 16
+	maxLoggedBody     = 64 << 10
+	maxLoggedBytes    = 64 << 20
+	maxLoggedRequests = 1 << 16
 )
 
 // requestLog holds the latest requests. Server.mu guards it.
@@ -85,7 +85,7 @@ type requestLog struct {
 func (l *requestLog) add(r Request) {
 	l.requests = append(l.requests, r)
 	l.bytes += r.size()
-	for len(l.requests) > loggedRequests || l.bytes > loggedBytes {
+	for len(l.requests) > maxLoggedRequests || l.bytes > maxLoggedBytes {
 		l.bytes -= l.requests[0].size()
 		l.requests[0] = Request{} // lets go what it holds
 		l.requests = l.requests[1:]
@@ -105,14 +105,14 @@ func (s *Server) Requests() []Request {
 	return all
 }
 
-func (s *Server) record(c *call, a *answer) {
+func (s *Server) record(c *call, a *response) {
 	r := Request{
 		Time:       c.now,
-		Duration:   time.Since(c.began),
+		Duration:   time.Since(c.start),
 		Method:     c.r.Method,
 		Path:       c.target,
 		Header:     c.r.Header.Clone(),
-		Body:       c.body[:min(len(c.body), loggedBody)],
+		Body:       c.body[:min(len(c.body), maxLoggedBody)],
 		StatusCode: a.status,
 		Code:       a.code,
 		RequestID:  a.header.Get("Request-ID"),
@@ -120,12 +120,12 @@ func (s *Server) record(c *call, a *answer) {
 		Fault:      c.fault.kind(),
 		Signature:  a.signature,
 		TookEffect: a.tookEffect,
-		Response:   a.body[:min(len(a.body), loggedBody)],
+		Response:   a.body[:min(len(a.body), maxLoggedBody)],
 	}
-	if len(c.body) > loggedBody {
+	if len(c.body) > maxLoggedBody {
 		r.Body = bytes.Clone(r.Body) // lets the rest go
 	}
-	if len(a.body) > loggedBody {
+	if len(a.body) > maxLoggedBody {
 		r.Response = bytes.Clone(r.Response)
 	}
 	s.mu.Lock()

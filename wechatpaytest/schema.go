@@ -68,12 +68,12 @@ var forms = map[string]func(string) string{
 		}
 		return ""
 	},
-	"https":        func(s string) string { return urlProblem(s, true, true) },
-	"callback":     func(s string) string { return urlProblem(s, true, false) },
-	"noquery":      func(s string) string { return urlProblem(s, false, false) },
-	"refundnumber": refundNumberProblem,
+	"https":        func(s string) string { return urlIssue(s, true, true) },
+	"callback":     func(s string) string { return urlIssue(s, true, false) },
+	"noquery":      func(s string) string { return urlIssue(s, false, false) },
+	"refundnumber": refundNumberIssue,
 	"image": func(s string) string {
-		if imageType(s) == "" {
+		if imageExt(s) == "" {
 			return "does not end in .jpg, .png or .bmp"
 		}
 		return ""
@@ -92,14 +92,14 @@ var (
 	refundNumber = regexp.MustCompile(`^[0-9A-Za-z_\-|*@]+$`)
 )
 
-func refundNumberProblem(s string) string {
+func refundNumberIssue(s string) string {
 	if !refundNumber.MatchString(s) {
 		return `has a character outside 0-9 A-Z a-z _ - | * @`
 	}
 	return ""
 }
 
-func urlProblem(s string, https, query bool) string {
+func urlIssue(s string, https, query bool) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https":
@@ -226,9 +226,9 @@ func (s *schema) unknown(v any, pointer string) []string {
 
 // check returns the first parameter that breaks a rule, in the order of the
 // documents. It does not look for unknown members.
-func (s *schema) check(v any, pointer string) *paramFault {
-	fault := func(format string, args ...any) *paramFault {
-		return &paramFault{field: pointer, value: plainValue(v), issue: fmt.Sprintf(format, args...)}
+func (s *schema) check(v any, pointer string) *invalidParam {
+	fault := func(format string, args ...any) *invalidParam {
+		return &invalidParam{field: pointer, value: detailValue(v), issue: fmt.Sprintf(format, args...)}
 	}
 	switch v := v.(type) {
 	case nil:
@@ -315,7 +315,7 @@ func (s *schema) check(v any, pointer string) *paramFault {
 			member, ok := v.values[f.name]
 			if !ok {
 				if f.required {
-					return &paramFault{field: at, issue: "is required, and is missing"}
+					return &invalidParam{field: at, issue: "is required, and is missing"}
 				}
 				continue
 			}
@@ -329,10 +329,10 @@ func (s *schema) check(v any, pointer string) *paramFault {
 
 // parseQuery turns a query into the object that its schema describes. Integers
 // stay strings where they are none, for check to refuse.
-func (s *schema) parseQuery(raw string) (*jsonObject, *paramFault) {
+func (s *schema) parseQuery(raw string) (*jsonObject, *invalidParam) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, &paramFault{field: "", value: raw, issue: "the query is malformed: " + err.Error()}
+		return nil, &invalidParam{field: "", value: raw, issue: "the query is malformed: " + err.Error()}
 	}
 	object := &jsonObject{values: map[string]any{}}
 	for name, all := range values {
@@ -340,20 +340,20 @@ func (s *schema) parseQuery(raw string) (*jsonObject, *paramFault) {
 		text := all[0]
 		object.values[name] = text
 		if len(all) > 1 {
-			return nil, &paramFault{field: name, value: all, issue: "is there more than once"}
+			return nil, &invalidParam{field: name, value: all, issue: "is there more than once"}
 		}
 		if !utf8.ValidString(text) {
-			return nil, &paramFault{field: name, issue: "is not UTF-8"}
+			return nil, &invalidParam{field: name, issue: "is not UTF-8"}
 		}
-		if issue := textProblem(text); issue != "" {
-			return nil, &paramFault{field: name, value: text, issue: issue}
+		if issue := textIssue(text); issue != "" {
+			return nil, &invalidParam{field: name, value: text, issue: issue}
 		}
 		i := slices.IndexFunc(s.fields, func(f schemaField) bool { return f.name == name })
 		if i < 0 {
 			continue
 		}
 		if text == "" {
-			return nil, &paramFault{field: name, value: "", issue: "is empty: leave it out instead"}
+			return nil, &invalidParam{field: name, value: "", issue: "is empty: leave it out instead"}
 		}
 		if s.fields[i].kind == kindInteger && plainInteger.MatchString(text) {
 			object.values[name] = json.Number(text)

@@ -44,8 +44,8 @@ type Server struct {
 	platform    []*platformCertificate
 	current     int // the platform certificate that signs
 	custom      map[string]http.Handler
-	complaints  map[string]*dossier
-	filed       []*dossier // in the order of their complaint_time
+	complaints  map[string]*complaint
+	filed       []*complaint // in the order of their complaint_time
 	orders      orderBook
 	refunds     map[string]*refund
 	refundOrder []*refund
@@ -53,8 +53,8 @@ type Server struct {
 	notifyURL   string
 	numbered    map[string]int // how many ids of a kind there are
 	log         requestLog
-	faults      faultBoard
-	mail        mailbox
+	faults      faultSet
+	mail        deliveryQueue
 }
 
 // NewServer starts a server on a free port of loopback. The caller calls Close.
@@ -89,7 +89,7 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 	}
 	keys.Wait()
 
-	first := merchantNumber(0)
+	first := merchantCertificate(0)
 	s := &Server{
 		http:      server,
 		listener:  newListener(server.Listener),
@@ -103,7 +103,7 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 	}
 	s.forget()
 	b := &Behavior{Seed: rand.Uint64()}
-	b.fillIn()
+	b.setDefaults()
 	s.behavior.Store(b)
 	s.mail.wake = make(chan struct{}, 1)
 	s.HandlePlain(storagePath, http.HandlerFunc(s.serveStorage))
@@ -136,12 +136,12 @@ func (s *Server) Reset() {
 
 // forget makes what happened empty. The caller holds mu, or the server is new.
 func (s *Server) forget() {
-	s.complaints, s.filed = map[string]*dossier{}, nil
+	s.complaints, s.filed = map[string]*complaint{}, nil
 	s.orders = orderBook{map[string]*order{}, map[tradeNo]*order{}}
 	s.refunds, s.refundOrder = map[string]*refund{}, nil
 	s.media = map[string]*media{}
 	s.notifyURL, s.mail.queue = "", nil
-	s.faults = faultBoard{}
+	s.faults = faultSet{}
 	s.log = requestLog{}
 }
 
@@ -195,10 +195,10 @@ func (s *Server) Configure(change func(*Behavior)) {
 	b := *s.behavior.Load()
 	b.SubMchIDs = slices.Clone(b.SubMchIDs) // requests under way read the old one
 	change(&b)
-	b.fillIn()
+	b.setDefaults()
 	b.SubMchIDs = slices.Clone(b.SubMchIDs) // change may have kept it
 	s.behavior.Store(&b)
-	s.poke()
+	s.wakeDelivery()
 }
 
 // Now is the server's clock.
@@ -219,7 +219,7 @@ func (s *Server) wireNow() time.Time {
 // as if the time had passed.
 func (s *Server) Advance(d time.Duration) {
 	s.advanced.Add(int64(d))
-	s.poke()
+	s.wakeDelivery()
 }
 
 // digits makes an id of n digits from the seed and what it names.

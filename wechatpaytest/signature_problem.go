@@ -12,14 +12,14 @@ import (
 // mistakes.
 func (c *call) diagnose(a *authorization, merchant *merchant) *SignatureProblem {
 	p := &SignatureProblem{Verified: shortMessage(c.message)}
-	for _, other := range c.s.allMerchants() {
-		if other != merchant && verifies(&other.key.PublicKey, c.message, a.signature) {
+	for _, other := range c.s.merchantList() {
+		if other != merchant && verify(&other.key.PublicKey, c.message, a.signature) {
 			p.SerialNo = other.serial
 			return p
 		}
 	}
 	for _, v := range c.mistakes(a) {
-		if v.message != c.message && verifies(&merchant.key.PublicKey, v.message, a.signature) {
+		if v.message != c.message && verify(&merchant.key.PublicKey, v.message, a.signature) {
 			p.Signed, p.Mistake, p.SerialNo = shortMessage(v.message), v.what, merchant.serial
 			return p
 		}
@@ -47,7 +47,7 @@ func (c *call) mistakes(a *authorization) []mistake {
 	path, query, hasQuery := strings.Cut(c.target, "?")
 	body := c.signedBody()
 	add := func(what, method, target, timestamp string, body []byte) {
-		m := signMessage(method, target, timestamp, a.nonce, body)
+		m := stringToSign(method, target, timestamp, a.nonce, body)
 		all = append(all, mistake{what, m}, mistake{what + ", and its last line is not ended", strings.TrimSuffix(m, "\n")})
 	}
 	add("its last line is not ended", c.r.Method, c.target, a.timestamp, body)

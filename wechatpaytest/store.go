@@ -19,15 +19,15 @@ func (s *Server) Complaints() []wechatpay.Complaint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]wechatpay.Complaint, len(s.filed))
-	for i, d := range s.filed {
-		all[i] = s.complaint(d)
+	for i, cm := range s.filed {
+		all[i] = s.complaint(cm)
 	}
 	return all
 }
 
 // dossier is a complaint with everything that happened to it.
-type dossier struct {
-	table    complaintTable // payer_phone as it was given
+type complaint struct {
+	wire     wireComplaint // payer_phone as it was given
 	filed    time.Time
 	records  []record          // in the order in which they took effect
 	decided  bool              // the merchant decided in this round
@@ -38,14 +38,14 @@ type dossier struct {
 }
 
 type record struct {
-	recordTable
+	wireRecord
 	at     time.Time // when it took effect
 	images []string  // the media ids of its image_list
 }
 
 // table is the record as an answer gives it at the time.
-func (r *record) table(s *Server, now time.Time) recordTable {
-	t := r.recordTable
+func (r *record) wire(s *Server, now time.Time) wireRecord {
+	t := r.wireRecord
 	for _, id := range r.images {
 		t.ImageList = append(t.ImageList, s.storageLink(id, now))
 	}
@@ -102,48 +102,48 @@ func (s *Server) AddComplaintJSON(data []byte) (wechatpay.Complaint, error) {
 }
 
 func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, error) {
-	d := &dossier{}
+	cm := &complaint{}
 	var err error
-	if d.table, err = decodeComplaint(data); err != nil {
+	if cm.wire, err = decodeComplaint(data); err != nil {
 		return wechatpay.Complaint{}, err
 	}
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &d.table
-	d.filed = now
+	t := &cm.wire
+	cm.filed = now
 	if t.ComplaintTime != "" {
-		d.filed, _ = time.Parse(time.RFC3339, t.ComplaintTime) // the schema let it through
+		cm.filed, _ = time.Parse(time.RFC3339, t.ComplaintTime) // the schema let it through
 	}
-	t.ComplaintTime = milliseconds(d.filed)
+	t.ComplaintTime = milliseconds(cm.filed)
 	if t.ComplaintID == "" {
 		// The day stands where it stands in the documents' sample.
-		t.ComplaintID = "200201" + d.filed.In(beijing).Format("20060102") + s.digits(13, "complaint", s.number("complaint"))
+		t.ComplaintID = "200201" + cm.filed.In(beijing).Format("20060102") + s.digits(13, "complaint", s.number("complaint"))
 	}
-	fill(&t.ComplaintDetail, "商品未收到，申请退款")
-	fill(&t.ComplaintState, "PENDING")
-	fill(&t.ComplaintedMchID, s.mchid)
-	fill(&t.ProblemDescription, "商家未发货")
-	fill(&t.ProblemType, "REFUND")
+	setDefault(&t.ComplaintDetail, "商品未收到，申请退款")
+	setDefault(&t.ComplaintState, "PENDING")
+	setDefault(&t.ComplaintedMchID, s.mchid)
+	setDefault(&t.ProblemDescription, "商家未发货")
+	setDefault(&t.ProblemType, "REFUND")
 	if t.UserComplaintTimes == 0 {
 		t.UserComplaintTimes = 1
 	}
 	if len(t.ComplaintOrderInfo) == 0 && len(t.ServiceOrderInfo) == 0 && !noOrder {
-		t.ComplaintOrderInfo = []orderTable{{}}
+		t.ComplaintOrderInfo = []wireOrder{{}}
 	}
 	var sum int64
 	for i := range t.ComplaintOrderInfo {
 		o := &t.ComplaintOrderInfo[i]
 		// What is left out of an order that is known is as it is known.
 		if known := s.orders.find(t.ComplaintedMchID, o.TransactionID, o.OutTradeNo); known != nil {
-			fill(&o.TransactionID, known.TransactionID)
-			fill(&o.OutTradeNo, known.OutTradeNo)
+			setDefault(&o.TransactionID, known.TransactionID)
+			setDefault(&o.OutTradeNo, known.OutTradeNo)
 			if o.Amount == 0 {
 				o.Amount = known.Amount
 			}
 		}
-		fill(&o.TransactionID, "42000"+s.digits(23, "transaction", t.ComplaintID, i))
-		fill(&o.OutTradeNo, "order-"+s.digits(20, "trade", t.ComplaintID, i))
+		setDefault(&o.TransactionID, "42000"+s.digits(23, "transaction", t.ComplaintID, i))
+		setDefault(&o.OutTradeNo, "order-"+s.digits(20, "trade", t.ComplaintID, i))
 		if o.Amount == 0 {
 			o.Amount = 100
 			// What the user applies for is not more than the order.
@@ -160,49 +160,49 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 		t.ApplyRefundAmount = &sum
 	}
 	if len(t.ServiceOrderInfo) == 0 {
-		fill(&t.PayerOpenID, "o"+s.digits(27, "openid", t.ComplaintID))
+		setDefault(&t.PayerOpenID, "o"+s.digits(27, "openid", t.ComplaintID))
 	}
 
 	if earlier := s.complaints[t.ComplaintID]; earlier != nil {
 		earlier.unlink()
-		s.filed = slices.DeleteFunc(s.filed, func(d *dossier) bool { return d == earlier })
+		s.filed = slices.DeleteFunc(s.filed, func(cm *complaint) bool { return cm == earlier })
 	}
-	s.complaints[t.ComplaintID] = d
-	i, _ := slices.BinarySearchFunc(s.filed, d, func(a, b *dossier) int {
+	s.complaints[t.ComplaintID] = cm
+	i, _ := slices.BinarySearchFunc(s.filed, cm, func(a, b *complaint) int {
 		if c := a.filed.Compare(b.filed); c != 0 {
 			return c
 		}
 		return -1 // of equals, the later filed stays the later
 	})
-	s.filed = slices.Insert(s.filed, i, d)
-	d.link(s)
-	if d.paidBack() {
+	s.filed = slices.Insert(s.filed, i, cm)
+	cm.link(s)
+	if cm.fullyReceived() {
 		t.ComplaintFullRefunded = true // before it was filed
 	}
-	created := recordTable{Operator: operatorUser, OperateType: "USER_CREATE_COMPLAINT", OperateDetails: t.ComplaintDetail, OperateTime: wholeSeconds(d.filed)}
+	created := wireRecord{Operator: operatorUser, OperateType: "USER_CREATE_COMPLAINT", OperateDetails: t.ComplaintDetail, OperateTime: wholeSeconds(cm.filed)}
 	if len(t.ComplaintMediaList) > 0 {
 		created.ComplaintMediaList = encode(t.ComplaintMediaList[0])
 	}
 	// It took effect when it was filed, which may be long before the test, or after it.
-	at := d.filed
+	at := cm.filed
 	if at.After(now) {
 		at = now
 	}
-	s.append(d, at, created)
-	s.announce(d, now, "COMPLAINT.CREATE", "CREATE_COMPLAINT", false)
-	return s.complaint(d), nil
+	s.append(cm, at, created)
+	s.enqueueComplaint(cm, now, "COMPLAINT.CREATE", "CREATE_COMPLAINT", false)
+	return s.complaint(cm), nil
 }
 
 // maxPhone is what RSA-OAEP with SHA-1 and a key of 2048 bits can encrypt, in bytes.
-const maxPhone = 214
+const maxPhoneBytes = 214
 
 // decodeComplaint takes a complaint in wire form, its phone number in clear or encrypted.
-func decodeComplaint(data []byte) (t complaintTable, err error) {
-	if refused := decodeJSON(schemaOf[complaintTable](), data, &t); refused != nil {
-		return t, fmt.Errorf("%s", refused.message)
+func decodeComplaint(data []byte) (t wireComplaint, err error) {
+	if apiErr := decodeJSON(schemaOf[wireComplaint](), data, &t); apiErr != nil {
+		return t, fmt.Errorf("%s", apiErr.message)
 	}
-	if n := len(t.PayerPhone); n > maxPhone && !isCiphertext(t.PayerPhone) {
-		return t, fmt.Errorf("/payer_phone has %d bytes in clear, and at most %d can be encrypted", n, maxPhone)
+	if n := len(t.PayerPhone); n > maxPhoneBytes && !isCiphertext(t.PayerPhone) {
+		return t, fmt.Errorf("/payer_phone has %d bytes in clear, and at most %d can be encrypted", n, maxPhoneBytes)
 	}
 	return t, nil
 }
@@ -213,7 +213,7 @@ func isCiphertext(phone string) bool {
 	return err == nil && len(raw) >= 128
 }
 
-func fill(field *string, value string) {
+func setDefault(field *string, value string) {
 	if *field == "" {
 		*field = value
 	}
@@ -229,10 +229,10 @@ const (
 
 // append writes a record, with the media ids of its image_list. The caller
 // holds mu.
-func (s *Server) append(d *dossier, at time.Time, r recordTable, images ...string) string {
-	fill(&r.LogID, s.digits(32, "record", d.table.ComplaintID, s.number("record of "+d.table.ComplaintID)))
-	fill(&r.OperateTime, wholeSeconds(at))
-	d.records = append(d.records, record{r, at, images})
+func (s *Server) append(cm *complaint, at time.Time, r wireRecord, images ...string) string {
+	setDefault(&r.LogID, s.digits(32, "record", cm.wire.ComplaintID, s.number("record of "+cm.wire.ComplaintID)))
+	setDefault(&r.OperateTime, wholeSeconds(at))
+	cm.records = append(cm.records, record{r, at, images})
 	return r.LogID
 }
 
@@ -245,9 +245,9 @@ func convert(from, to any) error {
 }
 
 // complaint returns the SDK's form of a complaint. The caller holds mu.
-func (s *Server) complaint(d *dossier) wechatpay.Complaint {
+func (s *Server) complaint(cm *complaint) wechatpay.Complaint {
 	var c wechatpay.Complaint
-	if err := json.Unmarshal(encode(s.answerTable(d, s.merchant)), &c); err != nil {
+	if err := json.Unmarshal(encode(s.detail(cm, s.merchant)), &c); err != nil {
 		panic("wechatpaytest: " + err.Error())
 	}
 	return c
@@ -255,23 +255,23 @@ func (s *Server) complaint(d *dossier) wechatpay.Complaint {
 
 // answerTable is a complaint as the detail gives it, with the phone number
 // encrypted for a merchant certificate. The caller holds mu.
-func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
-	t := d.table
+func (s *Server) detail(cm *complaint, m *merchant) wireComplaint {
+	t := cm.wire
 	phone := t.PayerPhone
 	if phone == "" || isCiphertext(phone) {
 		return t
 	}
-	if d.phones[m.serial] == "" {
+	if cm.phones[m.serial] == "" {
 		ciphertext, err := encrypt(&m.key.PublicKey, phone)
 		if err != nil {
 			panic("wechatpaytest: payer_phone: " + err.Error())
 		}
-		if d.phones == nil {
-			d.phones = map[string]string{}
+		if cm.phones == nil {
+			cm.phones = map[string]string{}
 		}
-		d.phones[m.serial] = ciphertext
+		cm.phones[m.serial] = ciphertext
 	}
-	t.PayerPhone = d.phones[m.serial]
+	t.PayerPhone = cm.phones[m.serial]
 	return t
 }
 
@@ -281,11 +281,11 @@ func (s *Server) answerTable(d *dossier, m *merchant) complaintTable {
 func (s *Server) Complaint(id string) (wechatpay.Complaint, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.complaints[id]
-	if d == nil {
+	cm := s.complaints[id]
+	if cm == nil {
 		return wechatpay.Complaint{}, false
 	}
-	return s.complaint(d), true
+	return s.complaint(cm), true
 }
 
 // History is the ledger of a complaint: what took effect, in order, and at
@@ -295,13 +295,13 @@ func (s *Server) History(id string) []wechatpay.NegotiationRecord {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.complaints[id]
-	if d == nil {
+	cm := s.complaints[id]
+	if cm == nil {
 		return nil
 	}
-	all := make([]wechatpay.NegotiationRecord, len(d.records))
-	for i := range d.records {
-		if err := json.Unmarshal(encode(d.records[i].table(s, now)), &all[i]); err != nil {
+	all := make([]wechatpay.NegotiationRecord, len(cm.records))
+	for i := range cm.records {
+		if err := json.Unmarshal(encode(cm.records[i].wire(s, now)), &all[i]); err != nil {
 			panic("wechatpaytest: " + err.Error())
 		}
 	}
@@ -309,24 +309,24 @@ func (s *Server) History(id string) []wechatpay.NegotiationRecord {
 }
 
 // change runs a test's step on a complaint.
-func (s *Server) change(id string, step func(d *dossier, now time.Time) error) error {
+func (s *Server) change(id string, step func(cm *complaint, now time.Time) error) error {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.complaints[id]
-	if d == nil {
+	cm := s.complaints[id]
+	if cm == nil {
 		return fmt.Errorf("wechatpaytest: there is no complaint %q", id)
 	}
-	return step(d, now)
+	return step(cm, now)
 }
 
 // ChangeComplaint changes a complaint as edit leaves it, without a record.
 // PayerPhone is in clear, as AddComplaint got it. ComplaintID and ComplaintTime
 // stay. edit must not call the server's methods: it runs under their lock.
 func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) error {
-	return s.change(id, func(d *dossier, _ time.Time) error {
+	return s.change(id, func(cm *complaint, _ time.Time) error {
 		var c wechatpay.Complaint
-		if err := convert(d.table, &c); err != nil {
+		if err := convert(cm.wire, &c); err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
 		edit(&c)
@@ -338,19 +338,19 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
-		return s.become(d, t)
+		return s.replace(cm, t)
 	})
 }
 
 // ChangeComplaintJSON is ChangeComplaint for some fields in wire form; the
 // others stay. It is an error if WeChat Pay could not send the complaint then.
 func (s *Server) ChangeComplaintJSON(id string, data []byte) error {
-	return s.change(id, func(d *dossier, _ time.Time) error {
+	return s.change(id, func(cm *complaint, _ time.Time) error {
 		if _, err := decodeComplaint(data); err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
 		members := map[string]json.RawMessage{}
-		for _, object := range [][]byte{encode(d.table), data} {
+		for _, object := range [][]byte{encode(cm.wire), data} {
 			if err := json.Unmarshal(object, &members); err != nil {
 				return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 			}
@@ -359,16 +359,16 @@ func (s *Server) ChangeComplaintJSON(id string, data []byte) error {
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: %w", err)
 		}
-		return s.become(d, t)
+		return s.replace(cm, t)
 	})
 }
 
 // become changes a complaint. The caller holds mu.
-func (s *Server) become(d *dossier, t complaintTable) error {
+func (s *Server) replace(cm *complaint, t wireComplaint) error {
 	filed, _ := time.Parse(time.RFC3339, t.ComplaintTime) // the schema let it through
-	was, _ := time.Parse(time.RFC3339, d.table.ComplaintTime)
+	was, _ := time.Parse(time.RFC3339, cm.wire.ComplaintTime)
 	switch {
-	case t.ComplaintID != d.table.ComplaintID:
+	case t.ComplaintID != cm.wire.ComplaintID:
 		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_id")
 	case !filed.Equal(was):
 		return fmt.Errorf("wechatpaytest: ChangeComplaint cannot change the complaint_time")
@@ -380,16 +380,16 @@ func (s *Server) become(d *dossier, t complaintTable) error {
 			return fmt.Errorf("wechatpaytest: ChangeComplaint: an order has transaction_id, out_trade_no and amount, which are required")
 		}
 	}
-	t.ComplaintTime = d.table.ComplaintTime
-	d.table, d.phones = t, nil
-	d.link(s)
+	t.ComplaintTime = cm.wire.ComplaintTime
+	cm.wire, cm.phones = t, nil
+	cm.link(s)
 	return nil
 }
 
 // AddRecord writes a record into the history of a complaint, with a LogID and
 // the time if it has none. It changes nothing else.
 func (s *Server) AddRecord(id string, r wechatpay.NegotiationRecord) error {
-	return s.change(id, func(d *dossier, now time.Time) error {
+	return s.change(id, func(cm *complaint, now time.Time) error {
 		data, err := json.Marshal(r)
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: AddRecord: %w", err)
@@ -398,30 +398,30 @@ func (s *Server) AddRecord(id string, r wechatpay.NegotiationRecord) error {
 		if err != nil {
 			return fmt.Errorf("wechatpaytest: AddRecord: %w", err)
 		}
-		fill(&t.Operator, operatorSystem)
-		s.append(d, now, t)
+		setDefault(&t.Operator, operatorSystem)
+		s.append(cm, now, t)
 		return nil
 	})
 }
 
 // decodeRecord takes a record in wire form.
-func decodeRecord(data []byte) (t recordTable, err error) {
-	if refused := decodeJSON(schemaOf[recordTable](), data, &t); refused != nil {
-		return t, fmt.Errorf("%s", refused.message)
+func decodeRecord(data []byte) (t wireRecord, err error) {
+	if apiErr := decodeJSON(schemaOf[wireRecord](), data, &t); apiErr != nil {
+		return t, fmt.Errorf("%s", apiErr.message)
 	}
 	return t, nil
 }
 
 // find returns the complaint of the path, if it is against the caller.
-func (c *call) find() (*dossier, *refusal) {
-	d := c.s.complaints[c.id]
-	if d == nil {
-		return nil, c.b.UnknownComplaint.refuse("there is no complaint %s", c.id)
+func (c *call) find() (*complaint, *apiError) {
+	cm := c.s.complaints[c.id]
+	if cm == nil {
+		return nil, c.b.UnknownComplaint.errorf("there is no complaint %s", c.id)
 	}
-	if !c.owns(d.table.ComplaintedMchID) {
-		return nil, noAuth.refuse("complaint %s is against merchant %s, not against the caller %s", c.id, d.table.ComplaintedMchID, c.s.mchid)
+	if !c.owns(cm.wire.ComplaintedMchID) {
+		return nil, noAuth.errorf("complaint %s is against merchant %s, not against the caller %s", c.id, cm.wire.ComplaintedMchID, c.s.mchid)
 	}
-	return d, nil
+	return cm, nil
 }
 
 // owns says whether complaints against a merchant are the caller's.
@@ -430,38 +430,38 @@ func (c *call) owns(mchid string) bool {
 }
 
 // replied is what any reply of the merchant does.
-func (d *dossier) replied() {
-	if d.table.ComplaintState == "PENDING" {
-		d.table.ComplaintState = "PROCESSING"
+func (cm *complaint) markReplied() {
+	if cm.wire.ComplaintState == "PENDING" {
+		cm.wire.ComplaintState = "PROCESSING"
 	}
-	d.table.IncomingUserResponse = false
+	cm.wire.IncomingUserResponse = false
 }
 
 // undecidable says why a decision has no place in the state of the complaint,
 // "" if it has.
-func (d *dossier) undecidable() string {
+func (cm *complaint) decisionBlocker() string {
 	switch {
-	case d.decided:
+	case cm.decided:
 		return "the refund request is decided already"
-	case d.table.ComplaintFullRefunded:
+	case cm.wire.ComplaintFullRefunded:
 		return "the order is refunded in full already"
-	case d.table.ComplaintState == "PROCESSED":
+	case cm.wire.ComplaintState == "PROCESSED":
 		return "the complaint is finished"
 	}
 	return ""
 }
 
 // mediaProblem refuses media ids that no upload returned.
-func (c *call) mediaProblem(pointer string, ids []string) *refusal {
+func (c *call) checkMediaIDs(pointer string, ids []string) *apiError {
 	for i, id := range ids {
-		if refused := c.mediaIDProblem(fmt.Sprintf("%s/%d", pointer, i), id); refused != nil {
-			return refused
+		if apiErr := c.checkMediaID(fmt.Sprintf("%s/%d", pointer, i), id); apiErr != nil {
+			return apiErr
 		}
 	}
 	return nil
 }
 
-func (c *call) mediaIDProblem(pointer, id string) *refusal {
+func (c *call) checkMediaID(pointer, id string) *apiError {
 	if m := c.s.media[id]; c.b.AnyMediaID && id != "" || m != nil && m.uploaded {
 		return nil
 	}

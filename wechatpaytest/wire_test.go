@@ -16,12 +16,12 @@ import (
 // because the tables are.
 func TestTablesNameWhatTheSDKNames(t *testing.T) {
 	for name, pair := range map[string][2]reflect.Type{
-		"complaint":           {reflect.TypeFor[complaintTable](), reflect.TypeFor[wechatpay.Complaint]()},
-		"record":              {reflect.TypeFor[recordTable](), reflect.TypeFor[wechatpay.NegotiationRecord]()},
-		"message":             {reflect.TypeFor[messageTable](), reflect.TypeFor[wechatpay.Message]()},
+		"complaint":           {reflect.TypeFor[wireComplaint](), reflect.TypeFor[wechatpay.Complaint]()},
+		"record":              {reflect.TypeFor[wireRecord](), reflect.TypeFor[wechatpay.NegotiationRecord]()},
+		"message":             {reflect.TypeFor[wireMessage](), reflect.TypeFor[wechatpay.Message]()},
 		"decision":            {reflect.TypeFor[decisionBody](), reflect.TypeFor[wechatpay.UpdateRefundProgressRequest]()},
-		"page of complaints":  {reflect.TypeFor[page[complaintTable]](), reflect.TypeFor[wechatpay.ComplaintList]()},
-		"page of the history": {reflect.TypeFor[page[recordTable]](), reflect.TypeFor[wechatpay.NegotiationHistory]()},
+		"page of complaints":  {reflect.TypeFor[page[wireComplaint]](), reflect.TypeFor[wechatpay.ComplaintList]()},
+		"page of the history": {reflect.TypeFor[page[wireRecord]](), reflect.TypeFor[wechatpay.NegotiationHistory]()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			double, sdk := names(pair[0], ""), names(pair[1], "")
