@@ -12,48 +12,49 @@ import (
 	"unicode/utf8"
 )
 
-// window is how far a timestamp may be from the server's clock. WeChat Pay does
-// not say; its own SDKs judge answers by 300 s.
+// maxSkew is how far a timestamp may be from the server's clock. WeChat Pay
+// does not document its limit; its own SDKs use 300 s for responses.
 const maxSkew = 300 * time.Second
 
-// protocol checks the headers that every request must have.
-func (c *call) protocol() *apiError {
+// checkHeaders checks the headers that every request must have.
+func (c *call) checkHeaders() *apiError {
 	accept := c.r.Header.Values("Accept")
 	if len(accept) == 0 {
-		return protocolError("Accept", nil, "is missing")
+		return headerError("Accept", nil, "is required")
 	}
-	wanted := []string{"application/json"}
+	types := []string{"application/json"}
 	if c.endpoint != nil && c.endpoint.pattern == imagePattern {
-		wanted = append(wanted, "image/*")
+		types = append(types, "image/*")
 	}
-	if !accepts(strings.Join(accept, ","), wanted) {
-		return protocolError("Accept", strings.Join(accept, ", "), "must admit %s", wanted[0])
+	if !accepts(strings.Join(accept, ","), types) {
+		return headerError("Accept", strings.Join(accept, ", "), "must allow %s", types[0])
 	}
 	if strings.TrimSpace(c.r.UserAgent()) == "" {
-		return protocolError("User-Agent", nil, "is missing")
+		return headerError("User-Agent", nil, "is required")
 	}
 	if values := c.r.Header.Values("Wechatpay-Serial"); len(values) > 1 {
-		return protocolError("Wechatpay-Serial", values, "is there %d times, and one call is about one key", len(values))
+		return headerError("Wechatpay-Serial", values, "must appear once, got %d values", len(values))
 	}
 	if encoding := c.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return protocolError("Content-Encoding", encoding, "must be absent")
+		return headerError("Content-Encoding", encoding, "is not supported")
 	}
 	if c.tooLarge {
-		return protocolError("Content-Length", c.r.ContentLength, "says more than this server reads: %d bytes", maxBody)
+		return headerError("Content-Length", c.r.ContentLength, "must be at most %d", maxBody)
 	}
 	return nil
 }
 
-// accepts says whether an Accept header admits one of the types.
+// accepts reports whether an Accept header allows one of the types.
 func accepts(header string, types []string) bool {
 	for _, part := range strings.Split(header, ",") {
-		given, _, err := mime.ParseMediaType(part)
+		got, _, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue
 		}
-		for _, wanted := range types {
-			group, _, _ := strings.Cut(wanted, "/")
-			if given == "*/*" || given == wanted || given == group+"/*" || wanted == group+"/*" && strings.HasPrefix(given, group+"/") {
+		for _, want := range types {
+			group, _, _ := strings.Cut(want, "/")
+			if got == "*/*" || got == want || got == group+"/*" ||
+				want == group+"/*" && strings.HasPrefix(got, group+"/") {
 				return true
 			}
 		}
@@ -61,10 +62,10 @@ func accepts(header string, types []string) bool {
 	return false
 }
 
-// authorization is a parsed Authorization header.
+// An authorization is a parsed Authorization header.
 type authorization struct {
-	mchid, nonce, timestamp, serial string
-	signature                       []byte
+	mchID, nonce, timestamp, serialNo string
+	signature                         []byte
 }
 
 const scheme = "WECHATPAY2-SHA256-RSA2048"
@@ -75,15 +76,15 @@ var (
 	attributes = []string{"mchid", "nonce_str", "timestamp", "serial_no", "signature"}
 )
 
-// signError refuses a signature in the shape that WeChat Pay's own 401 has.
+// signError returns a 401 SIGN_ERROR with the detail that WeChat Pay returns.
 func (c *call) signError(field, issue, message string) *apiError {
 	detail := map[string]any{
 		"detail":   map[string]any{"issue": issue},
 		"field":    field,
 		"location": inAuthorization,
 	}
-	if c.message != "" {
-		shown := c.message
+	if c.toSign != "" {
+		shown := c.toSign
 		if body := []rune(string(c.signedBody())); len(body) > 8 {
 			shown = strings.TrimSuffix(shown, string(c.signedBody())+"\n") + string(body[:8]) + "\n"
 		}
@@ -91,43 +92,53 @@ func (c *call) signError(field, issue, message string) *apiError {
 			"method":                 c.r.Method,
 			"url":                    c.target,
 			"truncated_sign_message": shown,
-			"sign_message_length":    len(c.message),
+			"sign_message_length":    len(c.toSign),
 		}
 	}
 	return &apiError{status: 401, code: "SIGN_ERROR", message: message, detail: detail, internal: internalSignature}
 }
 
-// authenticate checks the signature of a request and remembers its nonce.
+// authenticate verifies the signature of the request and records its nonce.
 func (c *call) authenticate() *apiError {
 	headers := c.r.Header.Values("Authorization")
 	if len(headers) == 0 {
-		return c.signError("Authorization", "missing", "the Authorization header is missing")
+		return c.signError("Authorization", "missing", "Authorization header is required")
 	}
 	if len(headers) > 1 {
-		return c.signError("Authorization", "repeated", "there are several Authorization headers")
+		return c.signError("Authorization", "repeated", "Authorization header must appear once")
 	}
 	a, apiErr := c.parseAuthorization(headers[0])
 	if apiErr != nil {
 		return apiErr
 	}
-	// From here on the message is known that WeChat Pay verifies.
-	c.message = stringToSign(c.r.Method, c.target, a.timestamp, a.nonce, c.signedBody())
+	c.toSign = stringToSign(c.r.Method, c.target, a.timestamp, a.nonce, c.signedBody())
 
 	c.s.mu.Lock()
-	merchant := c.s.merchants[strings.ToUpper(a.serial)]
+	merchant := c.s.merchants[strings.ToUpper(a.serialNo)]
 	c.s.mu.Unlock()
-	if a.mchid != c.s.mchid {
-		return c.signError("mchid", "mchid not exists", fmt.Sprintf("this server knows no merchant %q, only %s", a.mchid, c.s.mchid))
+	if a.mchID != c.s.mchid {
+		return c.signError("mchid", "mchid not exists",
+			fmt.Sprintf("unknown mchid %q, the server's merchant is %s", a.mchID, c.s.mchid))
 	}
 	if merchant == nil {
-		return c.signError("serial_no", "serial not exists", fmt.Sprintf("merchant %s has no API certificate with the serial number %q", a.mchid, a.serial))
+		return c.signError("serial_no", "serial not exists",
+			fmt.Sprintf("unknown serial_no %q for merchant %s", a.serialNo, a.mchID))
 	}
-	if !verify(&merchant.key.PublicKey, c.message, a.signature) {
-		problem := c.diagnose(a, merchant)
-		apiErr := c.signError("signature", "sign not match", problem.sentence(a.serial))
+	if !verify(&merchant.key.PublicKey, c.toSign, a.signature) {
+		problem := c.diagnoseSignature(a, merchant)
+		apiErr := c.signError("signature", "sign not match", problem.message(a.serialNo))
 		apiErr.signature = problem
 		return apiErr
 	}
+	if apiErr := c.checkFresh(a); apiErr != nil {
+		return apiErr
+	}
+	c.merchant = merchant
+	return nil
+}
+
+// checkFresh checks the timestamp and the nonce.
+func (c *call) checkFresh(a *authorization) *apiError {
 	seconds, _ := strconv.ParseInt(a.timestamp, 10, 64)
 	now := c.s.wireNow()
 	if skew := now.Sub(time.Unix(seconds, 0)); skew.Abs() > maxSkew {
@@ -136,24 +147,24 @@ func (c *call) authenticate() *apiError {
 			direction = "ahead of"
 		}
 		return c.signError("timestamp", "timestamp expired",
-			fmt.Sprintf("the timestamp %s is %s %s the server's clock, and at most %s are allowed", a.timestamp, skew.Abs().Round(time.Second), direction, maxSkew))
+			fmt.Sprintf("timestamp %s is %s %s the server's clock, at most %s is allowed",
+				a.timestamp, skew.Abs().Round(time.Second), direction, maxSkew))
 	}
-	if !c.s.nonces.take(now, a.nonce, c.r.Method, c.message) {
+	if !c.s.nonces.use(now, a.nonce, c.r.Method, c.toSign) {
 		return c.signError("nonce_str", "nonce_str repeated",
-			fmt.Sprintf("the nonce %s was used before: each attempt needs its own timestamp and nonce (only an identical GET may come again)", a.nonce))
+			fmt.Sprintf("nonce_str %s was used before, each attempt needs a new timestamp and nonce", a.nonce))
 	}
-	c.merchant = merchant
 	return nil
 }
 
 func (c *call) parseAuthorization(header string) (*authorization, *apiError) {
-	bad := func(field, format string, args ...any) (*authorization, *apiError) {
-		message := fmt.Sprintf(format, args...)
-		return nil, c.signError(field, message, "Authorization: "+message)
+	invalid := func(field, format string, args ...any) (*authorization, *apiError) {
+		issue := fmt.Sprintf(format, args...)
+		return nil, c.signError(field, issue, "Authorization: "+issue)
 	}
-	given, rest, _ := strings.Cut(header, " ")
-	if given != scheme {
-		return bad("Authorization", "the scheme must be %s, and one blank after it", scheme)
+	got, rest, _ := strings.Cut(header, " ")
+	if got != scheme {
+		return invalid("Authorization", "must start with %s and one space", scheme)
 	}
 	values := map[string]string{}
 	for i, part := range strings.Split(rest, ",") {
@@ -162,43 +173,48 @@ func (c *call) parseAuthorization(header string) (*authorization, *apiError) {
 		}
 		m := attribute.FindStringSubmatch(part)
 		if m == nil {
-			return bad("Authorization", `%q is not an attribute of the form name="value"`, cut(part, 80))
+			return invalid("Authorization", `%q is not an attribute of the form name="value"`, truncate(part, 80))
 		}
-		if _, twice := values[m[1]]; twice {
-			return bad(m[1], "%s is there twice", m[1])
+		if _, duplicate := values[m[1]]; duplicate {
+			return invalid(m[1], "%s appears twice", m[1])
 		}
 		values[m[1]] = m[2]
 	}
 	for _, name := range attributes {
 		if values[name] == "" {
-			return bad(name, "%s is missing or empty", name)
+			return invalid(name, "%s is missing or empty", name)
 		}
 	}
 	if len(values) > len(attributes) {
-		return bad("Authorization", "there are attributes beside %s", strings.Join(attributes, ", "))
+		return invalid("Authorization", "must have no attributes other than %s", strings.Join(attributes, ", "))
 	}
-	a := &authorization{mchid: values["mchid"], nonce: values["nonce_str"], timestamp: values["timestamp"], serial: values["serial_no"]}
-	if utf8.RuneCountInString(a.nonce) > 32 {
-		return bad("nonce_str", "nonce_str is longer than 32 characters")
+	a := &authorization{
+		mchID:     values["mchid"],
+		nonce:     values["nonce_str"],
+		timestamp: values["timestamp"],
+		serialNo:  values["serial_no"],
+	}
+	if n := utf8.RuneCountInString(a.nonce); n > 32 {
+		return invalid("nonce_str", "nonce_str must have at most 32 characters, got %d", n)
 	}
 	if !tenDigits.MatchString(a.timestamp) {
-		return bad("timestamp", "timestamp must be Unix seconds, 10 digits, and is %q", cut(a.timestamp, 40))
+		return invalid("timestamp", "timestamp must be Unix seconds (10 digits), got %q", truncate(a.timestamp, 40))
 	}
-	signature, err := base64.StdEncoding.Strict().DecodeString(values["signature"])
-	if err != nil {
-		return bad("signature", "signature is not standard base64 with padding")
+	var err error
+	if a.signature, err = base64.StdEncoding.Strict().DecodeString(values["signature"]); err != nil {
+		return invalid("signature", "signature must be standard base64 with padding")
 	}
-	a.signature = signature
 	return a, nil
 }
 
-// signMessage is what a request is signed over: five lines, each ended.
+// stringToSign returns the string to sign of a request: five lines, each with a
+// trailing newline.
 func stringToSign(method, target, timestamp, nonce string, body []byte) string {
 	return method + "\n" + target + "\n" + timestamp + "\n" + nonce + "\n" + string(body) + "\n"
 }
 
-// signedBody is the last line: the body as sent, nothing with GET, the meta
-// part of an upload.
+// signedBody returns the body in the string to sign: nothing for GET, the meta
+// part of an upload, and otherwise the body as sent.
 func (c *call) signedBody() []byte {
 	switch {
 	case c.r.Method == http.MethodGet || c.r.Method == http.MethodHead:

@@ -12,31 +12,34 @@ import (
 	"time"
 )
 
-// A call is one request on its way through the server.
+// A call is a request to the API while it is served.
 type call struct {
-	s      *Server
-	b      *Behavior
-	r      *http.Request
-	now    time.Time
-	start  time.Time
-	target string // path and query as sent
-	path   string // as sent
-	rawQuery,
-	id string // the element of the path that varies
+	s     *Server
+	b     *Behavior
+	r     *http.Request
+	now   time.Time // on the server's clock
+	start time.Time
 
-	endpoint     *endpoint
-	otherMethods []string // the methods that the path has, where it has not this one
-	fault        *Fault
-	body         []byte
-	readErr      error
-	tooLarge     bool
-	parts        *uploadParts // of a multipart body
-	message      string       // what the signature must be over
-	merchant     *merchant    // who signed; nil before that is known
-	noEffect     bool         // carried out, and nothing changed by it: a repetition, or the self-test
+	target   string // path and query as sent
+	path     string // as sent
+	rawQuery string
+
+	endpoint     *endpoint // nil if there is none
+	id           string    // the path parameter
+	otherMethods []string  // the methods of the path, if it does not have this one
+
+	fault    *Fault
+	body     []byte
+	readErr  error
+	tooLarge bool
+	parts    *uploadParts // of a multipart body
+
+	toSign   string    // the string to sign; "" until the Authorization is parsed
+	merchant *merchant // the certificate that signed; nil until the signature is verified
+	noEffect bool      // set if a successful write changes nothing, as a retry or the self-test
 }
 
-// An answer is on its way back. It is signed when it is sent.
+// A response is the response to a call. It is signed when it is sent.
 type response struct {
 	status     int
 	header     http.Header
@@ -46,156 +49,79 @@ type response struct {
 	code       string
 	problem    string
 	signature  *SignatureProblem
-	internal   int
+	internal   int // the internal code of Request-ID; 0: none, or other
 }
 
-// ServeHTTP answers a request as WeChat Pay does: faults first, then headers,
-// signature, parameters, permission and state.
+// ServeHTTP serves the API as WeChat Pay does. It checks for a fault first,
+// then headers, signature, parameters, permission and state.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Close does not wait for the rest of a body that never comes.
+	// Close must not wait for a body that the client never finishes.
 	defer context.AfterFunc(s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
 	if _, pattern := s.plain.Handler(r); pattern != "" {
 		s.plain.ServeHTTP(w, r)
 		return
 	}
-	c := &call{s: s, b: s.behavior.Load(), r: r, start: time.Now(), now: s.Now(), target: r.RequestURI}
-	if c.target == "" { // a request made with http.NewRequest
+	if strings.HasPrefix(r.URL.Path, storagePath) {
+		s.serveStorage(w, r)
+		return
+	}
+	c := s.newCall(r)
+	c.fault = s.pickFault(c)
+	c.readBody()
+
+	resp := c.serve()
+	if resp.header == nil {
+		resp.header = http.Header{}
+	}
+	resp.header.Set("Request-ID", s.newRequestID(resp))
+	// Keep a Date that a handler, or the server in front of this one, has set.
+	_, ownDate := resp.header["Date"]
+	if _, outerDate := w.Header()["Date"]; !ownDate && !outerDate {
+		resp.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
+	}
+	s.record(c, resp)
+	c.send(w, resp)
+}
+
+func (s *Server) newCall(r *http.Request) *call {
+	c := &call{
+		s:      s,
+		b:      s.behavior.Load(),
+		r:      r,
+		start:  time.Now(),
+		now:    s.Now(),
+		target: r.RequestURI,
+	}
+	if c.target == "" { // a request from http.NewRequest
 		c.target = r.URL.RequestURI()
 	}
-	if u, err := url.Parse(c.target); err == nil && u.IsAbs() { // a request made with httptest.NewRequest, or through a proxy
+	if u, err := url.Parse(c.target); err == nil && u.IsAbs() { // from httptest.NewRequest, or through a proxy
 		c.target = u.RequestURI()
 	}
 	c.path, c.rawQuery, _ = strings.Cut(c.target, "?")
 	c.endpoint, c.id, c.otherMethods = route(r.Method, c.path)
-	c.fault = s.pickFault(c)
-	c.readBody()
-
-	a := c.exchange()
-	if a.header == nil {
-		a.header = http.Header{}
-	}
-	requestID := c.requestID(a)
-	a.header.Set("Request-ID", requestID)
-	// One that a handler set, or that whoever mounts the server set, is left.
-	_, set := a.header["Date"]
-	if _, outside := w.Header()["Date"]; !set && !outside {
-		a.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
-	}
-	s.record(c, a)
-	c.send(w, a)
+	return c
 }
 
-// requestID has the form of WeChat Pay's own: 08F7, hexadecimal digits, a
-// hyphen and the internal code in digits.
-func (c *call) requestID(a *response) string {
-	c.s.mu.Lock()
-	n := c.s.number("request")
-	c.s.mu.Unlock()
-	sum := c.s.hash("request", n)
-	return fmt.Sprintf("08F7%X-%d", sum[:16], a.internal)
+// newRequestID returns a new Request-ID. As in WeChat Pay's, the digits after
+// the hyphen are an internal error code: 0 for none, 1 for one that is not known.
+func (s *Server) newRequestID(resp *response) string {
+	s.mu.Lock()
+	n := s.number("request")
+	s.mu.Unlock()
+	code := resp.internal
+	if code == 0 && resp.status >= 400 {
+		code = 1
+	}
+	return fmt.Sprintf("08F7%08X-%d", n, code)
 }
 
-// exchange decides on the answer.
-func (c *call) exchange() *response {
-	gateway := c.fault.gatewayResponse()
-	if gateway != nil && !c.fault.TakesEffect {
-		return gateway
-	}
-	a := c.handle()
-	if gateway != nil {
-		gateway.tookEffect, gateway.problem, gateway.signature = a.tookEffect, a.problem, a.signature
-		return gateway
-	}
-	return a
-}
-
-func (c *call) handle() *response {
-	if c.readErr != nil {
-		return c.errorResponse(bodyError("", nil, "the body cannot be read: %v", c.readErr))
-	}
-	if apiErr := c.protocol(); apiErr != nil {
-		return c.errorResponse(apiErr)
-	}
-	if apiErr := c.authenticate(); apiErr != nil {
-		return c.errorResponse(apiErr)
-	}
-	if handler := c.s.customHandler(c.r); handler != nil {
-		return c.serveCustom(handler)
-	}
-	if c.endpoint == nil {
-		problem := "this server has no endpoint " + c.r.Method + " " + c.path
-		if len(c.otherMethods) > 0 {
-			problem += "; the path takes " + strings.Join(c.otherMethods, ", ")
-		}
-		return c.errorResponse(notExists.errorf("%s", problem))
-	}
-	return c.endpoint.serve(c)
-}
-
-// refuse makes the answer of a refusal.
-func (c *call) errorResponse(r *apiError) *response {
-	a := &response{status: r.status, code: r.code, problem: r.message, signature: r.signature, internal: r.internal, header: http.Header{}}
-	a.header.Set("Content-Type", jsonType)
-	a.body = encode(struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Detail  any    `json:"detail,omitempty"`
-	}{r.code, r.message, r.detail})
-	// A caller who has not proved who he is gets no signature.
-	a.unsigned = r.status == http.StatusUnauthorized
-	return a
-}
-
-// send signs the answer and writes it, as far as the fault lets it.
-func (c *call) send(w http.ResponseWriter, a *response) {
-	f := c.fault
-	if f.kind() == FaultDrop || f.kind() == FaultLostResponse {
-		panic(http.ErrAbortHandler) // closes the connection without a word
-	}
-	if !a.unsigned && f.kind() != FaultUnsigned {
-		c.sign(a)
-	}
-	if f.kind() == FaultSlow {
-		c.wait(f.Delay)
-	}
-	if f.kind() == FaultCut {
-		sendHalf(w, a)
-		panic(http.ErrAbortHandler)
-	}
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
-	if a.status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-	}
-	w.WriteHeader(a.status)
-	if c.r.Method != http.MethodHead {
-		_, _ = w.Write(a.body) // a client that has gone is its own affair
-	}
-}
-
-// sign puts WeChat Pay's headers on an answer.
-func (c *call) sign(a *response) {
-	serial, key := c.s.signingKey(c.b.KeyMode, c.r.Header.Get("Wechatpay-Serial"))
-	at := c.s.wireNow()
-	switch c.fault.kind() {
-	case FaultForged:
-		key = processKey(forgerRole)
-	case FaultOld:
-		at = at.Add(-15 * time.Minute)
-	}
-	signHeaders(a.header, serial, key, at, a.body)
-	if c.fault.kind() == FaultProbe {
-		probe(a.header)
-	}
-}
-
-// maxBody is how much of a body is read. An upload of twice the limit is still
-// refused for its size, not for this.
+// maxBody is how many bytes of a body are read. It is large enough for uploads
+// over the limit to be rejected for their size.
 const maxBody = 8 << 20
 
 func (c *call) readBody() {
-	if c.r.Body == nil { // of a request made with http.NewRequest
+	if c.r.Body == nil { // a request from http.NewRequest
 		return
 	}
 	data, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
@@ -205,7 +131,98 @@ func (c *call) readBody() {
 		data = nil
 	}
 	c.body = data
-	if mediaType, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err == nil && mediaType == "multipart/form-data" {
+	mediaType, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err == nil && mediaType == "multipart/form-data" {
 		c.parts = parseMultipart(data, params["boundary"])
 	}
+}
+
+// serve returns the response, which is a gateway's if the fault says so.
+func (c *call) serve() *response {
+	gateway := c.fault.gatewayResponse()
+	if gateway != nil && !c.fault.TakesEffect {
+		return gateway
+	}
+	resp := c.serveAPI()
+	if gateway != nil {
+		gateway.tookEffect, gateway.problem, gateway.signature = resp.tookEffect, resp.problem, resp.signature
+		return gateway
+	}
+	return resp
+}
+
+func (c *call) serveAPI() *response {
+	if c.readErr != nil {
+		return errorResponse(bodyError("", nil, "cannot be read: %v", c.readErr))
+	}
+	if apiErr := c.checkHeaders(); apiErr != nil {
+		return errorResponse(apiErr)
+	}
+	if apiErr := c.authenticate(); apiErr != nil {
+		return errorResponse(apiErr)
+	}
+	if handler := c.s.customHandler(c.r); handler != nil {
+		return c.serveCustom(handler)
+	}
+	if c.endpoint == nil {
+		problem := "unknown endpoint " + c.r.Method + " " + c.path
+		if len(c.otherMethods) > 0 {
+			problem += " (allowed methods: " + strings.Join(c.otherMethods, ", ") + ")"
+		}
+		return errorResponse(notExists.errorf("%s", problem))
+	}
+	return c.endpoint.serve(c)
+}
+
+func errorResponse(e *apiError) *response {
+	resp := &response{
+		status:    e.status,
+		header:    http.Header{},
+		unsigned:  e.status == http.StatusUnauthorized,
+		code:      e.code,
+		problem:   e.message,
+		signature: e.signature,
+		internal:  e.internal,
+	}
+	resp.header.Set("Content-Type", jsonType)
+	resp.body = encode(struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
+	}{e.code, e.message, e.detail})
+	return resp
+}
+
+// send signs and writes the response, except for what the fault prevents.
+func (c *call) send(w http.ResponseWriter, resp *response) {
+	kind := c.fault.kind()
+	if kind == FaultDrop || kind == FaultLostResponse {
+		panic(http.ErrAbortHandler) // closes the connection
+	}
+	if !resp.unsigned && kind != FaultUnsigned {
+		c.sign(resp)
+	}
+	if kind == FaultSlow {
+		c.wait(c.fault.delay())
+	}
+	if kind == FaultCut {
+		sendHalf(w, resp)
+		panic(http.ErrAbortHandler)
+	}
+	for name, values := range resp.header {
+		w.Header()[name] = values
+	}
+	if resp.status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
+	}
+	w.WriteHeader(resp.status)
+	if c.r.Method != http.MethodHead {
+		_, _ = w.Write(resp.body)
+	}
+}
+
+// sign adds WeChat Pay's signature headers to the response.
+func (c *call) sign(resp *response) {
+	serial, key := c.s.signingKey(c.b.KeyMode, c.r.Header.Get("Wechatpay-Serial"))
+	c.s.signHeaders(resp.header, serial, key, resp.body, c.fault.kind())
 }

@@ -1,11 +1,10 @@
 package wechatpaytest
 
 import (
-	"fmt"
 	"time"
 )
 
-// Endpoint 1: list.
+// GET /v3/merchant-service/complaints-v2
 
 type listQuery struct {
 	BeginDate        string `json:"begin_date" check:"required,form=date"`
@@ -15,24 +14,23 @@ type listQuery struct {
 	ComplaintedMchID string `json:"complainted_mchid" check:"max=64"`
 }
 
-// maxSpan is how many days the list may span, both ends counted. The documents
-// say 30 and not how they count.
+// maxDays is how many days a list may span, including both ends. The documents
+// do not say how to count them.
 const maxDays = 30
 
 func (q *listQuery) check(*call) *apiError {
-	begin, _ := time.Parse(time.DateOnly, q.BeginDate) // the schema let them through
+	begin, _ := time.Parse(time.DateOnly, q.BeginDate) // valid by the schema
 	end, _ := time.Parse(time.DateOnly, q.EndDate)
 	if end.Before(begin) {
-		return paramError(inQuery, &invalidParam{field: "begin_date", value: q.BeginDate, issue: "is after end_date"})
+		return queryError("begin_date", q.BeginDate, "must not be after end_date")
 	}
 	if days := int(end.Sub(begin).Hours()/24) + 1; days > maxDays {
-		return paramError(inQuery, &invalidParam{field: "end_date", value: q.EndDate,
-			issue: fmt.Sprintf("is too far from begin_date: the span is %d days, and may be %d", days, maxDays)})
+		return queryError("end_date", q.EndDate, "is too late: the list may span %d days, got %d", maxDays, days)
 	}
 	return nil
 }
 
-// page is the answer of the list and of the history.
+// page is the response of the list and of the history.
 type page[T any] struct {
 	Data       []T  `json:"data,omitempty"`
 	Limit      int  `json:"limit"`
@@ -40,8 +38,10 @@ type page[T any] struct {
 	TotalCount *int `json:"total_count,omitempty"` // only with offset 0
 }
 
-// cutPage cuts the page out of all entries, which stand oldest first.
-func paginate[From, To any](c *call, all []From, limit, offset int, oldestFirst bool, take func(From) To) (*page[To], *apiError) {
+// paginate returns a page of all entries, which are sorted oldest first.
+func paginate[From, To any](
+	c *call, all []From, limit, offset int, oldestFirst bool, convert func(From) To,
+) (any, *apiError) {
 	p := &page[To]{Limit: limit, Offset: offset}
 	total := len(all)
 	if offset == 0 {
@@ -52,58 +52,55 @@ func paginate[From, To any](c *call, all []From, limit, offset int, oldestFirst 
 		if !oldestFirst {
 			at = total - 1 - i
 		}
-		p.Data = append(p.Data, take(all[at]))
+		p.Data = append(p.Data, convert(all[at]))
 	}
 	if c.b.MaxPage > 0 && len(p.Data) > c.b.MaxPage {
-		return nil, c.b.ResultTooLarge.errorf("the result is too large: %d entries; ask with a smaller limit", len(p.Data))
+		return nil, c.b.ResultTooLarge.errorf("result too large: %d entries; use a smaller limit", len(p.Data))
 	}
 	return p, nil
 }
 
 func (c *call) listComplaints(q *listQuery) (any, *apiError) {
 	if q.ComplaintedMchID != "" && !c.owns(q.ComplaintedMchID) {
-		return nil, noAuth.errorf("merchant %s is not the caller %s, nor one of its sub-merchants", q.ComplaintedMchID, c.s.mchid)
+		return nil, noAuth.errorf("merchant %s is neither the caller nor one of its sub-merchants", q.ComplaintedMchID)
 	}
 	begin, _ := time.ParseInLocation(time.DateOnly, q.BeginDate, beijing)
 	end, _ := time.ParseInLocation(time.DateOnly, q.EndDate, beijing)
 	end = end.AddDate(0, 0, 1)
 	var found []*complaint
 	for _, cm := range c.s.filed {
-		if cm.filed.Before(begin) || !cm.filed.Before(end) || !c.owns(cm.wire.ComplaintedMchID) ||
-			q.ComplaintedMchID != "" && q.ComplaintedMchID != cm.wire.ComplaintedMchID {
+		mchID := cm.wire.ComplaintedMchID
+		if cm.filed.Before(begin) || !cm.filed.Before(end) || !c.owns(mchID) ||
+			q.ComplaintedMchID != "" && q.ComplaintedMchID != mchID {
 			continue
 		}
 		found = append(found, cm)
 	}
-	p, apiErr := paginate(c, found, orDefault(q.Limit, 10), q.Offset, c.b.ListOldestFirst, func(cm *complaint) wireComplaint {
+	return paginate(c, found, orDefault(q.Limit, 10), q.Offset, c.b.ListOldestFirst, func(cm *complaint) wireComplaint {
 		t := c.s.detail(cm, c.merchant)
-		t.PayerOpenID = "" // only the detail has it
+		t.PayerOpenID = "" // only in the detail
 		return t
 	})
-	if apiErr != nil {
-		return nil, apiErr
-	}
-	return p, nil
 }
 
-func orDefault(n *int, otherwise int) int {
+func orDefault(n *int, def int) int {
 	if n == nil {
-		return otherwise
+		return def
 	}
 	return *n
 }
 
-// Endpoint 2: detail.
+// GET /v3/merchant-service/complaints-v2/{complaint_id}
 
 func (c *call) getComplaint(*noParams) (any, *apiError) {
-	cm, apiErr := c.find()
+	cm, apiErr := c.findComplaint()
 	if apiErr != nil {
 		return nil, apiErr
 	}
 	return c.s.detail(cm, c.merchant), nil
 }
 
-// Endpoint 3: negotiation history.
+// GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys
 
 type historyQuery struct {
 	Limit  *int `json:"limit" check:"min=1,max=300"`
@@ -111,7 +108,7 @@ type historyQuery struct {
 }
 
 func (c *call) negotiationHistory(q *historyQuery) (any, *apiError) {
-	cm, apiErr := c.find()
+	cm, apiErr := c.findComplaint()
 	if apiErr != nil {
 		return nil, apiErr
 	}
@@ -121,9 +118,7 @@ func (c *call) negotiationHistory(q *historyQuery) (any, *apiError) {
 			shown = append(shown, r)
 		}
 	}
-	p, apiErr := paginate(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r *record) wireRecord { return r.wire(c.s, c.now) })
-	if apiErr != nil {
-		return nil, apiErr
-	}
-	return p, nil
+	return paginate(c, shown, orDefault(q.Limit, 100), q.Offset, c.b.HistoryOldestFirst, func(r *record) wireRecord {
+		return r.wire(c.s, c.now)
+	})
 }

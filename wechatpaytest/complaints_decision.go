@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Endpoint 7: refund decision.
+// POST /v3/merchant-service/complaints-v2/{complaint_id}/update-refund-progress
 
 type decisionBody struct {
 	Action          string    `json:"action" check:"required,enum=APPROVE|REJECT"`
@@ -18,11 +18,11 @@ type decisionBody struct {
 func (b *decisionBody) check(*call) *apiError {
 	switch {
 	case b.Action == "REJECT" && b.LaunchRefundDay != nil:
-		return bodyError("/launch_refund_day", *b.LaunchRefundDay, "goes with APPROVE only, and action is REJECT")
+		return bodyError("/launch_refund_day", *b.LaunchRefundDay, "is only allowed with APPROVE")
 	case b.Action == "APPROVE" && b.RejectReason != nil:
-		return bodyError("/reject_reason", *b.RejectReason, "goes with REJECT only, and action is APPROVE")
+		return bodyError("/reject_reason", *b.RejectReason, "is only allowed with REJECT")
 	case b.Action == "APPROVE" && b.RejectMediaList != nil:
-		return bodyError("/reject_media_list", nil, "goes with REJECT only, and action is APPROVE")
+		return bodyError("/reject_media_list", nil, "is only allowed with REJECT")
 	}
 	return nil
 }
@@ -32,18 +32,18 @@ func (c *call) updateRefundProgress(b *decisionBody) (any, *apiError) {
 	if apiErr := c.checkMediaIDs("/reject_media_list", images); apiErr != nil {
 		return nil, apiErr
 	}
-	cm, apiErr := c.find()
+	cm, apiErr := c.findComplaint()
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	if cm.wire.ProblemType != "REFUND" {
-		return nil, notEligible("not a fast-refund complaint: problem_type of complaint %s is %q", c.id, cm.wire.ProblemType)
+	if kind := cm.wire.ProblemType; kind != "REFUND" {
+		return nil, notEligible("complaint %s is not a fast-refund complaint: problem_type is %q", c.id, kind)
 	}
 	if c.b.TrustedOnly && !slices.Contains(cm.wire.UserTagList, "TRUSTED") {
-		return nil, notEligible("not a fast-refund complaint: the user of complaint %s has no tag TRUSTED", c.id)
+		return nil, notEligible("complaint %s is not a fast-refund complaint: the user has no tag TRUSTED", c.id)
 	}
-	if why := cm.decisionBlocker(); why != "" {
-		apiErr := c.b.WrongState.errorf("the state of complaint %s does not support this operation, check for a duplicate call: %s", c.id, why)
+	if reason := cm.decisionBlocker(); reason != "" {
+		apiErr := c.b.WrongState.errorf("complaint %s cannot be decided: %s", c.id, reason)
 		apiErr.internal = internalRepeated
 		return nil, apiErr
 	}
@@ -55,24 +55,38 @@ func (c *call) updateRefundProgress(b *decisionBody) (any, *apiError) {
 	return nil, nil
 }
 
-// decide records the merchant's decision, in whichever way it came. The caller
-// holds mu.
+func notEligible(format string, args ...any) *apiError {
+	return Refusal{400, "PARAM_ERROR"}.errorf(format, args...)
+}
+
+// decisionBlocker returns why the state of the complaint allows no decision, or
+// "" if it does.
+func (cm *complaint) decisionBlocker() string {
+	switch {
+	case cm.decided:
+		return "the refund request is already decided"
+	case cm.wire.ComplaintFullRefunded:
+		return "the order is already refunded in full"
+	case cm.wire.ComplaintState == "PROCESSED":
+		return "the complaint is finished"
+	}
+	return ""
+}
+
+// decide applies the merchant's decision. The caller holds mu.
 func (s *Server) decide(cm *complaint, now time.Time, approve bool, reason string, images ...string) {
 	cm.decided = true
 	if approve {
-		// Only the promise is recorded. The complaint stays open until the
-		// refund arrives.
+		// An approval moves no money. The complaint is finished when the refund
+		// arrives.
 		cm.approved = true
 		cm.wire.ComplaintState = "PROCESSING"
-		s.append(cm, now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
-		s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_APPROVE_REFUND", true)
+		s.addRecord(cm, now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_APPROVE_REFUND"})
+		s.notifyComplaint(cm, now, "MERCHANT_APPROVE_REFUND", true)
 		return
 	}
 	cm.wire.ComplaintState = "PROCESSED"
-	s.append(cm, now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", OperateDetails: reason}, images...)
-	s.enqueueComplaint(cm, now, "COMPLAINT.STATE_CHANGE", "MERCHANT_REJECT_REFUND", true)
-}
-
-func notEligible(format string, args ...any) *apiError {
-	return Refusal{400, "PARAM_ERROR"}.errorf(format, args...)
+	r := wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_REFUSE_RERUND", OperateDetails: reason}
+	s.addRecord(cm, now, r, images...)
+	s.notifyComplaint(cm, now, "MERCHANT_REJECT_REFUND", true)
 }

@@ -2,10 +2,11 @@ package wechatpaytest
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
-// Endpoint 4: reply.
+// POST /v3/merchant-service/complaints-v2/{complaint_id}/response
 
 type responseBody struct {
 	ComplaintedMchID    string    `json:"complainted_mchid" check:"required,max=64"`
@@ -21,17 +22,16 @@ type responseBody struct {
 }
 
 func (b *responseBody) check(c *call) *apiError {
-	if n, limit := utf8.RuneCountInString(b.ResponseContent), c.b.ResponseContentMax; n > limit {
-		return bodyError("/response_content", b.ResponseContent, "has %d characters, and may have %d", n, limit)
-	}
-	if b.JumpURL != nil && b.JumpURLText == nil {
-		return bodyError("/jump_url_text", nil, "is missing: it goes together with jump_url")
-	}
-	if b.JumpURL == nil && b.JumpURLText != nil {
-		return bodyError("/jump_url", nil, "is missing: it goes together with jump_url_text")
-	}
-	if b.JumpURLText != nil && *b.JumpURLText == "" && *b.JumpURL != "" {
-		return bodyError("/jump_url_text", "", "is empty, and jump_url is not")
+	n, limit := utf8.RuneCountInString(b.ResponseContent), c.b.ResponseContentMax
+	switch {
+	case n > limit:
+		return bodyError("/response_content", b.ResponseContent, "must have at most %d characters, got %d", limit, n)
+	case b.JumpURL != nil && b.JumpURLText == nil:
+		return bodyError("/jump_url_text", nil, "is required with jump_url")
+	case b.JumpURL == nil && b.JumpURLText != nil:
+		return bodyError("/jump_url", nil, "is required with jump_url_text")
+	case b.JumpURLText != nil && *b.JumpURLText == "" && *b.JumpURL != "":
+		return bodyError("/jump_url_text", "", "must not be empty")
 	}
 	return nil
 }
@@ -41,20 +41,29 @@ func (c *call) respond(b *responseBody) (any, *apiError) {
 	if apiErr := c.checkMediaIDs("/response_images", images); apiErr != nil {
 		return nil, apiErr
 	}
-	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	cm, apiErr := c.findComplaintOf(b.ComplaintedMchID)
 	if apiErr != nil {
 		return nil, apiErr
 	}
 	if b.JumpURL != nil && *b.JumpURL == "" {
-		return nil, noAuth.errorf("jump_url is an empty string: leave it out")
+		return nil, noAuth.errorf("jump_url must not be empty; omit it instead")
 	}
 	if !c.b.JumpLinks && (b.JumpURL != nil || b.MiniProgramJumpInfo != nil) {
-		return nil, noAuth.errorf("merchant %s may not put jump links into replies", c.s.mchid)
+		return nil, noAuth.errorf("merchant %s has no permission for jump links", c.s.mchid)
 	}
 	cm.markReplied()
-	c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}, images...)
-	c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
+	r := wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}
+	c.s.addRecord(cm, c.now, r, images...)
+	c.s.notifyComplaint(cm, c.now, "MERCHANT_RESPONSE", true)
 	return nil, nil
+}
+
+// markReplied updates the complaint after a reply of the merchant.
+func (cm *complaint) markReplied() {
+	if cm.wire.ComplaintState == "PENDING" {
+		cm.wire.ComplaintState = "PROCESSING"
+	}
+	cm.wire.IncomingUserResponse = false
 }
 
 func deref[T any](p *[]T) []T {
@@ -64,21 +73,7 @@ func deref[T any](p *[]T) []T {
 	return *p
 }
 
-// append writes a record of what the request did.
-func (c *call) append(cm *complaint, r wireRecord, images ...string) string {
-	return c.s.append(cm, c.now, r, images...)
-}
-
-// findFor is find for a request that names the merchant complained of.
-func (c *call) complaintOf(complaintedMchID string) (*complaint, *apiError) {
-	cm, apiErr := c.find()
-	if apiErr == nil && complaintedMchID != cm.wire.ComplaintedMchID {
-		return nil, bodyError("/complainted_mchid", complaintedMchID, "is not the merchant that complaint %s is against: %s", c.id, cm.wire.ComplaintedMchID)
-	}
-	return cm, apiErr
-}
-
-// Endpoint 5: immediate-service reply.
+// POST /v3/merchant-service/complaints-v2/{complaint_id}/response-immediate-service
 
 type immediateBody struct {
 	ComplaintedMchID string      `json:"complainted_mchid" check:"required,max=64"`
@@ -88,20 +83,19 @@ type immediateBody struct {
 
 func (b *immediateBody) check(*call) *apiError {
 	for i, block := range b.Message.Blocks {
-		at := fmt.Sprintf("/message/blocks/%d", i)
-		if apiErr := block.check(at); apiErr != nil {
+		if apiErr := block.check(fmt.Sprintf("/message/blocks/%d", i)); apiErr != nil {
 			return apiErr
 		}
 	}
 	return nil
 }
 
-// check wants the one payload that the type selects, and in each action the
-// payload of its own type.
+// check checks that the block has exactly the payload of its type, and that its
+// actions have theirs.
 func (b *wireBlock) check(at string) *apiError {
 	payloads := []struct {
 		kind, key string
-		there     bool
+		present   bool
 	}{
 		{"TEXT", "text", b.Text != nil},
 		{"IMAGE", "image", b.Image != nil},
@@ -111,26 +105,18 @@ func (b *wireBlock) check(at string) *apiError {
 		{"BUTTON_GROUP", "button_group", b.ButtonGroup != nil},
 	}
 	for _, p := range payloads {
-		if p.kind == b.Type && !p.there {
-			return bodyError(at+"/"+p.key, nil, "is missing: a block of type %s has it", b.Type)
+		if p.kind == b.Type && !p.present {
+			return bodyError(at+"/"+p.key, nil, "is required in a block of type %s", b.Type)
 		}
-		if p.kind != b.Type && p.there {
-			return bodyError(at+"/"+p.key, nil, "does not belong to a block of type %s", b.Type)
+		if p.kind != b.Type && p.present {
+			return bodyError(at+"/"+p.key, nil, "is not allowed in a block of type %s", b.Type)
 		}
-	}
-	buttons := func(at string, all ...*wireButton) *apiError {
-		for _, b := range all {
-			if apiErr := b.Action.check(at); apiErr != nil {
-				return apiErr
-			}
-		}
-		return nil
 	}
 	switch b.Type {
 	case "LINK":
-		return buttons(at+"/link/action", b.Link)
+		return b.Link.Action.check(at + "/link/action")
 	case "BUTTON":
-		return buttons(at+"/button/action", b.Button)
+		return b.Button.Action.check(at + "/button/action")
 	case "FAQ_LIST":
 		for i, f := range b.FAQList.FAQs {
 			if apiErr := f.Action.check(fmt.Sprintf("%s/faq_list/faqs/%d/action", at, i)); apiErr != nil {
@@ -138,8 +124,8 @@ func (b *wireBlock) check(at string) *apiError {
 			}
 		}
 	case "BUTTON_GROUP":
-		for i := range b.ButtonGroup.Buttons {
-			if apiErr := buttons(fmt.Sprintf("%s/button_group/buttons/%d/action", at, i), &b.ButtonGroup.Buttons[i]); apiErr != nil {
+		for i, button := range b.ButtonGroup.Buttons {
+			if apiErr := button.Action.check(fmt.Sprintf("%s/button_group/buttons/%d/action", at, i)); apiErr != nil {
 				return apiErr
 			}
 		}
@@ -151,26 +137,31 @@ func (a *wireAction) check(at string) *apiError {
 	if a == nil {
 		return nil
 	}
+	missing := ""
 	switch {
 	case a.ActionType == "ACTION_TYPE_SEND_MESSAGE" && a.MessageInfo == nil:
-		return bodyError(at+"/message_info", nil, "is missing: an action of type %s has it", a.ActionType)
+		missing = "message_info"
 	case a.ActionType == "ACTION_TYPE_JUMP_URL" && a.JumpURL == "":
-		return bodyError(at+"/jump_url", nil, "is missing: an action of type %s has it", a.ActionType)
+		missing = "jump_url"
 	case a.ActionType == "ACTION_TYPE_JUMP_MINI_PROGRAM" && a.MiniProgramJumpInfo == nil:
-		return bodyError(at+"/mini_program_jump_info", nil, "is missing: an action of type %s has it", a.ActionType)
+		missing = "mini_program_jump_info"
+	default:
+		return nil
 	}
-	return nil
+	return bodyError(at+"/"+missing, nil, "is required in an action of type %s", a.ActionType)
 }
 
 func (c *call) respondImmediateService(b *immediateBody) (any, *apiError) {
 	for i, block := range b.Message.Blocks {
-		if block.Image != nil {
-			if apiErr := c.checkMediaID(fmt.Sprintf("/message/blocks/%d/image/media_id", i), block.Image.MediaID); apiErr != nil {
-				return nil, apiErr
-			}
+		if block.Image == nil {
+			continue
+		}
+		pointer := fmt.Sprintf("/message/blocks/%d/image/media_id", i)
+		if apiErr := c.checkMediaID(pointer, block.Image.MediaID); apiErr != nil {
+			return nil, apiErr
 		}
 	}
-	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	cm, apiErr := c.findComplaintOf(b.ComplaintedMchID)
 	if apiErr != nil {
 		return nil, apiErr
 	}
@@ -181,34 +172,63 @@ func (c *call) respondImmediateService(b *immediateBody) (any, *apiError) {
 	c.noEffect = repeated
 	if !repeated {
 		cm.markReplied()
-		logID = c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", NormalMessage: &b.Message})
+		r := wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", NormalMessage: &b.Message}
+		logID = c.s.addRecord(cm, c.now, r)
 		if cm.replies == nil {
 			cm.replies = map[string]string{}
 		}
 		cm.replies[b.IdempotentID] = logID
-		c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_RESPONSE", true)
+		c.s.notifyComplaint(cm, c.now, "MERCHANT_RESPONSE", true)
 	}
 	return struct {
 		LogID string `json:"log_id"`
 	}{logID}, nil
 }
 
-// Endpoint 6: complete.
+// POST /v3/merchant-service/complaints-v2/{complaint_id}/complete
 
 type completeBody struct {
 	ComplaintedMchID string `json:"complainted_mchid" check:"required,max=64"`
 }
 
 func (c *call) complete(b *completeBody) (any, *apiError) {
-	cm, apiErr := c.complaintOf(b.ComplaintedMchID)
+	cm, apiErr := c.findComplaintOf(b.ComplaintedMchID)
 	if apiErr != nil {
 		return nil, apiErr
 	}
 	if cm.wire.ComplaintState == "PROCESSED" {
-		return nil, c.b.WrongState.errorf("complaint %s is finished already", c.id)
+		return nil, c.b.WrongState.errorf("complaint %s is already finished", c.id)
 	}
 	cm.wire.ComplaintState = "PROCESSED"
-	c.append(cm, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_CONFIRM_COMPLETE"})
-	c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "MERCHANT_CONFIRM_COMPLETE", true)
+	c.s.addRecord(cm, c.now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_CONFIRM_COMPLETE"})
+	c.s.notifyComplaint(cm, c.now, "MERCHANT_CONFIRM_COMPLETE", true)
 	return nil, nil
+}
+
+// findComplaint returns the complaint of the path. It is an error if it does not
+// belong to the caller.
+func (c *call) findComplaint() (*complaint, *apiError) {
+	cm := c.s.complaints[c.id]
+	if cm == nil {
+		return nil, c.b.UnknownComplaint.errorf("unknown complaint %s", c.id)
+	}
+	if mchID := cm.wire.ComplaintedMchID; !c.owns(mchID) {
+		return nil, noAuth.errorf("complaint %s is against merchant %s, not the caller %s", c.id, mchID, c.s.mchid)
+	}
+	return cm, nil
+}
+
+// findComplaintOf is findComplaint for a request with a complainted_mchid.
+func (c *call) findComplaintOf(complaintedMchID string) (*complaint, *apiError) {
+	cm, apiErr := c.findComplaint()
+	if apiErr == nil && complaintedMchID != cm.wire.ComplaintedMchID {
+		return nil, bodyError("/complainted_mchid", complaintedMchID,
+			"does not match complaint %s, which is against %s", c.id, cm.wire.ComplaintedMchID)
+	}
+	return cm, apiErr
+}
+
+// owns reports whether complaints against a merchant belong to the caller.
+func (c *call) owns(mchID string) bool {
+	return mchID == c.s.mchid || slices.Contains(c.b.SubMchIDs, mchID)
 }

@@ -1,30 +1,27 @@
 package wechatpaytest
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// A refusal is an answer that is an error.
+// An apiError is an error response before it is encoded.
 type apiError struct {
 	status   int
 	code     string
-	message  string
+	message  string // for the developer who reads the client's error
 	detail   any
-	internal int // the digits at the end of Request-ID
+	internal int // the internal code of Request-ID; 0: other
 
 	signature *SignatureProblem
 }
 
-// The internal codes that are known. Any other refusal ends in 1, a success in 0.
+// The internal codes of Request-ID that are known.
 const (
 	internalSignature    = 268443699
 	internalUnknownField = 270924358
 	internalFrequency    = 268447840
 	internalRepeated     = 268498688
-	internalOther        = 1
 )
 
-// errorDetail is the detail of an error.
+// errorDetail is the detail member of an error response.
 type errorDetail struct {
 	Field    string  `json:"field"`
 	Value    any     `json:"value"`
@@ -32,7 +29,8 @@ type errorDetail struct {
 	Location *string `json:"location"`
 }
 
-// Where a parameter stands. Only body and authorization are documented names.
+// The location of an invalid parameter. The documents name only body and
+// authorization.
 const (
 	inBody          = "body"
 	inQuery         = "query"
@@ -41,35 +39,52 @@ const (
 	inAuthorization = "authorization"
 )
 
-func paramError(location string, f *invalidParam) *apiError {
-	name := f.field
+// An invalidParam is a parameter that breaks a rule.
+type invalidParam struct {
+	field string // a JSON pointer in a body, otherwise a name; "": the whole body or query
+	value any
+	issue string // a predicate, such as "is required"
+}
+
+// paramError returns the 400 PARAM_ERROR for an invalid parameter.
+func paramError(location string, p *invalidParam) *apiError {
+	name := p.field
 	if name == "" {
-		name = "the " + location
+		name = location
 	}
 	return &apiError{
-		status: 400, code: "PARAM_ERROR", internal: internalOther,
-		message: name + ": " + f.issue,
-		detail:  errorDetail{Field: f.field, Value: f.value, Issue: f.issue, Location: &location},
+		status:  400,
+		code:    "PARAM_ERROR",
+		message: name + ": " + p.issue,
+		detail:  errorDetail{Field: p.field, Value: p.value, Issue: p.issue, Location: &location},
 	}
 }
 
+// bodyError returns the error for a parameter of a JSON body.
 func bodyError(field string, value any, format string, args ...any) *apiError {
-	return paramError(inBody, &invalidParam{field: field, value: detailValue(value), issue: fmt.Sprintf(format, args...)})
+	return paramError(inBody, &invalidParam{field, detailValue(value), fmt.Sprintf(format, args...)})
 }
 
-// protocolError refuses what breaks the rules of the v3 protocol.
-func protocolError(header string, value any, format string, args ...any) *apiError {
+// queryError returns the error for a parameter of the query.
+func queryError(field string, value any, format string, args ...any) *apiError {
+	return paramError(inQuery, &invalidParam{field, detailValue(value), fmt.Sprintf(format, args...)})
+}
+
+// headerError returns the 400 INVALID_REQUEST for an invalid header.
+func headerError(header string, value any, format string, args ...any) *apiError {
 	location := inHeader
 	issue := fmt.Sprintf(format, args...)
 	return &apiError{
-		status: 400, code: "INVALID_REQUEST", internal: internalOther,
-		message: "the HTTP headers are incomplete or wrong: " + header + " " + issue,
+		status:  400,
+		code:    "INVALID_REQUEST",
+		message: "HTTP header " + header + ": " + issue,
 		detail:  errorDetail{Field: header, Value: value, Issue: issue, Location: &location},
 	}
 }
 
+// errorf returns an error with the status and code of r and without a detail.
 func (r Refusal) errorf(format string, args ...any) *apiError {
-	return &apiError{status: r.StatusCode, code: r.Code, internal: internalOther, message: fmt.Sprintf(format, args...)}
+	return &apiError{status: r.StatusCode, code: r.Code, message: fmt.Sprintf(format, args...)}
 }
 
 var (
@@ -78,10 +93,3 @@ var (
 	notExists      = Refusal{404, "RESOURCE_NOT_EXISTS"}
 	rateLimited    = Refusal{429, "FREQUENCY_LIMITED"}
 )
-
-// A paramFault is one parameter that is refused.
-type invalidParam struct {
-	field string // a JSON pointer
-	value any
-	issue string
-}

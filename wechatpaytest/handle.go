@@ -6,13 +6,13 @@ import (
 	"net/http"
 )
 
-// Handle gives the requests that match pattern, as http.ServeMux understands
-// it, to the user's own handler, whether this server has the endpoint or not.
-// Headers and signature of the request are checked first, and faults hold for
-// it too; its parameters are the handler's to judge. The answer is held back
-// until the handler returns, and is then signed. Calling it again for the same
-// pattern replaces the handler; nil gives the endpoint back to the server. It
-// panics for a pattern that ServeMux does not take.
+// Handle registers a handler for the requests that match pattern, an
+// [http.ServeMux] pattern. It also replaces the server's own endpoints.
+//
+// The server checks headers and signature first, applies faults, and signs the
+// response after the handler returns. The handler checks the parameters.
+// A second call for the same pattern replaces the handler. A nil handler
+// removes it. Handle panics if ServeMux rejects the pattern.
 func (s *Server) Handle(pattern string, h http.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,31 +22,31 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.custom[pattern] = h
 }
 
-// HandlePlain gives the requests that match pattern, as http.ServeMux
-// understands it, to a handler that is no part of WeChat Pay's API: they are
-// not checked, not logged, not signed, and no fault strikes them. It panics for
-// a pattern that ServeMux does not take, or that is there already.
+// HandlePlain registers a handler for requests that are not part of the API:
+// they are not verified, signed or logged, and no fault applies to them. It
+// panics if [http.ServeMux] rejects the pattern.
 func (s *Server) HandlePlain(pattern string, h http.Handler) { s.plain.Handle(pattern, h) }
 
-// userHandler stands in the mux for the handler that a pattern has at the moment.
+// A customHandler calls the current handler of a pattern. The mux needs one
+// that never changes.
 type customHandler struct {
 	s       *Server
 	pattern string
 }
 
-func (u customHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler().ServeHTTP(w, r) }
+func (h customHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.current().ServeHTTP(w, r) }
 
-func (u customHandler) handler() http.Handler {
-	u.s.mu.Lock()
-	defer u.s.mu.Unlock()
-	if h := u.s.custom[u.pattern]; h != nil {
-		return h
+func (h customHandler) current() http.Handler {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if handler := h.s.custom[h.pattern]; handler != nil {
+		return handler
 	}
 	return http.NotFoundHandler()
 }
 
-// userHandler returns the mux if the user has a handler for the request. The
-// mux itself serves it, because only that sets path values.
+// customHandler returns the handler to serve r with, or nil. It is the mux
+// itself, because only the mux sets path values.
 func (s *Server) customHandler(r *http.Request) http.Handler {
 	_, pattern := s.handlers.Handler(r)
 	s.mu.Lock()
@@ -57,7 +57,7 @@ func (s *Server) customHandler(r *http.Request) http.Handler {
 	return s.handlers
 }
 
-// handOver lets the user's handler answer.
+// serveCustom returns the response of a custom handler.
 func (c *call) serveCustom(h http.Handler) *response {
 	r := c.r.Clone(c.r.Context())
 	r.Body = http.NoBody
@@ -66,18 +66,18 @@ func (c *call) serveCustom(h http.Handler) *response {
 	}
 	rec := &recorder{response: &response{header: http.Header{}}}
 	h.ServeHTTP(rec, r)
-	a := rec.response
-	if a.status == 0 {
-		a.status = http.StatusOK
+	resp := rec.response
+	if resp.status == 0 {
+		resp.status = http.StatusOK
 	}
-	if len(a.body) > 0 && a.header.Get("Content-Type") == "" {
-		a.header.Set("Content-Type", http.DetectContentType(a.body))
+	if len(resp.body) > 0 && resp.header.Get("Content-Type") == "" {
+		resp.header.Set("Content-Type", http.DetectContentType(resp.body))
 	}
-	a.tookEffect = c.r.Method != http.MethodGet && a.status/100 == 2
-	return a
+	resp.tookEffect = c.r.Method != http.MethodGet && resp.status/100 == 2
+	return resp
 }
 
-// recorder is a ResponseWriter that keeps the answer.
+// A recorder is a ResponseWriter that buffers the response.
 type recorder struct{ response *response }
 
 func (r *recorder) Header() http.Header { return r.response.header }

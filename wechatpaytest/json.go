@@ -6,91 +6,74 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// A jsonObject keeps the order of its members.
+// A jsonObject is a JSON object that keeps the order of its members.
 type jsonObject struct {
 	names  []string
 	values map[string]any
 }
 
-// parseJSON parses a JSON object, and refuses what encoding/json lets through:
-// a member that comes twice, text after the object, bytes that are not UTF-8,
-// and characters beyond U+FFFF.
+// decode stores the object in a struct. The caller has checked it against the
+// schema of the struct.
+func (o *jsonObject) decode(into any) error {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
+}
+
+// MarshalJSON encodes the members, sorted by name.
+func (o *jsonObject) MarshalJSON() ([]byte, error) { return json.Marshal(o.values) }
+
+const maxDepth = 32
+
+// parseJSON parses a JSON object. Unlike encoding/json, it rejects duplicate
+// members, data after the object, invalid UTF-8, and characters beyond U+FFFF.
 func parseJSON(data []byte) (*jsonObject, *invalidParam) {
 	if !utf8.Valid(data) {
-		return nil, &invalidParam{issue: "the body is not UTF-8"}
+		return nil, &invalidParam{issue: "must be UTF-8"}
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, fault := parseValue(dec, "", 0)
-	if fault != nil {
-		return nil, fault
+	p := jsonParser{json.NewDecoder(bytes.NewReader(data))}
+	p.dec.UseNumber()
+	v, invalid := p.value("", 0)
+	if invalid != nil {
+		return nil, invalid
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &invalidParam{issue: "the body goes on after its JSON object"}
+	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, &invalidParam{issue: "has data after the JSON object"}
 	}
 	object, ok := v.(*jsonObject)
 	if !ok {
-		return nil, &invalidParam{value: detailValue(v), issue: "the body must be a JSON object, and is " + kindOf(v)}
+		return nil, &invalidParam{value: detailValue(v), issue: "must be a JSON object, got " + kindOf(v)}
 	}
 	return object, nil
 }
 
-const maxDepth = 32
+// A jsonParser parses values of the types *jsonObject, []any, string,
+// json.Number, bool, and nil.
+type jsonParser struct{ dec *json.Decoder }
 
-func parseValue(dec *json.Decoder, pointer string, depth int) (any, *invalidParam) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
+// value parses the value at a JSON pointer.
+func (p jsonParser) value(pointer string, depth int) (any, *invalidParam) {
+	token, invalid := p.token(pointer)
+	if invalid != nil {
+		return nil, invalid
 	}
 	if depth > maxDepth {
-		return nil, &invalidParam{field: pointer, issue: fmt.Sprintf("the body is nested deeper than %d", maxDepth)}
+		return nil, &invalidParam{field: pointer, issue: fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
 	}
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '[' {
-			list := []any{}
-			for dec.More() {
-				v, fault := parseValue(dec, pointer+"/"+strconv.Itoa(len(list)), depth+1)
-				if fault != nil {
-					return nil, fault
-				}
-				list = append(list, v)
-			}
-			if _, err := dec.Token(); err != nil {
-				return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
-			}
-			return list, nil
+			return p.array(pointer, depth)
 		}
-		object := &jsonObject{values: map[string]any{}}
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
-			}
-			name := key.(string)
-			at := pointer + "/" + escapePointer(name)
-			if issue := textIssue(name); issue != "" {
-				return nil, &invalidParam{field: at, value: name, issue: "its name " + issue}
-			}
-			if _, twice := object.values[name]; twice {
-				return nil, &invalidParam{field: at, issue: "is there twice"}
-			}
-			v, fault := parseValue(dec, at, depth+1)
-			if fault != nil {
-				return nil, fault
-			}
-			object.names = append(object.names, name)
-			object.values[name] = v
-		}
-		if _, err := dec.Token(); err != nil {
-			return nil, &invalidParam{field: pointer, issue: "the body is not JSON: " + jsonIssue(err)}
-		}
-		return object, nil
+		return p.object(pointer, depth)
 	case string:
 		if issue := textIssue(token); issue != "" {
 			return nil, &invalidParam{field: pointer, value: token, issue: issue}
@@ -99,18 +82,63 @@ func parseValue(dec *json.Decoder, pointer string, depth int) (any, *invalidPara
 	return token, nil
 }
 
-func jsonIssue(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "it ends too early"
+// array parses the rest of an array.
+func (p jsonParser) array(pointer string, depth int) (any, *invalidParam) {
+	list := []any{}
+	for p.dec.More() {
+		v, invalid := p.value(pointer+"/"+strconv.Itoa(len(list)), depth+1)
+		if invalid != nil {
+			return nil, invalid
+		}
+		list = append(list, v)
 	}
-	return err.Error()
+	_, invalid := p.token(pointer) // the bracket
+	return list, invalid
 }
 
-// textProblem refuses characters that take four bytes in UTF-8.
+// object parses the rest of an object.
+func (p jsonParser) object(pointer string, depth int) (any, *invalidParam) {
+	object := &jsonObject{values: map[string]any{}}
+	for p.dec.More() {
+		key, invalid := p.token(pointer)
+		if invalid != nil {
+			return nil, invalid
+		}
+		name := key.(string)
+		at := pointer + "/" + escapePointer(name)
+		if issue := textIssue(name); issue != "" {
+			return nil, &invalidParam{field: at, value: name, issue: "the name " + issue}
+		}
+		if _, duplicate := object.values[name]; duplicate {
+			return nil, &invalidParam{field: at, issue: "appears twice"}
+		}
+		v, invalid := p.value(at, depth+1)
+		if invalid != nil {
+			return nil, invalid
+		}
+		object.names = append(object.names, name)
+		object.values[name] = v
+	}
+	_, invalid := p.token(pointer) // the brace
+	return object, invalid
+}
+
+func (p jsonParser) token(pointer string) (json.Token, *invalidParam) {
+	token, err := p.dec.Token()
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &invalidParam{field: pointer, issue: "is not valid JSON: unexpected end"}
+	case err != nil:
+		return nil, &invalidParam{field: pointer, issue: "is not valid JSON: " + err.Error()}
+	}
+	return token, nil
+}
+
+// textIssue rejects characters that take four bytes in UTF-8.
 func textIssue(s string) string {
 	for _, r := range s {
 		if r > 0xffff {
-			return fmt.Sprintf("has the character %U, and WeChat Pay takes none beyond U+FFFF (emoji)", r)
+			return fmt.Sprintf("contains %U; WeChat Pay accepts no characters beyond U+FFFF (emoji)", r)
 		}
 	}
 	return ""
@@ -120,6 +148,9 @@ func escapePointer(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
+var plainInteger = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+
+// kindOf returns the kind of a parsed value, with its article.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -136,13 +167,13 @@ func kindOf(v any) string {
 		if plainInteger.MatchString(v.String()) {
 			return string(kindInteger)
 		}
-		return "a number that is no integer"
+		return "a non-integer number"
 	}
 	return fmt.Sprintf("%T", v)
 }
 
-// plainValue is what detail.value shows of a value: scalars as they are, long
-// text cut, the rest by its kind.
+// detailValue returns the value to show in an error: a scalar, a text of at most
+// 100 characters, or the kind of an object or array.
 func detailValue(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -154,16 +185,3 @@ func detailValue(v any) any {
 	}
 	return v
 }
-
-// decode puts an object that the schema let through into the struct that the
-// schema was read off.
-func (o *jsonObject) decode(into any) error {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, into)
-}
-
-// MarshalJSON writes the object back.
-func (o *jsonObject) MarshalJSON() ([]byte, error) { return json.Marshal(o.values) }

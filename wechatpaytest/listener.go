@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// listener can refuse connections for a while: it gives up its port, so that
-// dialling fails as it does when a host is down, and takes the same port again
-// afterwards.
+// listener is a net.Listener that can refuse connections for a while. It closes
+// its port, so that dialing fails as if the host were down, and then listens on
+// the same port again.
 type listener struct {
 	addr net.Addr
 
@@ -17,16 +17,16 @@ type listener struct {
 	changed  *sync.Cond
 	inner    net.Listener // nil while refusing
 	refusing bool
-	ends     *time.Timer // when refusing ends by itself, or nil
+	timer    *time.Timer // ends refusing; nil: nothing does
 	closed   bool
 	conns    map[net.Conn]connState
 }
 
-// connState is what is known of an open connection.
+// connState is a set of flags of an open connection.
 type connState int
 
 const (
-	connIdle    connState = 1 << iota // no request is on it
+	connIdle    connState = 1 << iota // it serves no request
 	connClosing                       // it is closed as soon as it is idle
 )
 
@@ -68,7 +68,7 @@ func (l *listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.forgetEnd()
+	l.stopTimer()
 	l.changed.Broadcast()
 	if l.inner == nil {
 		return nil
@@ -76,27 +76,29 @@ func (l *listener) Close() error {
 	return l.inner.Close()
 }
 
-// refuse begins to refuse new connections, and ends after a while if that is not 0.
-func (l *listener) refuse(while time.Duration) {
+// refuse starts to refuse new connections, for d unless that is 0.
+func (l *listener) refuse(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return
 	}
-	l.forgetEnd()
-	if while > 0 {
-		var end *time.Timer
-		end = time.AfterFunc(while, func() {
+	l.stopTimer()
+	if d > 0 {
+		var timer *time.Timer
+		timer = time.AfterFunc(d, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			if l.ends != end {
+			if l.timer != timer {
 				return
 			}
-			if err := l.listen(); err != nil { // somebody has the port for a moment: a panic here would end the whole test binary
-				end.Reset(10 * time.Millisecond)
+			// If another program has the port, try again. A panic here would
+			// end the test binary.
+			if err := l.listen(); err != nil {
+				timer.Reset(10 * time.Millisecond)
 			}
 		})
-		l.ends = end
+		l.timer = timer
 	}
 	if !l.refusing {
 		l.refusing = true
@@ -105,48 +107,48 @@ func (l *listener) refuse(while time.Duration) {
 	}
 }
 
-// accept ends to refuse new connections.
+// accept stops refusing connections. It panics if another program has the port.
 func (l *listener) accept() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.listen(); err != nil {
-		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
+		panic("wechatpaytest: another program took the server's port while it refused connections: " + err.Error())
 	}
 }
 
-// listen takes the port again. The caller holds mu.
+// listen listens on the port again. The caller holds mu.
 func (l *listener) listen() error {
 	if l.closed || !l.refusing {
-		l.forgetEnd()
+		l.stopTimer()
 		return nil
 	}
 	inner, err := net.Listen("tcp", l.addr.String())
 	if err != nil {
 		return err
 	}
-	l.forgetEnd()
+	l.stopTimer()
 	l.inner, l.refusing = inner, false
 	l.changed.Broadcast()
 	return nil
 }
 
-// forgetEnd stops the timer. The caller holds mu.
-func (l *listener) forgetEnd() {
-	if l.ends != nil {
-		l.ends.Stop()
-		l.ends = nil
+// stopTimer stops the timer. The caller holds mu.
+func (l *listener) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
 	}
 }
 
-// state keeps book of connections; net/http calls it for each change.
-func (l *listener) state(conn net.Conn, state http.ConnState) {
+// connState tracks open connections. It is the ConnState hook of the http.Server.
+func (l *listener) connState(conn net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch state {
 	case http.StateClosed, http.StateHijacked:
 		delete(l.conns, conn)
 	case http.StateActive:
-		l.conns[conn] = l.conns[conn] &^ connIdle
+		l.conns[conn] &^= connIdle
 	case http.StateNew, http.StateIdle:
 		if l.conns[conn]&connClosing != 0 {
 			conn.Close()
@@ -155,10 +157,9 @@ func (l *listener) state(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// closeIdle closes the connections that no request is on, and dooms the others
-// to be closed when theirs is answered: a client knows that it has its answer a
-// little before the server knows that the connection is idle, and a test must
-// not depend on that.
+// closeIdle closes the idle connections, and the others when they become idle.
+// The client has the response slightly before the server marks the connection
+// as idle, and tests must not depend on that.
 func (l *listener) closeIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
+const defaultMchID = "1900000001"
+
 // merchant is an API certificate of the merchant.
 type merchant struct {
 	serial string
@@ -19,23 +21,20 @@ type merchant struct {
 
 var merchantCache sync.Map // of func() *merchant by number
 
-// merchantNumber returns the n-th API certificate of this process.
+// merchantCertificate returns the API certificate number n of this process.
 func merchantCertificate(n int) *merchant {
-	made, _ := merchantCache.LoadOrStore(n, sync.OnceValue(func() *merchant {
+	m, _ := merchantCache.LoadOrStore(n, sync.OnceValue(func() *merchant {
 		key := processKey(merchantRole(n))
 		from := time.Date(2020, 1, 1, n, 0, 0, 0, time.UTC)
 		cert := newCertificate(key, defaultMchID, from, from.AddDate(80, 0, 0))
-		return &merchant{serialOf(cert), key, cert}
+		return &merchant{serialNo(cert), key, cert}
 	}))
-	return made.(func() *merchant)()
+	return m.(func() *merchant)()
 }
 
-const defaultMchID = "1900000001"
-
-// RenewMerchantCertificate gives the merchant a further API certificate with a
-// key of its own, as a merchant does before the old one expires, and returns
-// the configuration for it. The earlier ones stay valid. Config gives the
-// newest.
+// RenewMerchantCertificate adds an API certificate with a new key, as a merchant
+// does before the old one expires, and returns the client configuration for it.
+// The earlier certificates stay valid. Config returns the newest.
 func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	s.mu.Lock()
 	n := s.number("merchant certificate")
@@ -48,8 +47,8 @@ func (s *Server) RenewMerchantCertificate() wechatpay.Config {
 	return s.configOf(m)
 }
 
-// RevokeMerchantCertificate makes a merchant API certificate invalid: requests
-// signed by it are 401 SIGN_ERROR.
+// RevokeMerchantCertificate revokes an API certificate. The server responds with
+// 401 SIGN_ERROR to requests signed with its key.
 func (s *Server) RevokeMerchantCertificate(serialNo string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

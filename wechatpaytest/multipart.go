@@ -7,41 +7,38 @@ import (
 	"mime/multipart"
 )
 
-// uploadParts are the parts of a multipart body. problem says why they are not
-// one meta and one file.
+// uploadParts are the parts of a multipart body. invalid is set unless there is
+// exactly one meta and one file.
 type uploadParts struct {
 	meta, file []byte
-	problem    *invalidParam
+	invalid    *invalidParam
 }
 
 func parseMultipart(body []byte, boundary string) *uploadParts {
 	p := &uploadParts{}
-	bad := func(field, format string, args ...any) *uploadParts {
-		if p.problem == nil {
-			p.problem = &invalidParam{field: field, issue: fmt.Sprintf(format, args...)}
-		}
-		return p
-	}
 	if boundary == "" {
-		return bad("", "Content-Type names no boundary")
+		p.addIssue("", "has no boundary in Content-Type")
+		return p
 	}
 	seen := map[string]bool{}
 	reader := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
 		part, err := reader.NextRawPart()
-		if err == io.EOF {
+		if err == io.EOF { // a truncated body wraps io.EOF
 			break
 		}
-		if err != nil {
-			return bad("", "the multipart body is malformed: %v", err)
+		var data []byte
+		if err == nil {
+			data, err = io.ReadAll(part)
 		}
-		data, err := io.ReadAll(part)
 		if err != nil {
-			return bad("", "the multipart body is malformed: %v", err)
+			p.addIssue("", "is a malformed multipart body: %v", err)
+			return p
 		}
 		name := part.FormName()
 		if seen[name] {
-			return bad("/"+name, "is there twice")
+			p.addIssue("/"+name, "appears twice")
+			return p
 		}
 		seen[name] = true
 		switch name {
@@ -50,13 +47,20 @@ func parseMultipart(body []byte, boundary string) *uploadParts {
 		case "file":
 			p.file = data
 		default:
-			bad("/"+name, "is no part of an upload: there are meta and file")
+			p.addIssue("/"+name, "must not be part of an upload, which has meta and file")
 		}
 	}
 	for _, name := range []string{"meta", "file"} {
 		if !seen[name] {
-			bad("/"+name, "is required, and is missing")
+			p.addIssue("/"+name, "is required")
 		}
 	}
 	return p
+}
+
+// addIssue records the first issue.
+func (p *uploadParts) addIssue(field, format string, args ...any) {
+	if p.invalid == nil {
+		p.invalid = &invalidParam{field: field, issue: fmt.Sprintf(format, args...)}
+	}
 }

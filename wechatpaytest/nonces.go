@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// nonces remembers the nonces of the time window, so that no message passes
-// twice. Two generations, so that forgetting is cheap.
+// nonces remembers the nonces of the accepted timestamps, to reject replays. It
+// keeps two generations, so that old ones are dropped all at once.
 type nonces struct {
 	sync.Mutex
 	since            time.Time
@@ -16,14 +16,14 @@ type nonces struct {
 }
 
 type nonceUse struct {
-	method  string
-	message [sha256.Size]byte
+	method string
+	toSign [sha256.Size]byte
 }
 
-// take says whether the nonce may be used for the message. An identical GET may
-// come again: Go's transport repeats it by itself when a connection breaks.
-func (n *nonces) take(now time.Time, nonce, method, message string) bool {
-	use := nonceUse{method, sha256.Sum256([]byte(message))}
+// use reports whether a request may use the nonce. An identical GET may use it
+// again, because net/http resends one when a connection breaks.
+func (n *nonces) use(now time.Time, nonce, method, toSign string) bool {
+	use := nonceUse{method, sha256.Sum256([]byte(toSign))}
 	n.Lock()
 	defer n.Unlock()
 	if n.current == nil || now.Sub(n.since).Abs() > 2*maxSkew {

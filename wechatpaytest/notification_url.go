@@ -1,6 +1,6 @@
 package wechatpaytest
 
-// Endpoints 8 to 11: the notification URL.
+// POST, GET, PUT and DELETE /v3/merchant-service/complaint-notifications
 
 type notificationURLBody struct {
 	URL string `json:"url" check:"required,max=255,form=callback"`
@@ -13,7 +13,7 @@ type notificationURL struct {
 
 func (c *call) createNotificationURL(b *notificationURLBody) (any, *apiError) {
 	if c.s.notifyURL != "" {
-		return nil, invalidRequest.errorf("merchant %s has a notification URL already: change it with PUT", c.s.mchid)
+		return nil, invalidRequest.errorf("merchant %s already has a notification URL; use PUT to change it", c.s.mchid)
 	}
 	c.s.notifyURL = b.URL
 	return notificationURL{c.s.mchid, b.URL}, nil
@@ -42,7 +42,8 @@ func (c *call) deleteNotificationURL(*noParams) (any, *apiError) {
 	return nil, nil
 }
 
-// noNotificationURL refuses with 400, not 404, as the documents have it for the query.
+// requireNotificationURL returns an error if the merchant has no notification
+// URL. For GET, the documents have 400 here and not 404.
 func (c *call) requireNotificationURL() *apiError {
 	if c.s.notifyURL != "" {
 		return nil
@@ -50,8 +51,8 @@ func (c *call) requireNotificationURL() *apiError {
 	return Refusal{400, "RESOURCE_NOT_EXISTS"}.errorf("merchant %s has no notification URL", c.s.mchid)
 }
 
-// SetNotificationURL sets the merchant's notification URL, "" for none, without
-// the checks of endpoint 8: so it may be http, on loopback.
+// SetNotificationURL sets the merchant's notification URL; "" removes it. Unlike
+// the endpoint, it accepts http URLs, such as one on loopback.
 func (s *Server) SetNotificationURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

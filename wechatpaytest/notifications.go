@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,43 +15,46 @@ import (
 	"time"
 )
 
-// Notification is a notification that WeChat Pay sends.
+// Notification is a notification from WeChat Pay.
 type Notification struct {
-	ID          string    // of the event; "": a new one. Duplicates of a notification have its ID
+	ID          string    // of the event, the same in each redelivery; "": a new one
 	CreateTime  time.Time // of the event; zero: now, on the server's clock
-	EventType   string    // "COMPLAINT.CREATE", "COMPLAINT.STATE_CHANGE"; "REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED"
+	EventType   string    // COMPLAINT.CREATE, COMPLAINT.STATE_CHANGE, REFUND.SUCCESS, REFUND.ABNORMAL or REFUND.CLOSED
 	ComplaintID string    // the complaint, which need not exist
-	ActionType  string    // such as "CREATE_COMPLAINT"
-	OutRefundNo string    // with a REFUND event: a refund that the server accepted, in place of ComplaintID and ActionType
+	ActionType  string    // such as CREATE_COMPLAINT
+	OutRefundNo string    // the refund of a REFUND event, which has no ComplaintID and ActionType
 
-	Serial string    // the key that signs: the public key id, or the serial number of a platform certificate; "": as KeyMode says
+	Serial string    // the id of the key that signs, or the serial number of its certificate; "": by KeyMode
 	Fault  FaultKind // FaultForged, FaultUnsigned, FaultProbe or FaultOld; "": none
 }
 
-// Delivery is an attempt to deliver a notification that was due.
+// Delivery is the result of one attempt to deliver a notification.
 type Delivery struct {
 	Notification Notification
 	URL          string
-	Attempt      int    // 1 is the first
-	StatusCode   int    // of the receiver's answer; 0: there was none
-	Body         string // of the receiver's answer
-	Err          error  // why there was none
+	Attempt      int    // starts at 1
+	StatusCode   int    // of the receiver's response; 0: none
+	Body         string // of the receiver's response
+	Err          error  // set if there was no response
 }
 
-// PendingNotification is a notification that is still to be delivered.
+// PendingNotification is a notification that is not yet delivered.
 type PendingNotification struct {
 	Notification Notification
 	URL          string
-	Attempts     int       // so far; one that is under way does not count yet
+	Attempts     int       // so far, without one in progress
 	Due          time.Time // on the server's clock
 }
 
-// The answer to a notification is due within this time.
+// notifyTimeout is how long the receiver may take to respond.
 const notifyTimeout = 5 * time.Second
 
-// The retry schedule of the pages of 2024: ten times after 60 s, then every 300
-// s, for two hours at most. (Refund notifications have another one, of which
-// only the ends are known, 15 s and 6 h; here they go by the same.)
+// retryPeriod is how long after the event a notification is retried.
+const retryPeriod = 2 * time.Hour
+
+// retryDelay returns the delay after the given number of attempts, as documented
+// in 2024. Refund notifications have another schedule, but only its first delay
+// (15 s) and last (6 h) are known; here they use the same.
 func retryDelay(attempts int) time.Duration {
 	if attempts <= 10 {
 		return 60 * time.Second
@@ -58,10 +62,7 @@ func retryDelay(attempts int) time.Duration {
 	return 300 * time.Second
 }
 
-const retryPeriod = 2 * time.Hour
-
-// mailbox holds the notifications that are to be delivered. Server.mu guards
-// queue.
+// deliveryQueue has the notifications to deliver. Server.mu guards queue.
 type deliveryQueue struct {
 	queue []*queuedNotification
 
@@ -75,52 +76,89 @@ type deliveryQueue struct {
 
 type queuedNotification struct {
 	PendingNotification
-	inProgress bool // an attempt has begun and is not finished
+	inProgress bool // an attempt has started and not finished
 }
 
-// announce makes the notification of an event due. own says that the merchant
-// did it itself. The caller holds mu.
-func (s *Server) enqueueComplaint(d *complaint, now time.Time, eventType, actionType string, own bool) {
+// notifyComplaint enqueues a notification about a complaint. own means that the
+// merchant caused the event. The caller holds mu.
+func (s *Server) notifyComplaint(cm *complaint, now time.Time, actionType string, own bool) {
 	if s.notifyURL == "" || own && !s.behavior.Load().NotifyOwnActions {
 		return
 	}
-	s.post(now, s.notifyURL, Notification{
-		ID:          s.eventID(d.wire.ComplaintID, s.number("notification about "+d.wire.ComplaintID)),
+	eventType := "COMPLAINT.STATE_CHANGE"
+	if actionType == "CREATE_COMPLAINT" {
+		eventType = "COMPLAINT.CREATE"
+	}
+	id := cm.wire.ComplaintID
+	s.enqueue(now, s.notifyURL, Notification{
+		ID:          s.eventID(id, s.number("notification about "+id)),
 		EventType:   eventType,
-		ComplaintID: d.wire.ComplaintID,
+		ComplaintID: id,
 		ActionType:  actionType,
 	})
 }
 
-// post puts a notification into the queue. The caller holds mu.
-func (s *Server) post(now time.Time, url string, n Notification) {
+// enqueue adds a notification that is due now. The caller holds mu.
+func (s *Server) enqueue(now time.Time, url string, n Notification) {
 	n.CreateTime = now
-	s.mail.queue = append(s.mail.queue, &queuedNotification{PendingNotification: PendingNotification{Notification: n, URL: url, Due: now}})
+	p := PendingNotification{Notification: n, URL: url, Due: now}
+	s.deliveries.queue = append(s.deliveries.queue, &queuedNotification{PendingNotification: p})
 	s.wakeDelivery()
 }
 
-// eventID has the form of a UUID.
+// eventID returns an id in the form of a UUID.
 func (s *Server) eventID(names ...any) string {
 	sum := s.hash(append([]any{"event"}, names...)...)
 	x := fmt.Sprintf("%x", sum[:16])
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// NewNotification builds the request of a notification, signed and encrypted,
-// for url. It is for tests that hand it to a handler themselves, or change it
-// first.
+// NewNotification returns the signed and encrypted request of a notification to
+// url. Use it to call a handler directly, or to change the request first.
 func (s *Server) NewNotification(ctx context.Context, url string, n Notification) (*http.Request, error) {
-	now := s.Now()
+	req, err := s.newNotification(ctx, url, n)
+	if err != nil {
+		return nil, fmt.Errorf("wechatpaytest: NewNotification: %w", err)
+	}
+	return req, nil
+}
+
+func (s *Server) newNotification(ctx context.Context, url string, n Notification) (*http.Request, error) {
 	if n.EventType == "" {
-		return nil, fmt.Errorf("wechatpaytest: the notification has no EventType")
+		return nil, errors.New("EventType is required")
 	}
 	switch n.Fault {
 	case "", FaultForged, FaultUnsigned, FaultProbe, FaultOld:
 	default:
-		return nil, fmt.Errorf("wechatpaytest: %q is no fault of a notification", n.Fault)
+		return nil, fmt.Errorf("fault %q does not apply to notifications", n.Fault)
 	}
+	body, err := s.notificationBody(n)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "Mozilla/4.0")
+	if n.Fault == FaultUnsigned {
+		return req, nil
+	}
+	serial, key := s.signingKey(s.behavior.Load().KeyMode, "")
+	if n.Serial != "" {
+		if serial, key = n.Serial, s.privateKeyOf(n.Serial); key == nil {
+			return nil, fmt.Errorf("unknown key %q", n.Serial)
+		}
+	}
+	s.signHeaders(req.Header, serial, key, body, n.Fault)
+	return req, nil
+}
+
+// notificationBody returns the body of a notification.
+func (s *Server) notificationBody(n Notification) ([]byte, error) {
 	if n.CreateTime.IsZero() {
-		n.CreateTime = now
+		n.CreateTime = s.Now()
 	}
 	s.mu.Lock()
 	if n.ID == "" {
@@ -131,94 +169,86 @@ func (s *Server) NewNotification(ctx context.Context, url string, n Notification
 	if err != nil {
 		return nil, err
 	}
-	body := encode(struct {
-		ID           string             `json:"id"`
-		CreateTime   string             `json:"create_time"`
-		ResourceType string             `json:"resource_type"`
-		EventType    string             `json:"event_type"`
-		Summary      string             `json:"summary"`
-		Resource     encryptedForAPIKey `json:"resource"`
-	}{n.ID, wholeSeconds(n.CreateTime), "encrypt-resource", n.EventType, summaryOf(n), resource})
-
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("wechatpaytest: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "Mozilla/4.0")
-	if n.Fault == FaultUnsigned {
-		return req, nil
-	}
-	serial, key := s.signingKey(s.behavior.Load().KeyMode, "")
-	if n.Serial != "" {
-		if serial, key = n.Serial, s.privateKeyOf(n.Serial); key == nil {
-			return nil, fmt.Errorf("wechatpaytest: the server has no key %q to sign a notification with", n.Serial)
-		}
-	}
-	at := s.wireNow()
-	switch n.Fault {
-	case FaultForged:
-		key = processKey(forgerRole)
-	case FaultOld:
-		at = at.Add(-15 * time.Minute)
-	}
-	signHeaders(req.Header, serial, key, at, body)
-	if n.Fault == FaultProbe {
-		probe(req.Header)
-	}
-	return req, nil
-}
-
-func summaryOf(n Notification) string {
+	summary := "投诉通知"
 	if n.OutRefundNo != "" {
-		return "退款通知"
+		summary = "退款通知"
 	}
-	return "投诉通知"
+	return encode(struct {
+		ID           string         `json:"id"`
+		CreateTime   string         `json:"create_time"`
+		ResourceType string         `json:"resource_type"`
+		EventType    string         `json:"event_type"`
+		Summary      string         `json:"summary"`
+		Resource     sealedResource `json:"resource"`
+	}{n.ID, wholeSeconds(n.CreateTime), "encrypt-resource", n.EventType, summary, resource}), nil
 }
 
-// notificationResource is what a notification carries encrypted. The caller holds mu.
-func (s *Server) notificationResource(n Notification) (encryptedForAPIKey, error) {
+type complaintResource struct {
+	ComplaintID string `json:"complaint_id"`
+	ActionType  string `json:"action_type"`
+}
+
+type refundResource struct {
+	MchID               string       `json:"mchid"`
+	TransactionID       string       `json:"transaction_id"`
+	OutTradeNo          string       `json:"out_trade_no"`
+	RefundID            string       `json:"refund_id"`
+	OutRefundNo         string       `json:"out_refund_no"`
+	RefundStatus        string       `json:"refund_status"`
+	SuccessTime         string       `json:"success_time,omitempty"`
+	UserReceivedAccount string       `json:"user_received_account"`
+	Amount              refundTotals `json:"amount"`
+}
+
+type refundTotals struct {
+	Total       int64 `json:"total"`
+	Refund      int64 `json:"refund"`
+	PayerTotal  int64 `json:"payer_total"`
+	PayerRefund int64 `json:"payer_refund"`
+}
+
+// notificationResource returns the encrypted resource. The caller holds mu.
+func (s *Server) notificationResource(n Notification) (sealedResource, error) {
 	if n.OutRefundNo == "" {
-		e := encryptForAPIKey("complaint", encode(struct {
-			ComplaintID string `json:"complaint_id"`
-			ActionType  string `json:"action_type"`
-		}{n.ComplaintID, n.ActionType}))
-		e.OriginalType = "complaint"
-		return e, nil
+		sealed := sealResource("complaint", encode(complaintResource{n.ComplaintID, n.ActionType}))
+		sealed.OriginalType = "complaint"
+		return sealed, nil
 	}
 	r := s.refunds[n.OutRefundNo]
 	if r == nil {
-		return encryptedForAPIKey{}, fmt.Errorf("wechatpaytest: there is no refund %q", n.OutRefundNo)
+		return sealedResource{}, fmt.Errorf("unknown refund %q", n.OutRefundNo)
 	}
-	type amount struct {
-		Total       int64 `json:"total"`
-		Refund      int64 `json:"refund"`
-		PayerTotal  int64 `json:"payer_total"`
-		PayerRefund int64 `json:"payer_refund"`
-	}
-	e := encryptForAPIKey("refund", encode(struct {
-		MchID               string `json:"mchid"`
-		TransactionID       string `json:"transaction_id"`
-		OutTradeNo          string `json:"out_trade_no"`
-		RefundID            string `json:"refund_id"`
-		OutRefundNo         string `json:"out_refund_no"`
-		RefundStatus        string `json:"refund_status"`
-		SuccessTime         string `json:"success_time,omitempty"`
-		UserReceivedAccount string `json:"user_received_account"`
-		Amount              amount `json:"amount"`
-	}{s.mchid, r.wire.TransactionID, r.wire.OutTradeNo, r.wire.RefundID, r.wire.OutRefundNo, r.wire.Status, r.wire.SuccessTime,
-		r.wire.UserReceivedAccount, amount{r.wire.Amount.Total, r.wire.Amount.Refund, r.wire.Amount.PayerTotal, r.wire.Amount.PayerRefund}}))
-	e.OriginalType = "refund"
-	return e, nil
+	t := r.wire
+	sealed := sealResource("refund", encode(refundResource{
+		MchID:               s.mchid,
+		TransactionID:       t.TransactionID,
+		OutTradeNo:          t.OutTradeNo,
+		RefundID:            t.RefundID,
+		OutRefundNo:         t.OutRefundNo,
+		RefundStatus:        t.Status,
+		SuccessTime:         t.SuccessTime,
+		UserReceivedAccount: t.UserReceivedAccount,
+		Amount:              refundTotals{t.Amount.Total, t.Amount.Refund, t.Amount.PayerTotal, t.Amount.PayerRefund},
+	}))
+	sealed.OriginalType = "refund"
+	return sealed, nil
 }
 
 // Notify sends a notification to url now, once, and returns the receiver's
-// answer. Its body is read already, up to 1 MiB, and need not be closed. The
-// receiver has 5 s. Redirects are not followed.
+// response. Its body, at most 1 MiB, is already read and need not be closed. The
+// receiver must respond within 5 s. Notify does not follow redirects.
 func (s *Server) Notify(ctx context.Context, url string, n Notification) (*http.Response, error) {
+	resp, err := s.send(ctx, url, n)
+	if err != nil {
+		return nil, fmt.Errorf("wechatpaytest: Notify: %w", err)
+	}
+	return resp, nil
+}
+
+func (s *Server) send(ctx context.Context, url string, n Notification) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	req, err := s.NewNotification(ctx, url, n)
+	req, err := s.newNotification(ctx, url, n)
 	if err != nil {
 		return nil, err
 	}
@@ -229,24 +259,30 @@ func (s *Server) Notify(ctx context.Context, url string, n Notification) (*http.
 			transport = loopback
 		}
 	}
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("wechatpaytest: notification: %w", err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("wechatpaytest: notification: %w", err)
+		return nil, err
 	}
 	resp.Body = newBody(body)
 	return resp, nil
 }
 
-// Connections are not kept, so that nothing is left of a delivery.
+// The transports keep no connections, so that a delivery leaves none behind.
 var (
 	anyHost  http.RoundTripper = &http.Transport{DisableKeepAlives: true}
-	loopback http.RoundTripper = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	loopback http.RoundTripper = &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+	}
 )
 
 func isLoopback(u *url.URL) bool {
@@ -254,119 +290,130 @@ func isLoopback(u *url.URL) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// PendingNotifications returns the notifications that are still to be
-// delivered, those first that are due first. They come from what happens to
-// complaints while the merchant has a notification URL, and to refunds with a
-// notify_url.
+// PendingNotifications returns the notifications that are not yet delivered,
+// sorted by Due. They come from events while the merchant has a notification
+// URL, and from refunds with a notify_url.
 func (s *Server) PendingNotifications() []PendingNotification {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []PendingNotification
-	for _, p := range s.mail.queue {
+	for _, p := range s.deliveries.queue {
 		all = append(all, p.PendingNotification)
 	}
 	slices.SortStableFunc(all, func(a, b PendingNotification) int { return a.Due.Compare(b.Due) })
 	return all
 }
 
-// DeliverDue sends the notifications that are due on the server's clock, each
-// once and one after the other, and says how it went. Those that the receiver
-// does not answer with 200 or 204 within 5 s are due again by the retry
-// schedule: ten times after 60 s, then every 300 s, until two hours after the
-// event. Those that were on their way already are left to whoever sent them.
+// DeliverDue sends the notifications that are due on the server's clock, one
+// after the other, and returns the results. It skips those that another
+// goroutine is delivering.
+//
+// If the receiver does not respond with 200 or 204 within 5 s, the notification
+// becomes due again: 10 times after 60 s, then every 300 s, until 2 hours after
+// the event.
 func (s *Server) DeliverDue(ctx context.Context) []Delivery {
-	now := s.Now()
-	s.mu.Lock()
-	var due []*queuedNotification
-	for _, p := range s.mail.queue {
-		if !p.inProgress && !p.Due.After(now) {
-			p.inProgress = true
-			due = append(due, p)
-		}
-	}
-	s.mu.Unlock()
-	slices.SortStableFunc(due, func(a, b *queuedNotification) int { return a.Due.Compare(b.Due) })
-
 	var done []Delivery
-	for _, p := range due {
+	for _, p := range s.claimDue() {
 		s.mu.Lock()
-		p.inProgress = ctx.Err() == nil && slices.Contains(s.mail.queue, p) // unless Reset took it out
-		goes := p.inProgress
+		p.inProgress = ctx.Err() == nil && slices.Contains(s.deliveries.queue, p) // not removed by Reset
+		send := p.inProgress
 		s.mu.Unlock()
-		if !goes {
+		if !send {
 			continue
 		}
 		d := Delivery{Notification: p.Notification, URL: p.URL, Attempt: p.Attempts + 1}
 		resp, err := s.deliver(ctx, d.URL, d.Notification)
 		if err != nil {
-			d.Err = err
+			d.Err = fmt.Errorf("wechatpaytest: DeliverDue: %w", err)
 		} else {
-			body, _ := io.ReadAll(resp.Body) // in memory
+			body, _ := io.ReadAll(resp.Body) // already in memory
 			d.StatusCode, d.Body = resp.StatusCode, string(body)
 		}
 		done = append(done, d)
-		now := s.Now()
-		s.mu.Lock()
-		p.inProgress = false
-		p.Attempts = d.Attempt
-		p.Due = now.Add(retryDelay(p.Attempts))
-		acknowledged := d.StatusCode == http.StatusOK || d.StatusCode == http.StatusNoContent
-		if acknowledged || p.Due.Sub(p.Notification.CreateTime) > retryPeriod {
-			s.mail.queue = slices.DeleteFunc(s.mail.queue, func(other *queuedNotification) bool { return other == p })
-		}
-		s.mu.Unlock()
+		s.finish(p, d)
 	}
 	return done
 }
 
+// claimDue marks the notifications that are due as in progress and returns them.
+func (s *Server) claimDue() []*queuedNotification {
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var due []*queuedNotification
+	for _, p := range s.deliveries.queue {
+		if !p.inProgress && !p.Due.After(now) {
+			p.inProgress = true
+			due = append(due, p)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *queuedNotification) int { return a.Due.Compare(b.Due) })
+	return due
+}
+
+// finish removes a delivered notification from the queue, or schedules a retry.
+func (s *Server) finish(p *queuedNotification, d Delivery) {
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.inProgress = false
+	p.Attempts = d.Attempt
+	p.Due = now.Add(retryDelay(p.Attempts))
+	acknowledged := d.StatusCode == http.StatusOK || d.StatusCode == http.StatusNoContent
+	if acknowledged || p.Due.Sub(p.Notification.CreateTime) > retryPeriod {
+		s.deliveries.queue = slices.DeleteFunc(s.deliveries.queue, func(q *queuedNotification) bool { return q == p })
+	}
+}
+
+// deliver is send for a URL that must be on loopback, unless the test has set a
+// transport.
 func (s *Server) deliver(ctx context.Context, to string, n Notification) (*http.Response, error) {
 	u, err := url.Parse(to)
-	if err == nil && s.behavior.Load().NotifyTransport == nil && !isLoopback(u) {
-		err = fmt.Errorf("wechatpaytest: %s is not on loopback, and Behavior.NotifyTransport is not set: nothing was sent", to)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Notify(ctx, to, n)
+	if s.behavior.Load().NotifyTransport == nil && !isLoopback(u) {
+		return nil, fmt.Errorf("%s is not on loopback; set Behavior.NotifyTransport to send to it", to)
+	}
+	return s.send(ctx, to, n)
 }
 
-// pollInterval is how often the clock is looked at while notifications wait for
-// it. A test's clock does not ring.
+// pollInterval is how often the loop checks a clock that the test may advance.
 const pollInterval = 20 * time.Millisecond
 
-// poke starts the goroutine that delivers by itself, if that is wanted, or
-// tells it that something changed.
+// wakeDelivery starts the delivery loop if AutoNotify is set, or wakes it after a
+// change.
 func (s *Server) wakeDelivery() {
-	m := &s.mail
+	q := &s.deliveries
 	if !s.behavior.Load().AutoNotify {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.stopped {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stopped {
 		return
 	}
-	if !m.running {
-		m.running = true
+	if !q.running {
+		q.running = true
 		ctx, cancel := context.WithCancel(context.Background())
-		m.cancel = cancel
-		m.loop.Add(1)
+		q.cancel = cancel
+		q.loop.Add(1)
 		go s.deliverLoop(ctx)
 	}
 	select {
-	case m.wake <- struct{}{}:
+	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
 func (s *Server) deliverLoop(ctx context.Context) {
-	defer s.mail.loop.Done()
+	defer s.deliveries.loop.Done()
 	for ctx.Err() == nil {
 		var poll <-chan time.Time
 		if s.behavior.Load().AutoNotify {
 			s.DeliverDue(ctx)
 			s.mu.Lock()
-			waiting := len(s.mail.queue) > 0
+			waiting := len(s.deliveries.queue) > 0
 			s.mu.Unlock()
 			if waiting {
 				poll = time.After(pollInterval)
@@ -374,19 +421,19 @@ func (s *Server) deliverLoop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.mail.wake:
+		case <-s.deliveries.wake:
 		case <-poll:
 		}
 	}
 }
 
-// stop ends the goroutine, an attempt under way included.
-func (m *deliveryQueue) stop() {
-	m.mu.Lock()
-	m.stopped = true
-	if m.cancel != nil {
-		m.cancel()
+// stop stops the loop and cancels a delivery in progress.
+func (q *deliveryQueue) stop() {
+	q.mu.Lock()
+	q.stopped = true
+	if q.cancel != nil {
+		q.cancel()
 	}
-	m.mu.Unlock()
-	m.loop.Wait()
+	q.mu.Unlock()
+	q.loop.Wait()
 }

@@ -26,7 +26,6 @@ type refund struct {
 	order     *order
 }
 
-// The wire form of a refund.
 type wireRefund struct {
 	RefundID            string           `json:"refund_id"`
 	OutRefundNo         string           `json:"out_refund_no"`
@@ -53,7 +52,7 @@ type wireRefundAmount struct {
 	From             []refundFromBody `json:"from,omitempty"`
 }
 
-// Endpoint 15: create refund.
+// POST /v3/refund/domestic/refunds
 
 type refundBody struct {
 	SubMchID      string            `json:"sub_mchid" check:"max=32"`
@@ -94,35 +93,36 @@ func (b *refundBody) check(c *call) *apiError {
 	}
 	switch {
 	case b.TransactionID == "" && b.OutTradeNo == "":
-		return bodyError("/transaction_id", nil, "is missing, and so is out_trade_no: one of the two names the order")
+		return bodyError("/transaction_id", nil, "is required unless out_trade_no is set")
 	case b.TransactionID != "" && b.OutTradeNo != "":
-		return bodyError("/out_trade_no", b.OutTradeNo, "is there beside transaction_id: one of the two names the order")
+		return bodyError("/out_trade_no", b.OutTradeNo, "is not allowed together with transaction_id")
 	case b.Amount.Refund > b.Amount.Total:
-		return bodyError("/amount/refund", b.Amount.Refund, "is more than amount.total, %d", b.Amount.Total)
+		return bodyError("/amount/refund", b.Amount.Refund, "must be at most amount.total (%d)", b.Amount.Total)
 	}
 	var sum int64
 	accounts := map[string]bool{}
 	for i, f := range b.Amount.From {
 		if accounts[f.Account] {
-			return bodyError(fmt.Sprintf("/amount/from/%d/account", i), f.Account, "is there twice")
+			return bodyError(fmt.Sprintf("/amount/from/%d/account", i), f.Account, "appears twice")
 		}
 		accounts[f.Account] = true
 		sum += f.Amount
 	}
 	if len(b.Amount.From) > 0 && sum != b.Amount.Refund {
-		return bodyError("/amount/from", nil, "has %d fen in all, and amount.refund is %d", sum, b.Amount.Refund)
+		return bodyError("/amount/from", nil, "must add up to amount.refund (%d), got %d", b.Amount.Refund, sum)
 	}
 	return nil
 }
 
-// checkSubMchID wants sub_mchid of a service provider, and of nobody else.
+// checkSubMchID checks that a service provider sends a sub_mchid, and that an
+// ordinary merchant does not.
 func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
 	provider := len(c.b.SubMchIDs) > 0
 	switch {
 	case provider && subMchID == "":
-		return paramError(location, &invalidParam{field: field, issue: "is missing, and the caller is a service provider"})
+		return paramError(location, &invalidParam{field: field, issue: "is required for a service provider"})
 	case !provider && subMchID != "":
-		return paramError(location, &invalidParam{field: field, value: subMchID, issue: "must be absent: the caller is an ordinary merchant"})
+		return paramError(location, &invalidParam{field, subMchID, "is not allowed for an ordinary merchant"})
 	}
 	return nil
 }
@@ -130,36 +130,21 @@ func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
 func (c *call) createRefund(b *refundBody) (any, *apiError) {
 	if earlier := c.s.refunds[b.OutRefundNo]; earlier != nil {
 		if !reflect.DeepEqual(earlier.request, *b) {
-			apiErr := invalidRequest.errorf("out_refund_no %s was used with other parameters", b.OutRefundNo)
+			apiErr := invalidRequest.errorf("out_refund_no %s was already used with other parameters", b.OutRefundNo)
 			apiErr.internal = internalRepeated
 			return nil, apiErr
 		}
 		c.noEffect = true
 		return earlier.wire, nil
 	}
-	if apiError := c.b.RefundRefusal; apiError.StatusCode != 0 {
-		return nil, apiError.errorf("the test refuses refunds")
+	if r := c.b.RefundRefusal; r.StatusCode != 0 {
+		return nil, r.errorf("refund refused by Behavior.RefundRefusal")
 	}
 	o, apiErr := c.refundableOrder(b)
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	r := &refund{subMchID: b.SubMchID, request: *b, notifyURL: b.NotifyURL, order: o, wire: wireRefund{
-		RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
-		OutRefundNo:         b.OutRefundNo,
-		TransactionID:       o.TransactionID,
-		OutTradeNo:          o.OutTradeNo,
-		Channel:             "ORIGINAL",
-		UserReceivedAccount: "支付用户零钱",
-		CreateTime:          wholeSeconds(c.now),
-		Status:              "PROCESSING",
-		FundsAccount:        b.FundsAccount,
-		Amount: wireRefundAmount{
-			Total: o.Amount, PayerTotal: o.Amount, SettlementTotal: o.Amount,
-			Refund: b.Amount.Refund, PayerRefund: b.Amount.Refund, SettlementRefund: b.Amount.Refund,
-			Currency: "CNY", From: b.Amount.From,
-		},
-	}}
+	r := c.newRefund(b, o)
 	c.s.refunds[b.OutRefundNo] = r
 	c.s.refundOrder = append(c.s.refundOrder, r)
 	o.accepted += b.Amount.Refund
@@ -168,23 +153,62 @@ func (c *call) createRefund(b *refundBody) (any, *apiError) {
 		o.lastPartial = c.now
 	}
 	for _, cm := range o.complaints {
-		kind := "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"
-		if slices.ContainsFunc(cm.orders, func(o *order) bool { return o.accepted < o.Amount }) {
-			kind = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
-		}
-		c.append(cm, wireRecord{Operator: operatorSystem, OperateType: kind})
-		if kind == "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE" { // of a partial one no notification is documented
-			c.s.enqueueComplaint(cm, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
-		}
+		c.s.refundAccepted(cm, c.now)
 	}
 	accepted := r.wire
 	if c.b.RefundsArrive {
-		c.s.settle(r, "SUCCESS", c.now)
+		c.s.settleRefund(r, "SUCCESS", c.now)
 	}
 	return accepted, nil
 }
 
-// refundable finds the order, and refuses what cannot be refunded of it.
+func (c *call) newRefund(b *refundBody, o *order) *refund {
+	return &refund{
+		subMchID:  b.SubMchID,
+		request:   *b,
+		notifyURL: b.NotifyURL,
+		order:     o,
+		wire: wireRefund{
+			RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
+			OutRefundNo:         b.OutRefundNo,
+			TransactionID:       o.TransactionID,
+			OutTradeNo:          o.OutTradeNo,
+			Channel:             "ORIGINAL",
+			UserReceivedAccount: "支付用户零钱",
+			CreateTime:          wholeSeconds(c.now),
+			Status:              "PROCESSING",
+			FundsAccount:        b.FundsAccount,
+			Amount: wireRefundAmount{
+				Total:            o.Amount,
+				PayerTotal:       o.Amount,
+				SettlementTotal:  o.Amount,
+				Refund:           b.Amount.Refund,
+				PayerRefund:      b.Amount.Refund,
+				SettlementRefund: b.Amount.Refund,
+				Currency:         "CNY",
+				From:             b.Amount.From,
+			},
+		},
+	}
+}
+
+// refundAccepted records in a complaint that a refund of one of its orders was
+// accepted. A notification is only documented for full refunds. The caller holds
+// mu.
+func (s *Server) refundAccepted(cm *complaint, now time.Time) {
+	partial := slices.ContainsFunc(cm.orders, func(o *order) bool { return o.accepted < o.Amount })
+	r := wireRecord{Operator: operatorSystem, OperateType: "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"}
+	if partial {
+		r.OperateType = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
+	}
+	s.addRecord(cm, now, r)
+	if !partial {
+		s.notifyComplaint(cm, now, "SELLER_REFUND", true)
+	}
+}
+
+// refundableOrder returns the order of a refund, or an error if it cannot be
+// refunded.
 func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
 	seller := c.s.mchid
 	if b.SubMchID != "" {
@@ -192,33 +216,33 @@ func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
 	}
 	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
 	if o == nil && c.owns(seller) {
-		return nil, notExists.errorf("there is no order %s%s", b.TransactionID, b.OutTradeNo)
+		return nil, notExists.errorf("unknown order %s%s", b.TransactionID, b.OutTradeNo)
 	}
 	if !c.owns(seller) || o.mchid != seller {
 		return nil, noAuth.errorf("merchant %s has no permission to refund this order", seller)
 	}
+	total, refund, left := b.Amount.Total, b.Amount.Refund, o.Amount-o.accepted
+	open := func(cm *complaint) bool { return cm.wire.ComplaintState != "PROCESSED" }
 	switch {
-	case b.Amount.Total != o.Amount:
-		return nil, invalidRequest.errorf("amount.total is %d, and the order's amount %d", b.Amount.Total, o.Amount)
-	case o.accepted+b.Amount.Refund > o.Amount:
-		return nil, invalidRequest.errorf("amount.refund is %d, and %d of the order are still refundable", b.Amount.Refund, o.Amount-o.accepted)
-	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.complaints, func(cm *complaint) bool { return cm.wire.ComplaintState != "PROCESSED" }):
-		return nil, invalidRequest.errorf("amount.from is refused for an order under complaint")
-	}
-	if b.Amount.Refund < o.Amount {
-		if o.partials >= 50 {
-			return nil, invalidRequest.errorf("the order had 50 partial refunds, and no more are taken")
-		}
-		if o.partials > 0 && c.now.Sub(o.lastPartial) < time.Minute {
-			apiErr := rateLimited.errorf("partial refunds of an order are taken a minute apart")
-			apiErr.internal = internalFrequency
-			return nil, apiErr
-		}
+	case total != o.Amount:
+		return nil, invalidRequest.errorf("amount.total must equal the order amount (%d), got %d", o.Amount, total)
+	case refund > left:
+		return nil, invalidRequest.errorf("amount.refund (%d) exceeds the refundable amount (%d)", refund, left)
+	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.complaints, open):
+		return nil, invalidRequest.errorf("amount.from is not allowed for an order with an open complaint")
+	case refund == o.Amount || o.partials == 0:
+		return o, nil
+	case o.partials >= 50:
+		return nil, invalidRequest.errorf("the order already has 50 partial refunds, the maximum")
+	case c.now.Sub(o.lastPartial) < time.Minute:
+		apiErr := rateLimited.errorf("partial refunds of an order must be at least a minute apart")
+		apiErr.internal = internalFrequency
+		return nil, apiErr
 	}
 	return o, nil
 }
 
-// Endpoint 16: query refund.
+// GET /v3/refund/domestic/refunds/{out_refund_no}
 
 type refundQuery struct {
 	SubMchID string `json:"sub_mchid" check:"max=32"`
@@ -231,47 +255,58 @@ func (q *refundQuery) check(c *call) *apiError {
 func (c *call) getRefund(q *refundQuery) (any, *apiError) {
 	r := c.s.refunds[c.id]
 	if r == nil || r.subMchID != q.SubMchID {
-		return nil, notExists.errorf("there is no refund %s", c.id)
+		return nil, notExists.errorf("unknown refund %s", c.id)
 	}
 	return r.wire, nil
 }
 
-// Refunds returns the refunds that the server accepted, in order.
+// Refunds returns the refunds that the server accepted, in that order.
 func (s *Server) Refunds() []Refund {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]Refund, len(s.refundOrder))
 	for i, r := range s.refundOrder {
-		all[i] = Refund{r.wire.OutRefundNo, r.wire.RefundID, r.wire.TransactionID, r.wire.OutTradeNo, r.subMchID, r.wire.Amount.Refund, r.wire.Status}
+		all[i] = Refund{
+			OutRefundNo:   r.wire.OutRefundNo,
+			RefundID:      r.wire.RefundID,
+			TransactionID: r.wire.TransactionID,
+			OutTradeNo:    r.wire.OutTradeNo,
+			SubMchID:      r.subMchID,
+			Amount:        r.wire.Amount.Refund,
+			Status:        r.wire.Status,
+		}
 	}
 	return all
 }
 
-// SettleRefund brings a refund that is PROCESSING or ABNORMAL to a status:
-// SUCCESS, it reached the user, and complaints that were approved are
-// PROCESSED; CLOSED, it failed, and what it was to refund can be refunded
-// again, under another number; ABNORMAL, the bank refused it. If the refund has
-// a notify_url, its notification is due.
+// SettleRefund sets the status of a refund that is PROCESSING or ABNORMAL. If
+// the refund has a notify_url, a notification becomes due.
+//
+//   - SUCCESS: the refund reached the user. Approved complaints about the order
+//     become PROCESSED.
+//   - CLOSED: the refund failed. Its amount can be refunded again under another
+//     number.
+//   - ABNORMAL: the bank rejected the refund.
 func (s *Server) SettleRefund(outRefundNo, status string) error {
 	if !slices.Contains([]string{"SUCCESS", "CLOSED", "ABNORMAL"}, status) {
-		return fmt.Errorf("wechatpaytest: a refund cannot be settled as %q: there are SUCCESS, CLOSED and ABNORMAL", status)
+		return fmt.Errorf("wechatpaytest: SettleRefund: status must be SUCCESS, CLOSED or ABNORMAL, got %q", status)
 	}
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.refunds[outRefundNo]
 	if r == nil {
-		return fmt.Errorf("wechatpaytest: there is no refund %q", outRefundNo)
+		return fmt.Errorf("wechatpaytest: SettleRefund: unknown refund %q", outRefundNo)
 	}
-	if was := r.wire.Status; was == "SUCCESS" || was == "CLOSED" {
-		return fmt.Errorf("wechatpaytest: refund %s is %s, which is final", outRefundNo, was)
+	if old := r.wire.Status; old == "SUCCESS" || old == "CLOSED" {
+		return fmt.Errorf("wechatpaytest: SettleRefund: refund %s is already %s", outRefundNo, old)
 	}
-	s.settle(r, status, now)
+	s.settleRefund(r, status, now)
 	return nil
 }
 
-// settle ends a refund. The caller holds mu.
-func (s *Server) settle(r *refund, status string, now time.Time) {
+// settleRefund sets the status of a refund. The caller holds mu.
+func (s *Server) settleRefund(r *refund, status string, now time.Time) {
 	r.wire.Status = status
 	switch status {
 	case "CLOSED":
@@ -282,10 +317,11 @@ func (s *Server) settle(r *refund, status string, now time.Time) {
 		s.refundArrived(r.order.complaints, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
 	}
 	if r.notifyURL != "" {
-		s.post(now, r.notifyURL, Notification{
-			ID:          s.eventID("refund", r.wire.OutRefundNo, s.number("notification about refund "+r.wire.OutRefundNo)),
+		no := r.wire.OutRefundNo
+		s.enqueue(now, r.notifyURL, Notification{
+			ID:          s.eventID("refund", no, s.number("notification about refund "+no)),
 			EventType:   "REFUND." + status,
-			OutRefundNo: r.wire.OutRefundNo,
+			OutRefundNo: no,
 		})
 	}
 }

@@ -8,89 +8,104 @@ import (
 	"strings"
 )
 
-// diagnose looks for the message that the signature does fit, among the usual
-// mistakes.
-func (c *call) diagnose(a *authorization, merchant *merchant) *SignatureProblem {
-	p := &SignatureProblem{Verified: shortMessage(c.message)}
+// SignatureProblem describes why a request signature failed verification. Long
+// strings are truncated.
+type SignatureProblem struct {
+	Verified string // the string to sign that the server expects
+	Signed   string // the string that was signed instead; "": not a known mistake
+	Mistake  string // how Signed differs, such as "without the body"; "" if Signed is ""
+	SerialNo string // the certificate whose key signed; "": unknown
+}
+
+// message returns the problem as an error message. serialNo is the serial_no of
+// the request.
+func (p *SignatureProblem) message(serialNo string) string {
+	const failed = "signature verification failed: "
+	switch {
+	case p.Mistake != "":
+		return failed + fmt.Sprintf("string to sign was built %s: got %q, want %q", p.Mistake, p.Signed, p.Verified)
+	case p.SerialNo != "":
+		return failed + fmt.Sprintf("signed with the key of certificate %s, but serial_no is %s", p.SerialNo, serialNo)
+	}
+	return failed + fmt.Sprintf("wrong key for serial_no %s or wrong string to sign, want %q", serialNo, p.Verified)
+}
+
+// diagnoseSignature looks for the key or the string to sign that the signature
+// was made with.
+func (c *call) diagnoseSignature(a *authorization, merchant *merchant) *SignatureProblem {
+	p := &SignatureProblem{Verified: truncateToSign(c.toSign)}
 	for _, other := range c.s.merchantList() {
-		if other != merchant && verify(&other.key.PublicKey, c.message, a.signature) {
+		if other != merchant && verify(&other.key.PublicKey, c.toSign, a.signature) {
 			p.SerialNo = other.serial
 			return p
 		}
 	}
-	for _, v := range c.mistakes(a) {
-		if v.message != c.message && verify(&merchant.key.PublicKey, v.message, a.signature) {
-			p.Signed, p.Mistake, p.SerialNo = shortMessage(v.message), v.what, merchant.serial
+	for _, m := range c.mistakes(a) {
+		if m.toSign != c.toSign && verify(&merchant.key.PublicKey, m.toSign, a.signature) {
+			p.Signed, p.Mistake, p.SerialNo = truncateToSign(m.toSign), m.name, merchant.serial
 			return p
 		}
 	}
 	return p
 }
 
-// sentence shows both messages, side by side. serialNo is that of the request.
-func (p *SignatureProblem) sentence(serialNo string) string {
-	right := fmt.Sprintf("WeChat Pay verifies %q", p.Verified)
-	switch {
-	case p.Mistake != "":
-		return fmt.Sprintf("the signature is over another message, %s: signed was %q, and %s", p.Mistake, p.Signed, right)
-	case p.SerialNo != "":
-		return fmt.Sprintf("the signature is by the key of certificate %s, and serial_no says %s", p.SerialNo, serialNo)
-	}
-	return fmt.Sprintf("the signature does not verify with the key of certificate %s: either another key signed, or another message than the one that %s", serialNo, right)
-}
+// A mistake is a wrong string to sign, as clients are known to build it.
+type mistake struct{ name, toSign string }
 
-type mistake struct{ what, message string }
+const noNewline = "without the trailing newline"
 
-// mistakes are the messages that people have signed instead of the right one.
+// mistakes returns the wrong strings to sign to try.
 func (c *call) mistakes(a *authorization) []mistake {
-	var all []mistake
-	path, query, hasQuery := strings.Cut(c.target, "?")
-	body := c.signedBody()
-	add := func(what, method, target, timestamp string, body []byte) {
-		m := stringToSign(method, target, timestamp, a.nonce, body)
-		all = append(all, mistake{what, m}, mistake{what + ", and its last line is not ended", strings.TrimSuffix(m, "\n")})
+	method, target, body := c.r.Method, c.target, c.signedBody()
+	path, query, hasQuery := strings.Cut(target, "?")
+	querySuffix := strings.TrimPrefix(target, path)
+
+	right := stringToSign(method, target, a.timestamp, a.nonce, body)
+	all := []mistake{{noNewline, strings.TrimSuffix(right, "\n")}}
+	add := func(name, method, target string, body []byte) {
+		s := stringToSign(method, target, a.timestamp, a.nonce, body)
+		all = append(all, mistake{name, s}, mistake{name + " and " + noNewline, strings.TrimSuffix(s, "\n")})
 	}
-	add("its last line is not ended", c.r.Method, c.target, a.timestamp, body)
-	all = all[1:]
+	addTarget := func(name, target string) { add(name, method, target, body) }
+	addBody := func(name string, body []byte) { add(name, method, target, body) }
+
 	if hasQuery {
-		add("without the query", c.r.Method, path, a.timestamp, body)
+		addTarget("without the query", path)
 		if values, err := url.ParseQuery(query); err == nil {
-			add("with the query in another order or escaping", c.r.Method, path+"?"+values.Encode(), a.timestamp, body)
+			addTarget("with the query reordered or escaped differently", path+"?"+values.Encode())
 		}
 		if plain, err := url.QueryUnescape(query); err == nil {
-			add("with the query unescaped", c.r.Method, path+"?"+plain, a.timestamp, body)
+			addTarget("with the query unescaped", path+"?"+plain)
 		}
 	}
 	if plain, err := url.PathUnescape(path); err == nil {
-		tail := strings.TrimPrefix(c.target, path)
-		add("with the path unescaped", c.r.Method, plain+tail, a.timestamp, body)
-		add("with the path escaped another way", c.r.Method, (&url.URL{Path: plain}).EscapedPath()+tail, a.timestamp, body)
-		add("with the path escaped another way", c.r.Method, escapeLast(plain)+tail, a.timestamp, body)
+		addTarget("with the path unescaped", plain+querySuffix)
+		addTarget("with the path escaped differently", (&url.URL{Path: plain}).EscapedPath()+querySuffix)
+		addTarget("with the path escaped differently", escapeLast(plain)+querySuffix)
 	}
-	add("with the path escaped twice", c.r.Method, strings.ReplaceAll(path, "%", "%25")+strings.TrimPrefix(c.target, path), a.timestamp, body)
-	add("with the path without its leading slash", c.r.Method, strings.TrimPrefix(c.target, "/"), a.timestamp, body)
-	for _, host := range []string{"http://" + c.r.Host, "https://" + c.r.Host} {
-		add("with the host in the URL", c.r.Method, host+c.target, a.timestamp, body)
+	addTarget("with the path escaped twice", strings.ReplaceAll(path, "%", "%25")+querySuffix)
+	addTarget("without the leading slash", strings.TrimPrefix(target, "/"))
+	addTarget("with the host in the URL", "http://"+c.r.Host+target)
+	addTarget("with the host in the URL", "https://"+c.r.Host+target)
+	add("with the method in lower case", strings.ToLower(method), target, body)
+	for _, other := range []string{"GET", "POST", "PUT", "DELETE"} {
+		add("with another method", other, target, body)
 	}
-	add("with the method in lower case", strings.ToLower(c.r.Method), c.target, a.timestamp, body)
-	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
-		add("with another method", method, c.target, a.timestamp, body)
+	addBody("without the body", nil)
+	addBody("with the body", c.body) // of a GET, or the whole multipart body
+	addBody("with a newline after the body", append(bytes.Clone(body), '\n'))
+	addBody("without the newline at the end of the body", bytes.TrimSuffix(body, []byte("\n")))
+	for _, other := range reencoded(body) {
+		addBody("with the JSON body encoded differently", other)
 	}
-	add("without the body", c.r.Method, c.target, a.timestamp, nil)
-	add("with the body that came", c.r.Method, c.target, a.timestamp, c.body)
-	add("with a line end after the body", c.r.Method, c.target, a.timestamp, append(bytes.Clone(body), '\n'))
-	add("without the line end that the body has", c.r.Method, c.target, a.timestamp, bytes.TrimSuffix(body, []byte("\n")))
-	for _, rewritten := range reencoded(body) {
-		add("with the JSON body encoded another way than sent", c.r.Method, c.target, a.timestamp, rewritten)
-	}
-	add("with {} for an empty body", c.r.Method, c.target, a.timestamp, []byte("{}"))
+	addBody("with {} instead of an empty body", []byte("{}"))
 	if c.parts != nil {
-		add("with the file instead of the meta part", c.r.Method, c.target, a.timestamp, c.parts.file)
+		addBody("with the file instead of the meta part", c.parts.file)
 	}
 	return all
 }
 
-// reencoded are other ways to write a JSON body.
+// reencoded returns other encodings of a JSON body.
 func reencoded(body []byte) [][]byte {
 	var all [][]byte
 	var b bytes.Buffer
@@ -123,35 +138,27 @@ func reencoded(body []byte) [][]byte {
 	return all
 }
 
-// escapeLast escapes all that can be escaped in the last element of a path.
+// escapeLast escapes the last element of a path like a query value.
 func escapeLast(path string) string {
 	const images = "/v3/merchant-service/images/"
-	if rest, ok := strings.CutPrefix(path, images); ok {
-		return images + url.QueryEscape(rest)
+	if id, ok := strings.CutPrefix(path, images); ok { // may contain slashes
+		return images + url.QueryEscape(id)
 	}
 	i := strings.LastIndexByte(path, '/') + 1
 	return path[:i] + url.QueryEscape(path[i:])
 }
 
-func shortMessage(message string) string {
-	if len(message) <= 600 {
-		return message
+func truncateToSign(s string) string {
+	if len(s) <= 600 {
+		return s
 	}
-	return strings.ToValidUTF8(message[:500], "") + fmt.Sprintf("… (%d bytes)", len(message))
+	return fmt.Sprintf("%s (%d bytes)", truncate(s, 500), len(s))
 }
 
-func cut(s string, n int) string {
+// truncate cuts s after n bytes, at a whole character.
+func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
-}
-
-// SignatureProblem is a signature that does not fit its request. The messages
-// are cut where they are long.
-type SignatureProblem struct {
-	Verified string // the message that the server verifies
-	Signed   string // the message that was signed in its place; "": it is none of the usual mistakes
-	Mistake  string // how the two differ; "" with Signed
-	SerialNo string // the certificate whose key signed; "": none of the merchant's that the server could tell
 }

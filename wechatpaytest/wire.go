@@ -2,12 +2,12 @@ package wechatpaytest
 
 import "encoding/json"
 
-// The tables of wire names. They are written from WeChat Pay's documents alone
-// and not from the SDK's models, so that a name that is wrong in the one is
-// found by the other. The check tags are read by [schemaOf].
+// The wire types are written from WeChat Pay's documents and not from the SDK's
+// models. A test compares the two to find misspelled names. [schemaOf] reads the
+// check tags.
 
-// complaintTable is the complaint object of the list and the detail. A pointer
-// is a field that may be absent.
+// wireComplaint is a complaint in the list and the detail. Pointers are fields
+// that may be absent.
 type wireComplaint struct {
 	ComplaintID           string              `json:"complaint_id" check:"max=64"`
 	ComplaintTime         string              `json:"complaint_time" check:"form=time"`
@@ -62,7 +62,7 @@ type wireAdditionalInfo struct {
 	} `json:"share_power_info,omitempty"`
 }
 
-// recordTable is one entry of the negotiation history.
+// wireRecord is an entry of the negotiation history.
 type wireRecord struct {
 	LogID          string   `json:"log_id" check:"max=64"`
 	Operator       string   `json:"operator" check:"max=64"`
@@ -70,8 +70,8 @@ type wireRecord struct {
 	OperateType    string   `json:"operate_type" check:"required"`
 	OperateDetails string   `json:"operate_details,omitempty" check:"max=500"`
 	ImageList      []string `json:"image_list,omitempty" check:"items=4"`
-	// ComplaintMediaList is one object here, in spite of its name. It is kept
-	// raw, because an array has been seen too and AddRecord may bring one.
+	// ComplaintMediaList is an object here, despite its name. It is raw because
+	// an array has been seen too, which AddRecord allows.
 	ComplaintMediaList json.RawMessage `json:"complaint_media_list,omitempty"`
 	HelpReason         string          `json:"user_appy_platform_service_reason,omitempty"`
 	HelpDescription    string          `json:"user_appy_platform_service_reason_description,omitempty"`
@@ -83,7 +83,7 @@ type wireRecord struct {
 	} `json:"click_message,omitempty"`
 }
 
-// messageTable is a rich message, in the immediate-service reply and in the history.
+// wireMessage is a rich message of an immediate-service reply or the history.
 type wireMessage struct {
 	Blocks         []wireBlock `json:"blocks,omitempty"`
 	SenderIdentity string      `json:"sender_identity,omitempty" check:"enum=UNKNOWN|MANUAL|MACHINE"`
@@ -97,10 +97,7 @@ type wireBlock struct {
 		Color  string `json:"color,omitempty" check:"enum=DEFAULT|SECONDARY"`
 		IsBold *bool  `json:"is_bold,omitempty"`
 	} `json:"text,omitempty"`
-	Image *struct {
-		MediaID        string `json:"media_id,omitempty" check:"max=512"`
-		ImageStyleType string `json:"image_style_type,omitempty" check:"enum=IMAGE_STYLE_TYPE_NARROW|IMAGE_STYLE_TYPE_WIDE"`
-	} `json:"image,omitempty"`
+	Image   *wireImage  `json:"image,omitempty"`
 	Link    *wireButton `json:"link,omitempty"`
 	FAQList *struct {
 		FAQs []struct {
@@ -117,8 +114,12 @@ type wireBlock struct {
 	} `json:"button_group,omitempty"`
 }
 
-// buttonTable is the payload of LINK and BUTTON, and one button of a
-// BUTTON_GROUP: they are the same.
+type wireImage struct {
+	MediaID        string `json:"media_id,omitempty" check:"max=512"`
+	ImageStyleType string `json:"image_style_type,omitempty" check:"enum=IMAGE_STYLE_TYPE_NARROW|IMAGE_STYLE_TYPE_WIDE"`
+}
+
+// wireButton is the payload of LINK and BUTTON, and a button of a BUTTON_GROUP.
 type wireButton struct {
 	Text        string           `json:"text,omitempty"`
 	Action      *wireAction      `json:"action,omitempty"`
