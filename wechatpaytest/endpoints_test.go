@@ -6,355 +6,549 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/wechatpay-complaints/wechatpay"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// Each of these requests is refused with this status, code and field, and
-// nothing takes effect.
-func TestRefusals(t *testing.T) {
-	const (
-		refundID    = "200201820200101080076610000"
-		otherID     = "200201820200101080076610001" // not a refund request
-		foreignID   = "200201820200101080076610002" // against another merchant
-		closedID    = "200201820200101080076610003" // PROCESSED
-		immediateID = "200201820200101080076610004"
-		decision    = complaints + "/" + refundID + "/update-refund-progress"
-		response    = complaints + "/" + refundID + "/response"
-		immediate   = complaints + "/" + immediateID + "/response-immediate-service"
-		complete    = complaints + "/" + refundID + "/complete"
-		callback    = "/v3/merchant-service/complaint-notifications"
-		images      = "/v3/merchant-service/images/"
-		refunds     = "/v3/refund/domestic/refunds"
-		approve     = `{"action":"APPROVE","launch_refund_day":0}`
-		day         = complaints + "?begin_date=2026-03-01&end_date=2026-03-04"
-		reply       = `"complainted_mchid":"1900000001","response_content":"好"`
-		refund      = `"transaction_id":"4200001","out_refund_no":"r-1"`
-		amount      = `"amount":{"refund":100,"total":100,"currency":"CNY"}`
-		now         = `"complainted_mchid":"1900000001","idempotent_id":"i-1"`
-	)
-	ptr := func(s string) *string { return &s }
-	header := func(name string, values ...string) func(*message) {
-		return func(m *message) { m.header[name] = values }
-	}
-	attribute := func(name, value string) func(*message) {
-		return func(m *message) { m.attributes[name] = value }
-	}
-	signs := func(text string) func(*message) { return func(m *message) { m.signed = ptr(text) } }
-	sends := func(u upload) func(*message) { return func(m *message) { m.upload = &u } }
+const (
+	othersID    = "200201820200101080076610001" // not a refund request
+	foreignID   = "200201820200101080076610002" // against another merchant
+	closedID    = "200201820200101080076610003" // PROCESSED
+	immediateID = "200201820200101080076610004" // needs immediate service
 
-	tests := []struct {
-		name           string
-		method, target string
-		body           string
-		change         func(*message)
-		status         int
-		code, field    string
-	}{
-		// Protocol.
-		{"no Accept", "POST", decision, approve, header("Accept"), 400, "INVALID_REQUEST", "Accept"},
-		{"Accept for HTML", "POST", decision, approve, header("Accept", "text/html"), 400, "INVALID_REQUEST", "Accept"},
-		{"no User-Agent", "POST", decision, approve, header("User-Agent"), 400, "INVALID_REQUEST", "User-Agent"},
-		{"two keys", "POST", decision, approve, header("Wechatpay-Serial", "PUB_KEY_ID_1", "PUB_KEY_ID_2"), 400, "INVALID_REQUEST", "Wechatpay-Serial"},
-		{"no Content-Type", "POST", decision, approve, header("Content-Type"), 400, "INVALID_REQUEST", "Content-Type"},
-		{"form", "POST", decision, approve, header("Content-Type", "application/x-www-form-urlencoded"), 400, "INVALID_REQUEST", "Content-Type"},
-		{"other charset", "POST", decision, approve, header("Content-Type", "application/json; charset=gbk"), 400, "INVALID_REQUEST", "Content-Type"},
-		{"compressed", "POST", decision, approve, header("Content-Encoding", "gzip"), 400, "INVALID_REQUEST", "Content-Encoding"},
+	images   = "/v3/merchant-service/images/"
+	echo     = "/v3/security/echo"
+	march    = complaints + "?begin_date=2026-03-01&end_date=2026-03-04"
+	replyTo  = `"complainted_mchid":"1900000001"`
+	amount   = `"amount":{"refund":100,"total":100,"currency":"CNY"}`
+	order1   = `"transaction_id":"4200001"`
+	refundR1 = order1 + `,"out_refund_no":"r-1"`
+)
 
-		// Signature.
-		{"no Authorization", "POST", decision, approve, header("Authorization"), 401, "SIGN_ERROR", "Authorization"},
-		{"two Authorizations", "POST", decision, approve, header("Authorization", "a", "b"), 401, "SIGN_ERROR", "Authorization"},
-		{"other scheme", "POST", decision, approve, header("Authorization", "Bearer x"), 401, "SIGN_ERROR", "Authorization"},
-		{"two blanks after the scheme", "POST", decision, approve, func(m *message) {
-			m.authorization = ptr(`WECHATPAY2-SHA256-RSA2048  mchid="1"`)
-		}, 401, "SIGN_ERROR", "Authorization"},
-		{"unquoted", "POST", decision, approve, func(m *message) { m.authorization = ptr(`WECHATPAY2-SHA256-RSA2048 mchid=1`) }, 401, "SIGN_ERROR", "Authorization"},
-		{"an attribute too many", "POST", decision, approve, attribute("signature", `AAAA",more="1`), 401, "SIGN_ERROR", "Authorization"},
-		{"an attribute twice", "POST", decision, approve, attribute("mchid", `1900000001",mchid="1900000001`), 401, "SIGN_ERROR", "mchid"},
-		{"no mchid", "POST", decision, approve, attribute("mchid", "OMIT"), 401, "SIGN_ERROR", "mchid"},
-		{"unknown mchid", "POST", decision, approve, attribute("mchid", "1900000009"), 401, "SIGN_ERROR", "mchid"},
-		{"no serial number", "POST", decision, approve, attribute("serial_no", "OMIT"), 401, "SIGN_ERROR", "serial_no"},
-		{"unknown serial number", "POST", decision, approve, attribute("serial_no", "0123456789ABCDEF"), 401, "SIGN_ERROR", "serial_no"},
-		{"no nonce", "POST", decision, approve, attribute("nonce_str", "OMIT"), 401, "SIGN_ERROR", "nonce_str"},
-		{"a long nonce", "POST", decision, approve, attribute("nonce_str", strings.Repeat("n", 33)), 401, "SIGN_ERROR", "nonce_str"},
-		{"no timestamp", "POST", decision, approve, attribute("timestamp", "OMIT"), 401, "SIGN_ERROR", "timestamp"},
-		{"milliseconds", "POST", decision, approve, attribute("timestamp", "1772596800000"), 401, "SIGN_ERROR", "timestamp"},
-		{"old", "POST", decision, approve, func(m *message) { m.at = m.at.Add(-301 * time.Second) }, 401, "SIGN_ERROR", "timestamp"},
-		{"ahead", "POST", decision, approve, func(m *message) { m.at = m.at.Add(302 * time.Second) }, 401, "SIGN_ERROR", "timestamp"},
-		{"empty signature", "POST", decision, approve, attribute("signature", ""), 401, "SIGN_ERROR", "signature"},
-		{"signature not base64", "POST", decision, approve, attribute("signature", "?"), 401, "SIGN_ERROR", "signature"},
-		{"signature in URL base64", "POST", decision, approve, attribute("signature", strings.Repeat("-_", 171)+"=="), 401, "SIGN_ERROR", "signature"},
-		{"signed without body", "POST", decision, approve, signs("POST\n" + decision + "\nTIMESTAMP\nNONCE\n\n"), 401, "SIGN_ERROR", "signature"},
-		{"signed without last line end", "POST", decision, approve, signs("POST\n" + decision + "\nTIMESTAMP\nNONCE\n" + approve), 401, "SIGN_ERROR", "signature"},
-		{"signed another body", "POST", decision, approve, signs("POST\n" + decision + "\nTIMESTAMP\nNONCE\n{\"action\":\"REJECT\"}\n"), 401, "SIGN_ERROR", "signature"},
-		{"signed without query", "GET", day, "", signs("GET\n" + complaints + "\nTIMESTAMP\nNONCE\n\n"), 401, "SIGN_ERROR", "signature"},
+func repeat(s string, n int) string { return strings.Repeat(s, n) }
 
-		// Where.
-		{"unknown path", "GET", "/v3/merchant-service/complaints", "", nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"slash at the end", "GET", complaints + "/", "", nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"wrong method", "PUT", decision, approve, nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"the right spelling of history", "GET", complaints + "/" + refundID + "/negotiation-histories", "", nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"a query on a POST", "POST", decision + "?a=1", approve, nil, 400, "PARAM_ERROR", "a"},
-		{"a body on a GET", "GET", complaints + "/" + refundID, "{}", nil, 400, "PARAM_ERROR", ""},
-		{"a body on a DELETE", "DELETE", callback, "{}", nil, 400, "PARAM_ERROR", ""},
-		{"a query on a DELETE", "DELETE", callback + "?url=x", "", nil, 400, "PARAM_ERROR", "url"},
-		{"a long complaint_id", "GET", complaints + "/" + strings.Repeat("1", 65), "", nil, 400, "PARAM_ERROR", "complaint_id"},
-		{"an emoji in the path", "GET", complaints + "/%F0%9F%98%80", "", nil, 400, "PARAM_ERROR", "complaint_id"},
-		{"an unknown complaint", "POST", complaints + "/1/update-refund-progress", approve, nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"a foreign complaint", "POST", complaints + "/" + foreignID + "/update-refund-progress", approve, nil, 403, "NO_AUTH", ""},
-		{"a foreign complaint's detail", "GET", complaints + "/" + foreignID, "", nil, 403, "NO_AUTH", ""},
-		{"a foreign complaint's history", "GET", complaints + "/" + foreignID + "/negotiation-historys", "", nil, 403, "NO_AUTH", ""},
+func decisionOf(id string) string { return complaints + "/" + id + "/update-refund-progress" }
+func historyOf(id string) string  { return complaints + "/" + id + "/negotiation-historys" }
 
-		// JSON.
-		{"empty body", "POST", decision, "", header("Content-Type", "application/json"), 400, "PARAM_ERROR", ""},
-		{"no JSON", "POST", decision, "action=APPROVE", nil, 400, "PARAM_ERROR", ""},
-		{"half a JSON", "POST", decision, `{"action":"APPROVE"`, nil, 400, "PARAM_ERROR", ""},
-		{"an array", "POST", decision, `[]`, nil, 400, "PARAM_ERROR", ""},
-		{"two objects", "POST", decision, approve + approve, nil, 400, "PARAM_ERROR", ""},
-		{"a member twice", "POST", decision, `{"action":"APPROVE","action":"REJECT"}`, nil, 400, "PARAM_ERROR", "/action"},
-		{"not UTF-8", "POST", decision, "{\"action\":\"REJECT\",\"reject_reason\":\"\xff\"}", nil, 400, "PARAM_ERROR", ""},
-		{"an emoji", "POST", decision, `{"action":"REJECT","reject_reason":"😀"}`, nil, 400, "PARAM_ERROR", "/reject_reason"},
-		{"an escaped emoji", "POST", decision, `{"action":"REJECT","reject_reason":"\ud83d\ude00"}`, nil, 400, "PARAM_ERROR", "/reject_reason"},
-		{"an emoji in a name", "POST", decision, `{"action":"REJECT","😀":1}`, nil, 400, "PARAM_ERROR", "/😀"},
-		{"deep", "POST", decision, `{"action":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, nil, 400, "PARAM_ERROR", "/action" + strings.Repeat("/0", 32)},
-		{"an unknown field", "POST", decision, `{"action":"APPROVE","complainted_mchid":"1900000001"}`, nil, 400, "PARAM_ERROR", "/complainted_mchid"},
-		{"a field in other case", "POST", decision, `{"Action":"APPROVE"}`, nil, 400, "PARAM_ERROR", "/Action"},
-		{"an unknown field with a slash", "POST", decision, `{"action":"APPROVE","a/b~c":1}`, nil, 400, "PARAM_ERROR", "/a~1b~0c"},
-
-		// 7: decision.
-		{"no action", "POST", decision, `{"launch_refund_day":0}`, nil, 400, "PARAM_ERROR", "/action"},
-		{"action null", "POST", decision, `{"action":null}`, nil, 400, "PARAM_ERROR", "/action"},
-		{"action in lower case", "POST", decision, `{"action":"approve"}`, nil, 400, "PARAM_ERROR", "/action"},
-		{"action a number", "POST", decision, `{"action":1}`, nil, 400, "PARAM_ERROR", "/action"},
-		{"remark null", "POST", decision, `{"action":"APPROVE","remark":null}`, nil, 400, "PARAM_ERROR", "/remark"},
-		{"day negative", "POST", decision, `{"action":"APPROVE","launch_refund_day":-1}`, nil, 400, "PARAM_ERROR", "/launch_refund_day"},
-		{"day a string", "POST", decision, `{"action":"APPROVE","launch_refund_day":"0"}`, nil, 400, "PARAM_ERROR", "/launch_refund_day"},
-		{"day a fraction", "POST", decision, `{"action":"APPROVE","launch_refund_day":1.0}`, nil, 400, "PARAM_ERROR", "/launch_refund_day"},
-		{"day huge", "POST", decision, `{"action":"APPROVE","launch_refund_day":99999999999999999999}`, nil, 400, "PARAM_ERROR", "/launch_refund_day"},
-		{"day with REJECT", "POST", decision, `{"action":"REJECT","launch_refund_day":0}`, nil, 400, "PARAM_ERROR", "/launch_refund_day"},
-		{"reason with APPROVE", "POST", decision, `{"action":"APPROVE","reject_reason":""}`, nil, 400, "PARAM_ERROR", "/reject_reason"},
-		{"images with APPROVE", "POST", decision, `{"action":"APPROVE","reject_media_list":[]}`, nil, 400, "PARAM_ERROR", "/reject_media_list"},
-		{"long reason", "POST", decision, `{"action":"REJECT","reject_reason":"` + strings.Repeat("字", 201) + `"}`, nil, 400, "PARAM_ERROR", "/reject_reason"},
-		{"long remark", "POST", decision, `{"action":"APPROVE","remark":"` + strings.Repeat("字", 201) + `"}`, nil, 400, "PARAM_ERROR", "/remark"},
-		{"five images", "POST", decision, `{"action":"REJECT","reject_media_list":["a","b","c","d","e"]}`, nil, 400, "PARAM_ERROR", "/reject_media_list"},
-		{"images a string", "POST", decision, `{"action":"REJECT","reject_media_list":"a"}`, nil, 400, "PARAM_ERROR", "/reject_media_list"},
-		{"unknown image", "POST", decision, `{"action":"REJECT","reject_media_list":["file1_2"]}`, nil, 400, "PARAM_ERROR", "/reject_media_list/0"},
-		{"image null", "POST", decision, `{"action":"REJECT","reject_media_list":[null]}`, nil, 400, "PARAM_ERROR", "/reject_media_list/0"},
-		{"not a refund request", "POST", complaints + "/" + otherID + "/update-refund-progress", approve, nil, 400, "PARAM_ERROR", ""},
-		{"finished", "POST", complaints + "/" + closedID + "/update-refund-progress", approve, nil, 400, "INVALID_REQUEST", ""},
-
-		// 1 and 3: pages.
-		{"no begin_date", "GET", complaints + "?end_date=2026-03-04", "", nil, 400, "PARAM_ERROR", "begin_date"},
-		{"no end_date", "GET", complaints + "?begin_date=2026-03-04", "", nil, 400, "PARAM_ERROR", "end_date"},
-		{"a date without zeros", "GET", complaints + "?begin_date=2026-3-4&end_date=2026-03-04", "", nil, 400, "PARAM_ERROR", "begin_date"},
-		{"no such day", "GET", complaints + "?begin_date=2026-02-29&end_date=2026-03-04", "", nil, 400, "PARAM_ERROR", "begin_date"},
-		{"begin after end", "GET", complaints + "?begin_date=2026-03-05&end_date=2026-03-04", "", nil, 400, "PARAM_ERROR", "begin_date"},
-		{"31 days", "GET", complaints + "?begin_date=2026-03-01&end_date=2026-03-31", "", nil, 400, "PARAM_ERROR", "end_date"},
-		{"limit 0", "GET", day + "&limit=0", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"limit 51", "GET", day + "&limit=51", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"limit a word", "GET", day + "&limit=all", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"limit empty", "GET", day + "&limit=", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"limit twice", "GET", day + "&limit=1&limit=2", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"offset negative", "GET", day + "&offset=-1", "", nil, 400, "PARAM_ERROR", "offset"},
-		{"unknown query", "GET", day + "&page=1", "", nil, 400, "PARAM_ERROR", "page"},
-		{"malformed query", "GET", day + "&limit=%zz", "", nil, 400, "PARAM_ERROR", ""},
-		{"an emoji in the query", "GET", day + "&complainted_mchid=%F0%9F%98%80", "", nil, 400, "PARAM_ERROR", "complainted_mchid"},
-		{"a long merchant", "GET", day + "&complainted_mchid=" + strings.Repeat("1", 65), "", nil, 400, "PARAM_ERROR", "complainted_mchid"},
-		{"a foreign merchant", "GET", day + "&complainted_mchid=1900000009", "", nil, 403, "NO_AUTH", ""},
-		{"history limit 301", "GET", complaints + "/" + refundID + "/negotiation-historys?limit=301", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"history limit 0", "GET", complaints + "/" + refundID + "/negotiation-historys?limit=0", "", nil, 400, "PARAM_ERROR", "limit"},
-		{"a query on the detail", "GET", complaints + "/" + refundID + "?limit=1", "", nil, 400, "PARAM_ERROR", "limit"},
-
-		// 4: reply.
-		{"reply without merchant", "POST", response, `{"response_content":"好"}`, nil, 400, "PARAM_ERROR", "/complainted_mchid"},
-		{"reply without content", "POST", response, `{"complainted_mchid":"1900000001"}`, nil, 400, "PARAM_ERROR", "/response_content"},
-		{"reply with empty content", "POST", response, `{"complainted_mchid":"1900000001","response_content":""}`, nil, 400, "PARAM_ERROR", "/response_content"},
-		{"reply for another merchant", "POST", response, `{"complainted_mchid":"1900000009","response_content":"好"}`, nil, 400, "PARAM_ERROR", "/complainted_mchid"},
-		{"reply of 501 characters", "POST", response, `{"complainted_mchid":"1900000001","response_content":"` + strings.Repeat("字", 501) + `"}`, nil, 400, "PARAM_ERROR", "/response_content"},
-		{"reply with five images", "POST", response, `{` + reply + `,"response_images":["a","b","c","d","e"]}`, nil, 400, "PARAM_ERROR", "/response_images"},
-		{"reply with http link", "POST", response, `{` + reply + `,"jump_url":"http://example.com/","jump_url_text":"看"}`, nil, 400, "PARAM_ERROR", "/jump_url"},
-		{"reply with link alone", "POST", response, `{` + reply + `,"jump_url":"https://example.com/"}`, nil, 400, "PARAM_ERROR", "/jump_url_text"},
-		{"reply with link text alone", "POST", response, `{` + reply + `,"jump_url_text":"看"}`, nil, 400, "PARAM_ERROR", "/jump_url"},
-		{"reply with long link text", "POST", response, `{` + reply + `,"jump_url":"https://example.com/","jump_url_text":"一二三四五六七八九十一"}`, nil, 400, "PARAM_ERROR", "/jump_url_text"},
-		{"reply with half a mini program", "POST", response, `{` + reply + `,"mini_program_jump_info":{"appid":"wx1","path":"p"}}`, nil, 400, "PARAM_ERROR", "/mini_program_jump_info/text"},
-		{"reply with link, not on the list", "POST", response, `{` + reply + `,"jump_url":"https://example.com/","jump_url_text":"看"}`, nil, 403, "NO_AUTH", ""},
-		{"reply with empty link", "POST", response, `{` + reply + `,"jump_url":"","jump_url_text":""}`, nil, 403, "NO_AUTH", ""},
-
-		// 5: immediate service.
-		{"no message", "POST", immediate, `{` + now + `}`, nil, 400, "PARAM_ERROR", "/message"},
-		{"no idempotent_id", "POST", immediate, `{"complainted_mchid":"1900000001","message":{}}`, nil, 400, "PARAM_ERROR", "/idempotent_id"},
-		{"long idempotent_id", "POST", immediate, `{"complainted_mchid":"1900000001","message":{},"idempotent_id":"` + strings.Repeat("1", 129) + `"}`, nil, 400, "PARAM_ERROR", "/idempotent_id"},
-		{"sender at top level", "POST", immediate, `{` + now + `,"message":{},"message_sender_identity":"MANUAL"}`, nil, 400, "PARAM_ERROR", "/message_sender_identity"},
-		{"unknown sender", "POST", immediate, `{` + now + `,"message":{"sender_identity":"ROBOT"}}`, nil, 400, "PARAM_ERROR", "/message/sender_identity"},
-		{"unknown block", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"VIDEO"}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/type"},
-		{"block without payload", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"TEXT"}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/text"},
-		{"block with another payload", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"TEXT","text":{"text":"a"},"image":{"media_id":"m"}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/image"},
-		{"link without URL", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"LINK","link":{"text":"a","action":{"action_type":"ACTION_TYPE_JUMP_URL"}}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/link/action/jump_url"},
-		{"button that says nothing", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"BUTTON_GROUP","button_group":{"buttons":[{"text":"a","action":{"action_type":"ACTION_TYPE_SEND_MESSAGE"}}]}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/button_group/buttons/0/action/message_info"},
-		{"question without mini program", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"FAQ_LIST","faq_list":{"faqs":[{"faq_id":"1","action":{"action_type":"ACTION_TYPE_JUMP_MINI_PROGRAM"}}]}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/faq_list/faqs/0/action/mini_program_jump_info"},
-		{"unknown field deep down", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"FAQ_LIST","faq_list":{"faqs":[],"invalid_info":{}}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/faq_list/invalid_info"},
-		{"image nobody uploaded", "POST", immediate, `{` + now + `,"message":{"blocks":[{"type":"IMAGE","image":{"media_id":"m"}}]}}`, nil, 400, "PARAM_ERROR", "/message/blocks/0/image/media_id"},
-		{"no immediate service needed", "POST", complaints + "/" + refundID + "/response-immediate-service", `{` + now + `,"message":{}}`, nil, 400, "INVALID_REQUEST", ""},
-
-		// 6: complete.
-		{"complete without merchant", "POST", complete, `{}`, nil, 400, "PARAM_ERROR", "/complainted_mchid"},
-		{"complete for another merchant", "POST", complete, `{"complainted_mchid":"1900000009"}`, nil, 400, "PARAM_ERROR", "/complainted_mchid"},
-		{"complete twice", "POST", complaints + "/" + closedID + "/complete", `{"complainted_mchid":"1900000001"}`, nil, 400, "INVALID_REQUEST", ""},
-
-		// 8 to 11: notification URL.
-		{"no url", "POST", callback, `{}`, nil, 400, "PARAM_ERROR", "/url"},
-		{"http url", "POST", callback, `{"url":"http://example.com/n"}`, nil, 400, "PARAM_ERROR", "/url"},
-		{"url with query", "PUT", callback, `{"url":"https://example.com/n?a=1"}`, nil, 400, "PARAM_ERROR", "/url"},
-		{"long url", "PUT", callback, `{"url":"https://example.com/` + strings.Repeat("n", 240) + `"}`, nil, 400, "PARAM_ERROR", "/url"},
-		{"none to read", "GET", callback, "", nil, 400, "RESOURCE_NOT_EXISTS", ""},
-		{"none to change", "PUT", callback, `{"url":"https://example.com/n"}`, nil, 400, "RESOURCE_NOT_EXISTS", ""},
-		{"none to delete", "DELETE", callback, "", nil, 400, "RESOURCE_NOT_EXISTS", ""},
-
-		// 12 and 13: images.
-		{"upload as JSON", "POST", images + "upload", `{}`, nil, 400, "INVALID_REQUEST", "Content-Type"},
-		{"upload without file", "POST", images + "upload", "", sends(upload{metaOf("a.png", nil), nil, []string{"meta"}}), 400, "PARAM_ERROR", "/file"},
-		{"upload with a third part", "POST", images + "upload", "", sends(upload{metaOf("a.png", png(1)), png(1), []string{"meta", "file", "more"}}), 400, "PARAM_ERROR", "/more"},
-		{"upload signed over the multipart body", "POST", images + "upload", "", func(m *message) {
-			m.upload = &upload{meta: metaOf("a.png", png(1)), file: png(1)}
-			m.signed = ptr("POST\n" + images + "upload\nTIMESTAMP\nNONCE\nmultipart\n")
-		}, 401, "SIGN_ERROR", "signature"},
-		{"meta no JSON", "POST", images + "upload", "", sends(upload{meta: "x", file: png(1)}), 400, "PARAM_ERROR", "/meta"},
-		{"meta with more", "POST", images + "upload", "", sends(upload{meta: `{"filename":"a.png","sha256":"` + strings.Repeat("0", 64) + `","size":1}`, file: png(1)}), 400, "PARAM_ERROR", "/meta/size"},
-		{"file name of another type", "POST", images + "upload", "", sends(upload{meta: metaOf("a.gif", png(1)), file: png(1)}), 400, "PARAM_ERROR", "/meta/filename"},
-		{"file name too long", "POST", images + "upload", "", sends(upload{meta: metaOf(strings.Repeat("a", 125)+".png", png(1)), file: png(1)}), 400, "PARAM_ERROR", "/meta/filename"},
-		{"digest of another file", "POST", images + "upload", "", sends(upload{meta: metaOf("a.png", png(2)), file: png(1)}), 400, "PARAM_ERROR", "/meta/sha256"},
-		{"digest no digest", "POST", images + "upload", "", sends(upload{meta: `{"filename":"a.png","sha256":"00"}`, file: png(1)}), 400, "PARAM_ERROR", "/meta/sha256"},
-		{"empty file", "POST", images + "upload", "", sends(upload{meta: metaOf("a.png", nil)}), 400, "PARAM_ERROR", "/file"},
-		{"text named png", "POST", images + "upload", "", sends(upload{meta: metaOf("a.png", []byte("text")), file: []byte("text")}), 400, "PARAM_ERROR", "/file"},
-		{"png named jpg", "POST", images + "upload", "", sends(upload{meta: metaOf("a.jpg", png(1)), file: png(1)}), 400, "PARAM_ERROR", "/meta/filename"},
-		{"file over 2 MB", "POST", images + "upload", "", sends(upload{meta: metaOf("a.png", png(2<<20-7)), file: png(2<<20 - 7)}), 400, "PARAM_ERROR", "/file"},
-		{"download of nothing", "GET", images + "abc%3D%3D", "", nil, 400, "PARAM_ERROR", "media_id"},
-		{"download with a query", "GET", images + "abc?size=1", "", nil, 400, "PARAM_ERROR", "size"},
-
-		// 14 to 17.
-		{"certificates of no kind", "GET", "/v3/certificates?algorithm_type=DSA", "", nil, 400, "PARAM_ERROR", "algorithm_type"},
-		{"refund of no order", "POST", refunds, `{"out_refund_no":"r-1",` + amount + `}`, nil, 400, "PARAM_ERROR", "/transaction_id"},
-		{"refund of two orders", "POST", refunds, `{` + refund + `,"out_trade_no":"trade-1",` + amount + `}`, nil, 400, "PARAM_ERROR", "/out_trade_no"},
-		{"refund of an unknown order", "POST", refunds, `{"transaction_id":"42","out_refund_no":"r-1",` + amount + `}`, nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"refund of a foreign order", "POST", refunds, `{"transaction_id":"4200002","out_refund_no":"r-1",` + amount + `}`, nil, 403, "NO_AUTH", ""},
-		{"refund without number", "POST", refunds, `{"transaction_id":"4200001",` + amount + `}`, nil, 400, "PARAM_ERROR", "/out_refund_no"},
-		{"refund number with a blank", "POST", refunds, `{"transaction_id":"4200001","out_refund_no":"r 1",` + amount + `}`, nil, 400, "PARAM_ERROR", "/out_refund_no"},
-		{"refund number of 65 bytes", "POST", refunds, `{"transaction_id":"4200001","out_refund_no":"` + strings.Repeat("r", 65) + `",` + amount + `}`, nil, 400, "PARAM_ERROR", "/out_refund_no"},
-		{"refund reason of 81 bytes", "POST", refunds, `{` + refund + `,"reason":"` + strings.Repeat("字", 27) + `",` + amount + `}`, nil, 400, "PARAM_ERROR", "/reason"},
-		{"refund without amount", "POST", refunds, `{` + refund + `}`, nil, 400, "PARAM_ERROR", "/amount"},
-		{"refund in dollars", "POST", refunds, `{` + refund + `,"amount":{"refund":1,"total":100,"currency":"USD"}}`, nil, 400, "PARAM_ERROR", "/amount/currency"},
-		{"refund of nothing", "POST", refunds, `{` + refund + `,"amount":{"refund":0,"total":100,"currency":"CNY"}}`, nil, 400, "PARAM_ERROR", "/amount/refund"},
-		{"refund of more than the total", "POST", refunds, `{` + refund + `,"amount":{"refund":101,"total":100,"currency":"CNY"}}`, nil, 400, "PARAM_ERROR", "/amount/refund"},
-		{"refund with a wrong total", "POST", refunds, `{` + refund + `,"amount":{"refund":100,"total":200,"currency":"CNY"}}`, nil, 400, "INVALID_REQUEST", ""},
-		{"refund from an account twice", "POST", refunds, `{` + refund + `,"amount":{"refund":2,"total":100,"currency":"CNY","from":[{"account":"AVAILABLE","amount":1},{"account":"AVAILABLE","amount":1}]}}`, nil, 400, "PARAM_ERROR", "/amount/from/1/account"},
-		{"refund from accounts with another sum", "POST", refunds, `{` + refund + `,"amount":{"refund":2,"total":100,"currency":"CNY","from":[{"account":"AVAILABLE","amount":1}]}}`, nil, 400, "PARAM_ERROR", "/amount/from"},
-		{"refund from accounts under complaint", "POST", refunds, `{` + refund + `,"amount":{"refund":1,"total":100,"currency":"CNY","from":[{"account":"AVAILABLE","amount":1}]}}`, nil, 400, "INVALID_REQUEST", ""},
-		{"refund with unknown fields", "POST", refunds, `{` + refund + `,` + amount + `,"total_fee":1}`, nil, 400, "PARAM_ERROR", "/total_fee"},
-		{"refund by an ordinary merchant with sub_mchid", "POST", refunds, `{` + refund + `,` + amount + `,"sub_mchid":"1"}`, nil, 400, "PARAM_ERROR", "/sub_mchid"},
-		{"refund with a callback with a query", "POST", refunds, `{` + refund + `,` + amount + `,"notify_url":"https://example.com/?a=1"}`, nil, 400, "PARAM_ERROR", "/notify_url"},
-		{"refund of goods without a price", "POST", refunds, `{` + refund + `,` + amount + `,"goods_detail":[{"merchant_goods_id":"g","refund_amount":1,"refund_quantity":1}]}`, nil, 400, "PARAM_ERROR", "/goods_detail/0/unit_price"},
-		{"unknown refund", "GET", refunds + "/r-1", "", nil, 404, "RESOURCE_NOT_EXISTS", ""},
-		{"query with sub_mchid", "GET", refunds + "/r-1?sub_mchid=1", "", nil, 400, "PARAM_ERROR", "sub_mchid"},
-		{"query of no refund number", "GET", refunds + "/r%20", "", nil, 400, "PARAM_ERROR", "out_refund_no"},
-		{"echo without key", "POST", "/v3/security/echo", `{"echo_message":"a"}`, nil, 400, "PARAM_ERROR", "Wechatpay-Serial"},
-		{"echo with an unknown key", "POST", "/v3/security/echo", `{"echo_message":"a"}`, header("Wechatpay-Serial", "PUB_KEY_ID_1"), 400, "PARAM_ERROR", "Wechatpay-Serial"},
-		{"echo without message", "POST", "/v3/security/echo", `{}`, nil, 400, "PARAM_ERROR", "/echo_message"},
-		{"echo of a wrong ciphertext", "POST", "/v3/security/echo", `{"echo_message":"a","encrypted_echo_message":"AAAA"}`, func(m *message) {
-			m.header.Set("Wechatpay-Serial", m.cfg.PublicKeyID)
-		}, 400, "PARAM_ERROR", "/encrypted_echo_message"},
-	}
-	require.GreaterOrEqual(t, len(tests), 60)
-	seen := map[string]bool{}
-	for _, test := range tests {
-		require.False(t, seen[test.name], test.name)
-		seen[test.name] = true
-		t.Run(test.name, func(t *testing.T) {
-			s := start(t)
-			s.AddComplaint(wechatpay.Complaint{ComplaintID: refundID, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
-				{TransactionID: "4200001", OutTradeNo: "trade-1", Amount: 100}}})
-			s.AddComplaint(wechatpay.Complaint{ComplaintID: otherID, ProblemType: wechatpay.ProblemTypeOthers})
-			s.AddComplaint(wechatpay.Complaint{ComplaintID: foreignID, ComplaintedMchID: "1900000009", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
-				{TransactionID: "4200002", OutTradeNo: "trade-2", Amount: 100}}})
-			s.AddComplaint(wechatpay.Complaint{ComplaintID: closedID, ComplaintState: wechatpay.ComplaintStateProcessed})
-			s.AddComplaint(wechatpay.Complaint{ComplaintID: immediateID, NeedImmediateService: true})
-			before := snapshot(s, refundID, otherID, foreignID, closedID, immediateID)
-
-			m := newMessage(s, test.method, test.target, test.body)
-			if test.change != nil {
-				test.change(m)
-			}
-			r := m.send(t, s)
-			var body struct {
-				Code, Message string
-				Detail        json.RawMessage
-			}
-			require.NoError(t, json.Unmarshal(r.body, &body), "%s", r.body)
-			require.Equal(t, test.status, r.StatusCode, "%s", r.body)
-			require.Equal(t, test.code, body.Code, "%s", r.body)
-			require.NotEmpty(t, body.Message)
-			var detail struct{ Field string }
-			if body.Detail != nil {
-				require.NoError(t, json.Unmarshal(body.Detail, &detail))
-			}
-			require.Equal(t, test.field, detail.Field, "%s", r.body)
-			require.Regexp(t, `^08F7[0-9A-F]+-[1-9][0-9]*$`, r.Header.Get("Request-ID"))
-			require.Equal(t, test.status != 401, r.signedBy(s.Config().PublicKey), "refusals are signed, 401 apart")
-
-			require.False(t, wrote(s))
-			require.Equal(t, before, snapshot(s, refundID, otherID, foreignID, closedID, immediateID))
-			require.Empty(t, s.Refunds())
-			log := s.Requests()
-			require.Len(t, log, 1)
-			require.Equal(t, body.Message, log[0].Problem)
-			require.Equal(t, body.Code, log[0].Code)
-		})
-	}
+// An errorTest is a request that fails with this status, code and detail.field,
+// and changes nothing.
+type errorTest struct {
+	name           string
+	method, target string
+	body           string
+	change         func(*request)
+	status         int
+	code, field    string
 }
 
-// snapshot is all that can be seen of the complaints.
-func snapshot(s *wechatpaytest.Server, ids ...string) []any {
-	var all []any
-	for _, id := range ids {
-		c, _ := s.Complaint(id)
-		all = append(all, c, s.History(id))
+func header(name string, values ...string) func(*request) {
+	return func(r *request) { r.header[name] = values }
+}
+
+func attribute(name, value string) func(*request) {
+	return func(r *request) { r.attributes[name] = value }
+}
+
+func toSign(s string) func(*request)        { return func(r *request) { r.toSign = &s } }
+func authorization(s string) func(*request) { return func(r *request) { r.authorization = &s } }
+func signedAt(offset time.Duration) func(*request) {
+	return func(r *request) { r.at = r.at.Add(offset) }
+}
+
+type changeTest struct {
+	name   string
+	change func(*request)
+	field  string
+}
+
+// changeErrors are decisions that fail with a status and code.
+func changeErrors(status int, code string, tests ...changeTest) []errorTest {
+	var all []errorTest
+	for _, t := range tests {
+		all = append(all, errorTest{t.name, "POST", decide, approve, t.change, status, code, t.field})
 	}
 	return all
 }
 
-func TestDetailOfARefusal(t *testing.T) {
-	s := start(t)
-	path := complaint(s, wechatpay.Complaint{})
-	detail := func(r reply) map[string]any { return r.json(t)["detail"].(map[string]any) }
+type bodyTest struct{ name, body, field string }
 
-	r := newMessage(s, "POST", path+"/update-refund-progress", `{"action":"MAYBE"}`).send(t, s)
+// bodyErrors are bodies that fail with 400 PARAM_ERROR.
+func bodyErrors(method, target string, tests ...bodyTest) []errorTest {
+	var all []errorTest
+	for _, t := range tests {
+		all = append(all, errorTest{t.name, method, target, t.body, nil, 400, "PARAM_ERROR", t.field})
+	}
+	return all
+}
+
+type queryTest struct{ name, target, field string }
+
+// queryErrors are GET requests that fail with 400 PARAM_ERROR.
+func queryErrors(tests ...queryTest) []errorTest {
+	var all []errorTest
+	for _, t := range tests {
+		all = append(all, errorTest{t.name, "GET", t.target, "", nil, 400, "PARAM_ERROR", t.field})
+	}
+	return all
+}
+
+type codeTest struct {
+	name, method, target, body string
+	status                     int
+	code                       string
+}
+
+// codeErrors are requests that fail without a detail.field.
+func codeErrors(tests ...codeTest) []errorTest {
+	var all []errorTest
+	for _, t := range tests {
+		all = append(all, errorTest{t.name, t.method, t.target, t.body, nil, t.status, t.code, ""})
+	}
+	return all
+}
+
+var headerErrors = changeErrors(400, "INVALID_REQUEST", []changeTest{
+	{"no Accept", header("Accept"), "Accept"},
+	{"Accept HTML", header("Accept", "text/html"), "Accept"},
+	{"no User-Agent", header("User-Agent"), "User-Agent"},
+	{"two keys", header("Wechatpay-Serial", "PUB_KEY_ID_1", "PUB_KEY_ID_2"), "Wechatpay-Serial"},
+	{"no Content-Type", header("Content-Type"), "Content-Type"},
+	{"form", header("Content-Type", "application/x-www-form-urlencoded"), "Content-Type"},
+	{"other charset", header("Content-Type", "application/json; charset=gbk"), "Content-Type"},
+	{"compressed", header("Content-Encoding", "gzip"), "Content-Encoding"},
+}...)
+
+var signatureErrors = append(changeErrors(401, "SIGN_ERROR", []changeTest{
+	{"no Authorization", header("Authorization"), "Authorization"},
+	{"two Authorizations", header("Authorization", "a", "b"), "Authorization"},
+	{"other scheme", header("Authorization", "Bearer x"), "Authorization"},
+	{"two spaces after the scheme", authorization(`WECHATPAY2-SHA256-RSA2048  mchid="1"`), "Authorization"},
+	{"unquoted attribute", authorization(`WECHATPAY2-SHA256-RSA2048 mchid=1`), "Authorization"},
+	{"extra attribute", attribute("signature", `AAAA",more="1`), "Authorization"},
+	{"duplicate attribute", attribute("mchid", `1900000001",mchid="1900000001`), "mchid"},
+	{"no mchid", attribute("mchid", "OMIT"), "mchid"},
+	{"unknown mchid", attribute("mchid", "1900000009"), "mchid"},
+	{"no serial_no", attribute("serial_no", "OMIT"), "serial_no"},
+	{"unknown serial_no", attribute("serial_no", "0123456789ABCDEF"), "serial_no"},
+	{"no nonce", attribute("nonce_str", "OMIT"), "nonce_str"},
+	{"long nonce", attribute("nonce_str", repeat("n", 33)), "nonce_str"},
+	{"no timestamp", attribute("timestamp", "OMIT"), "timestamp"},
+	{"timestamp in milliseconds", attribute("timestamp", "1772596800000"), "timestamp"},
+	{"old timestamp", signedAt(-301 * time.Second), "timestamp"},
+	{"future timestamp", signedAt(302 * time.Second), "timestamp"},
+	{"empty signature", attribute("signature", ""), "signature"},
+	{"signature not base64", attribute("signature", "?"), "signature"},
+	{"signature in URL base64", attribute("signature", repeat("-_", 171)+"=="), "signature"},
+	{"signed without body", toSign("POST\n" + decide + "\nTIMESTAMP\nNONCE\n\n"), "signature"},
+	{"signed without trailing newline", toSign("POST\n" + decide + "\nTIMESTAMP\nNONCE\n" + approve), "signature"},
+	{"signed another body", toSign("POST\n" + decide + "\nTIMESTAMP\nNONCE\n{\"action\":\"REJECT\"}\n"), "signature"},
+}...), errorTest{
+	"signed without query", "GET", march, "", toSign("GET\n" + complaints + "\nTIMESTAMP\nNONCE\n\n"),
+	401, "SIGN_ERROR", "signature",
+})
+
+var pathErrors = slices.Concat(codeErrors(
+	codeTest{"unknown path", "GET", "/v3/merchant-service/complaints", "", 404, "RESOURCE_NOT_EXISTS"},
+	codeTest{"trailing slash", "GET", complaints + "/", "", 404, "RESOURCE_NOT_EXISTS"},
+	codeTest{"wrong method", "PUT", decide, approve, 404, "RESOURCE_NOT_EXISTS"},
+	codeTest{"correct spelling of history", "GET", path + "/negotiation-histories", "", 404, "RESOURCE_NOT_EXISTS"},
+	codeTest{"body of a GET", "GET", path, "{}", 400, "PARAM_ERROR"},
+	codeTest{"body of a DELETE", "DELETE", notificationURL, "{}", 400, "PARAM_ERROR"},
+	codeTest{"unknown complaint", "POST", decisionOf("1"), approve, 404, "RESOURCE_NOT_EXISTS"},
+	codeTest{"foreign complaint", "POST", decisionOf(foreignID), approve, 403, "NO_AUTH"},
+	codeTest{"detail of a foreign complaint", "GET", complaints + "/" + foreignID, "", 403, "NO_AUTH"},
+	codeTest{"history of a foreign complaint", "GET", historyOf(foreignID), "", 403, "NO_AUTH"},
+), queryErrors(
+	queryTest{"long complaint_id", complaints + "/" + repeat("1", 65), "complaint_id"},
+	queryTest{"emoji in the path", complaints + "/%F0%9F%98%80", "complaint_id"},
+), []errorTest{
+	{"query of a POST", "POST", decide + "?a=1", approve, nil, 400, "PARAM_ERROR", "a"},
+	{"query of a DELETE", "DELETE", notificationURL + "?url=x", "", nil, 400, "PARAM_ERROR", "url"},
+})
+
+var jsonErrors = append(bodyErrors("POST", decide, []bodyTest{
+	{"not JSON", "action=APPROVE", ""},
+	{"truncated JSON", `{"action":"APPROVE"`, ""},
+	{"array", `[]`, ""},
+	{"two objects", approve + approve, ""},
+	{"duplicate member", `{"action":"APPROVE","action":"REJECT"}`, "/action"},
+	{"not UTF-8", "{\"action\":\"REJECT\",\"reject_reason\":\"\xff\"}", ""},
+	{"emoji", `{"action":"REJECT","reject_reason":"😀"}`, "/reject_reason"},
+	{"escaped emoji", `{"action":"REJECT","reject_reason":"\ud83d\ude00"}`, "/reject_reason"},
+	{"emoji in a name", `{"action":"REJECT","😀":1}`, "/😀"},
+	{"deep", `{"action":` + repeat("[", 40) + repeat("]", 40) + `}`, "/action" + repeat("/0", 32)},
+	{"unknown field", `{"action":"APPROVE","complainted_mchid":"1900000001"}`, "/complainted_mchid"},
+	{"field in other case", `{"Action":"APPROVE"}`, "/Action"},
+	{"unknown field with a slash", `{"action":"APPROVE","a/b~c":1}`, "/a~1b~0c"},
+}...), errorTest{
+	"empty body", "POST", decide, "", header("Content-Type", "application/json"), 400, "PARAM_ERROR", "",
+})
+
+var decisionErrors = append(bodyErrors("POST", decide, []bodyTest{
+	{"no action", `{"launch_refund_day":0}`, "/action"},
+	{"action null", `{"action":null}`, "/action"},
+	{"action in lower case", `{"action":"approve"}`, "/action"},
+	{"action a number", `{"action":1}`, "/action"},
+	{"remark null", `{"action":"APPROVE","remark":null}`, "/remark"},
+	{"day negative", `{"action":"APPROVE","launch_refund_day":-1}`, "/launch_refund_day"},
+	{"day a string", `{"action":"APPROVE","launch_refund_day":"0"}`, "/launch_refund_day"},
+	{"day a fraction", `{"action":"APPROVE","launch_refund_day":1.0}`, "/launch_refund_day"},
+	{"day out of range", `{"action":"APPROVE","launch_refund_day":99999999999999999999}`, "/launch_refund_day"},
+	{"day with REJECT", `{"action":"REJECT","launch_refund_day":0}`, "/launch_refund_day"},
+	{"reason with APPROVE", `{"action":"APPROVE","reject_reason":""}`, "/reject_reason"},
+	{"images with APPROVE", `{"action":"APPROVE","reject_media_list":[]}`, "/reject_media_list"},
+	{"long reason", `{"action":"REJECT","reject_reason":"` + repeat("字", 201) + `"}`, "/reject_reason"},
+	{"long remark", `{"action":"APPROVE","remark":"` + repeat("字", 201) + `"}`, "/remark"},
+	{"five images", `{"action":"REJECT","reject_media_list":["a","b","c","d","e"]}`, "/reject_media_list"},
+	{"images a string", `{"action":"REJECT","reject_media_list":"a"}`, "/reject_media_list"},
+	{"unknown image", `{"action":"REJECT","reject_media_list":["file1_2"]}`, "/reject_media_list/0"},
+	{"image null", `{"action":"REJECT","reject_media_list":[null]}`, "/reject_media_list/0"},
+}...), codeErrors(
+	codeTest{"not a refund request", "POST", decisionOf(othersID), approve, 400, "PARAM_ERROR"},
+	codeTest{"finished", "POST", decisionOf(closedID), approve, 400, "INVALID_REQUEST"},
+)...)
+
+var pageErrors = append(queryErrors([]queryTest{
+	{"no begin_date", complaints + "?end_date=2026-03-04", "begin_date"},
+	{"no end_date", complaints + "?begin_date=2026-03-04", "end_date"},
+	{"date without zeros", complaints + "?begin_date=2026-3-4&end_date=2026-03-04", "begin_date"},
+	{"no such day", complaints + "?begin_date=2026-02-29&end_date=2026-03-04", "begin_date"},
+	{"begin after end", complaints + "?begin_date=2026-03-05&end_date=2026-03-04", "begin_date"},
+	{"31 days", complaints + "?begin_date=2026-03-01&end_date=2026-03-31", "end_date"},
+	{"limit 0", march + "&limit=0", "limit"},
+	{"limit 51", march + "&limit=51", "limit"},
+	{"limit a word", march + "&limit=all", "limit"},
+	{"limit empty", march + "&limit=", "limit"},
+	{"limit twice", march + "&limit=1&limit=2", "limit"},
+	{"offset negative", march + "&offset=-1", "offset"},
+	{"unknown parameter", march + "&page=1", "page"},
+	{"malformed query", march + "&limit=%zz", ""},
+	{"emoji in the query", march + "&complainted_mchid=%F0%9F%98%80", "complainted_mchid"},
+	{"long merchant", march + "&complainted_mchid=" + repeat("1", 65), "complainted_mchid"},
+	{"history limit 301", path + "/negotiation-historys?limit=301", "limit"},
+	{"history limit 0", path + "/negotiation-historys?limit=0", "limit"},
+	{"query of the detail", path + "?limit=1", "limit"},
+}...), codeErrors(
+	codeTest{"foreign merchant", "GET", march + "&complainted_mchid=1900000009", "", 403, "NO_AUTH"},
+)...)
+
+const (
+	response4   = path + "/response"
+	hello       = `{` + replyTo + `,"response_content":"好"`
+	jumpURL     = `,"jump_url":"https://example.com/"`
+	jumpURLText = `,"jump_url_text":"看"`
+)
+
+var replyErrors = append(bodyErrors("POST", response4, []bodyTest{
+	{"reply without merchant", `{"response_content":"好"}`, "/complainted_mchid"},
+	{"reply without content", `{` + replyTo + `}`, "/response_content"},
+	{"reply with empty content", `{` + replyTo + `,"response_content":""}`, "/response_content"},
+	{"reply for another merchant", `{"complainted_mchid":"1900000009","response_content":"好"}`, "/complainted_mchid"},
+	{"reply of 501 characters", `{` + replyTo + `,"response_content":"` + repeat("字", 501) + `"}`, "/response_content"},
+	{"reply with five images", hello + `,"response_images":["a","b","c","d","e"]}`, "/response_images"},
+	{"reply with http link", hello + `,"jump_url":"http://example.com/"` + jumpURLText + `}`, "/jump_url"},
+	{"reply with link and no text", hello + jumpURL + `}`, "/jump_url_text"},
+	{"reply with text and no link", hello + jumpURLText + `}`, "/jump_url"},
+	{"reply with long link text", hello + jumpURL + `,"jump_url_text":"一二三四五六七八九十一"}`, "/jump_url_text"},
+	{
+		"reply with half a mini program",
+		hello + `,"mini_program_jump_info":{"appid":"wx1","path":"p"}}`, "/mini_program_jump_info/text",
+	},
+}...), codeErrors(
+	codeTest{"reply with forbidden link", "POST", response4, hello + jumpURL + jumpURLText + `}`, 403, "NO_AUTH"},
+	codeTest{"reply with empty link", "POST", response4, hello + `,"jump_url":"","jump_url_text":""}`, 403, "NO_AUTH"},
+)...)
+
+const (
+	immediate = complaints + "/" + immediateID + "/response-immediate-service"
+	replyI1   = `{` + replyTo + `,"idempotent_id":"i-1"`
+)
+
+func blocks(s string) string { return replyI1 + `,"message":{"blocks":[` + s + `]}}` }
+
+var immediateErrors = append(bodyErrors("POST", immediate, []bodyTest{
+	{"no message", replyI1 + `}`, "/message"},
+	{"no idempotent_id", `{` + replyTo + `,"message":{}}`, "/idempotent_id"},
+	{
+		"long idempotent_id",
+		`{` + replyTo + `,"message":{},"idempotent_id":"` + repeat("1", 129) + `"}`, "/idempotent_id",
+	},
+	{"sender at top level", replyI1 + `,"message":{},"message_sender_identity":"MANUAL"}`, "/message_sender_identity"},
+	{"unknown sender", replyI1 + `,"message":{"sender_identity":"ROBOT"}}`, "/message/sender_identity"},
+	{"unknown block", blocks(`{"type":"VIDEO"}`), "/message/blocks/0/type"},
+	{"block without payload", blocks(`{"type":"TEXT"}`), "/message/blocks/0/text"},
+	{
+		"block with another payload",
+		blocks(`{"type":"TEXT","text":{"text":"a"},"image":{"media_id":"m"}}`), "/message/blocks/0/image",
+	},
+	{
+		"link without URL",
+		blocks(`{"type":"LINK","link":{"text":"a","action":{"action_type":"ACTION_TYPE_JUMP_URL"}}}`),
+		"/message/blocks/0/link/action/jump_url",
+	},
+	{
+		"button without message",
+		blocks(`{"type":"BUTTON_GROUP","button_group":{"buttons":[{"text":"a","action":` +
+			`{"action_type":"ACTION_TYPE_SEND_MESSAGE"}}]}}`),
+		"/message/blocks/0/button_group/buttons/0/action/message_info",
+	},
+	{
+		"question without mini program",
+		blocks(`{"type":"FAQ_LIST","faq_list":{"faqs":[{"faq_id":"1","action":` +
+			`{"action_type":"ACTION_TYPE_JUMP_MINI_PROGRAM"}}]}}`),
+		"/message/blocks/0/faq_list/faqs/0/action/mini_program_jump_info",
+	},
+	{
+		"nested unknown field",
+		blocks(`{"type":"FAQ_LIST","faq_list":{"faqs":[],"invalid_info":{}}}`),
+		"/message/blocks/0/faq_list/invalid_info",
+	},
+	{"image not uploaded", blocks(`{"type":"IMAGE","image":{"media_id":"m"}}`), "/message/blocks/0/image/media_id"},
+}...), codeErrors(
+	codeTest{
+		"no immediate service needed", "POST", path + "/response-immediate-service",
+		replyI1 + `,"message":{}}`, 400, "INVALID_REQUEST",
+	},
+)...)
+
+var completeErrors = append(bodyErrors("POST", path+"/complete", []bodyTest{
+	{"complete without merchant", `{}`, "/complainted_mchid"},
+	{"complete for another merchant", `{"complainted_mchid":"1900000009"}`, "/complainted_mchid"},
+}...), codeErrors(
+	codeTest{"complete twice", "POST", complaints + "/" + closedID + "/complete", completion, 400, "INVALID_REQUEST"},
+)...)
+
+var notificationURLErrors = slices.Concat(bodyErrors("POST", notificationURL, []bodyTest{
+	{"no url", `{}`, "/url"},
+	{"http url", `{"url":"http://example.com/n"}`, "/url"},
+}...), bodyErrors("PUT", notificationURL, []bodyTest{
+	{"url with query", `{"url":"https://example.com/n?a=1"}`, "/url"},
+	{"long url", `{"url":"https://example.com/` + repeat("n", 240) + `"}`, "/url"},
+}...), codeErrors(
+	codeTest{"no URL to get", "GET", notificationURL, "", 400, "RESOURCE_NOT_EXISTS"},
+	codeTest{"no URL to change", "PUT", notificationURL, `{"url":"https://example.com/n"}`, 400, "RESOURCE_NOT_EXISTS"},
+	codeTest{"no URL to delete", "DELETE", notificationURL, "", 400, "RESOURCE_NOT_EXISTS"},
+))
+
+type uploadTest struct {
+	name   string
+	upload upload
+	field  string
+}
+
+var meta1 = uploadMeta("a.png", png(1))
+
+var imageErrors = slices.Concat(uploadErrors([]uploadTest{
+	{"upload without file", upload{uploadMeta("a.png", nil), nil, []string{"meta"}}, "/file"},
+	{"upload with a third part", upload{meta1, png(1), []string{"meta", "file", "more"}}, "/more"},
+	{"meta not JSON", upload{meta: "x", file: png(1)}, "/meta"},
+	{
+		"meta with more",
+		upload{meta: `{"filename":"a.png","sha256":"` + repeat("0", 64) + `","size":1}`, file: png(1)}, "/meta/size",
+	},
+	{"file name of another type", upload{meta: uploadMeta("a.gif", png(1)), file: png(1)}, "/meta/filename"},
+	{"long file name", upload{meta: uploadMeta(repeat("a", 125)+".png", png(1)), file: png(1)}, "/meta/filename"},
+	{"digest of another file", upload{meta: uploadMeta("a.png", png(2)), file: png(1)}, "/meta/sha256"},
+	{"short digest", upload{meta: `{"filename":"a.png","sha256":"00"}`, file: png(1)}, "/meta/sha256"},
+	{"empty file", upload{meta: uploadMeta("a.png", nil)}, "/file"},
+	{"text named png", upload{meta: uploadMeta("a.png", []byte("text")), file: []byte("text")}, "/file"},
+	{"png named jpg", upload{meta: uploadMeta("a.jpg", png(1)), file: png(1)}, "/meta/filename"},
+	{"file over 2 MB", upload{meta: uploadMeta("a.png", png(2<<20-7)), file: png(2<<20 - 7)}, "/file"},
+}...), queryErrors(
+	queryTest{"download of an unknown image", images + "abc%3D%3D", "media_id"},
+	queryTest{"download with a query", images + "abc?size=1", "size"},
+), []errorTest{
+	{"upload as JSON", "POST", images + "upload", `{}`, nil, 400, "INVALID_REQUEST", "Content-Type"},
+	{"upload signed with the multipart body", "POST", images + "upload", "", func(r *request) {
+		r.upload = &upload{meta: uploadMeta("a.png", png(1)), file: png(1)}
+		r.toSign = ptr("POST\n" + images + "upload\nTIMESTAMP\nNONCE\nmultipart\n")
+	}, 401, "SIGN_ERROR", "signature"},
+})
+
+func uploadErrors(tests ...uploadTest) []errorTest {
+	var all []errorTest
+	for _, t := range tests {
+		change := func(r *request) { r.upload = &t.upload }
+		all = append(all, errorTest{t.name, "POST", images + "upload", "", change, 400, "PARAM_ERROR", t.field})
+	}
+	return all
+}
+
+// refundFrom returns the body of a refund with amount.from.
+func refundFrom(fen, from string) string {
+	return `{` + refundR1 + `,"amount":{"refund":` + fen + `,"total":100,"currency":"CNY","from":[` + from + `]}}`
+}
+
+// refundWith returns the body of a refund with more members.
+func refundWith(s string) string { return `{` + refundR1 + `,` + amount + `,` + s + `}` }
+
+func refundAmount(s string) string { return `{` + refundR1 + `,"amount":{` + s + `}}` }
+
+const available1 = `{"account":"AVAILABLE","amount":1}`
+
+var refundErrors = slices.Concat(bodyErrors("POST", refunds, []bodyTest{
+	{"refund without order", `{"out_refund_no":"r-1",` + amount + `}`, "/transaction_id"},
+	{"refund of two orders", refundWith(`"out_trade_no":"trade-1"`), "/out_trade_no"},
+	{"refund without number", `{` + order1 + `,` + amount + `}`, "/out_refund_no"},
+	{"refund number with a space", `{` + order1 + `,"out_refund_no":"r 1",` + amount + `}`, "/out_refund_no"},
+	{
+		"refund number of 65 bytes",
+		`{` + order1 + `,"out_refund_no":"` + repeat("r", 65) + `",` + amount + `}`, "/out_refund_no",
+	},
+	{"refund reason of 81 bytes", refundWith(`"reason":"` + repeat("字", 27) + `"`), "/reason"},
+	{"refund without amount", `{` + refundR1 + `}`, "/amount"},
+	{"refund in dollars", refundAmount(`"refund":1,"total":100,"currency":"USD"`), "/amount/currency"},
+	{"refund of 0 fen", refundAmount(`"refund":0,"total":100,"currency":"CNY"`), "/amount/refund"},
+	{"refund over the total", refundAmount(`"refund":101,"total":100,"currency":"CNY"`), "/amount/refund"},
+	{"refund from an account twice", refundFrom("2", available1+","+available1), "/amount/from/1/account"},
+	{"refund from accounts with another sum", refundFrom("2", available1), "/amount/from"},
+	{"refund with unknown field", refundWith(`"total_fee":1`), "/total_fee"},
+	{"refund by an ordinary merchant with sub_mchid", refundWith(`"sub_mchid":"1"`), "/sub_mchid"},
+	{"refund with a query in notify_url", refundWith(`"notify_url":"https://example.com/?a=1"`), "/notify_url"},
+	{
+		"refund of goods without a price",
+		refundWith(`"goods_detail":[{"merchant_goods_id":"g","refund_amount":1,"refund_quantity":1}]`),
+		"/goods_detail/0/unit_price",
+	},
+}...), queryErrors(
+	queryTest{"refund query with sub_mchid", refunds + "/r-1?sub_mchid=1", "sub_mchid"},
+	queryTest{"refund query of an invalid number", refunds + "/r%20", "out_refund_no"},
+), codeErrors(
+	codeTest{
+		"refund of an unknown order", "POST", refunds,
+		`{"transaction_id":"42","out_refund_no":"r-1",` + amount + `}`, 404, "RESOURCE_NOT_EXISTS",
+	},
+	codeTest{
+		"refund of a foreign order", "POST", refunds,
+		`{"transaction_id":"4200002","out_refund_no":"r-1",` + amount + `}`, 403, "NO_AUTH",
+	},
+	codeTest{
+		"refund with wrong total", "POST", refunds,
+		refundAmount(`"refund":100,"total":200,"currency":"CNY"`), 400, "INVALID_REQUEST",
+	},
+	codeTest{"refund with open complaint", "POST", refunds, refundFrom("1", available1), 400, "INVALID_REQUEST"},
+	codeTest{"unknown refund", "GET", refunds + "/r-1", "", 404, "RESOURCE_NOT_EXISTS"},
+))
+
+var otherErrors = []errorTest{
+	{
+		"certificates of unknown type", "GET", "/v3/certificates?algorithm_type=DSA", "", nil,
+		400, "PARAM_ERROR", "algorithm_type",
+	},
+	{"echo without key", "POST", echo, `{"echo_message":"a"}`, nil, 400, "PARAM_ERROR", "Wechatpay-Serial"},
+	{
+		"echo with unknown key", "POST", echo, `{"echo_message":"a"}`, header("Wechatpay-Serial", "PUB_KEY_ID_1"),
+		400, "PARAM_ERROR", "Wechatpay-Serial",
+	},
+	{"echo without message", "POST", echo, `{}`, nil, 400, "PARAM_ERROR", "/echo_message"},
+	{
+		"echo of an invalid ciphertext", "POST", echo, `{"echo_message":"a","encrypted_echo_message":"AAAA"}`,
+		func(r *request) { r.header.Set("Wechatpay-Serial", r.cfg.PublicKeyID) },
+		400, "PARAM_ERROR", "/encrypted_echo_message",
+	},
+}
+
+func TestServer_ServeHTTP_errors(t *testing.T) {
+	tests := slices.Concat(headerErrors, signatureErrors, pathErrors, jsonErrors, decisionErrors, pageErrors,
+		replyErrors, immediateErrors, completeErrors, notificationURLErrors, imageErrors, refundErrors, otherErrors)
+	require.GreaterOrEqual(t, len(tests), 180)
+	seen := map[string]bool{}
+	for _, tt := range tests {
+		require.False(t, seen[tt.name], tt.name)
+		seen[tt.name] = true
+		t.Run(tt.name, func(t *testing.T) { testError(t, tt) })
+	}
+}
+
+func testError(t *testing.T, tt errorTest) {
+	s := newServer(t)
+	addComplaint(s)
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: othersID, ProblemType: wechatpay.ProblemTypeOthers})
+	s.AddComplaint(wechatpay.Complaint{
+		ComplaintID:        foreignID,
+		ComplaintedMchID:   "1900000009",
+		ComplaintOrderInfo: orderInfo("4200002", "trade-2", 100),
+	})
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: closedID, ComplaintState: wechatpay.ComplaintStateProcessed})
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: immediateID, NeedImmediateService: true})
+	before := snapshot(s)
+
+	req := newRequest(s, tt.method, tt.target, tt.body)
+	if tt.change != nil {
+		tt.change(req)
+	}
+	r := req.send(t, s)
+	var body struct {
+		Code, Message string
+		Detail        json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(r.body, &body), "%s", r.body)
+	require.Equal(t, tt.status, r.StatusCode, "%s", r.body)
+	require.Equal(t, tt.code, body.Code, "%s", r.body)
+	require.NotEmpty(t, body.Message)
+	var detail struct{ Field string }
+	if body.Detail != nil {
+		require.NoError(t, json.Unmarshal(body.Detail, &detail))
+	}
+	require.Equal(t, tt.field, detail.Field, "%s", r.body)
+	require.Regexp(t, `^08F7[0-9A-F]+-[1-9][0-9]*$`, r.Header.Get("Request-ID"))
+	require.Equal(t, tt.status != 401, r.signedBy(s.Config().PublicKey), "errors are signed, except 401")
+
+	require.False(t, tookEffect(s))
+	require.Equal(t, before, snapshot(s))
+	require.Empty(t, s.Refunds())
+	log := s.Requests()
+	require.Len(t, log, 1)
+	require.Equal(t, body.Message, log[0].Problem)
+	require.Equal(t, body.Code, log[0].Code)
+}
+
+// snapshot returns all complaints with their histories.
+func snapshot(s *wechatpaytest.Server) []any {
+	var all []any
+	for _, c := range s.Complaints() {
+		all = append(all, c, s.History(c.ComplaintID))
+	}
+	return all
+}
+
+func TestServer_ServeHTTP_errorDetail(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	detail := func(r response) map[string]any { return r.json(t)["detail"].(map[string]any) }
+
+	r := do(t, s, 400, "POST", decide, `{"action":"MAYBE"}`)
 	require.Equal(t, "MAYBE", detail(r)["value"])
 	require.Equal(t, "body", detail(r)["location"])
 	require.Contains(t, detail(r)["issue"], "APPROVE, REJECT")
 
-	r = newMessage(s, "GET", complaints+"?begin_date=x&end_date=2026-03-04", "").send(t, s)
+	r = do(t, s, 400, "GET", complaints+"?begin_date=x&end_date=2026-03-04", "")
 	require.Equal(t, "x", detail(r)["value"])
 	require.Equal(t, "query", detail(r)["location"])
 
-	r = newMessage(s, "POST", path+"/update-refund-progress", `{"action":"APPROVE","b":1,"a":2}`).send(t, s)
+	r = do(t, s, 400, "POST", decide, `{"action":"APPROVE","b":1,"a":2}`)
 	require.Equal(t, []any{"/b", "/a"}, detail(r)["value"], "all unknown members, in the order of the body")
 	require.Nil(t, detail(r)["location"])
 	require.True(t, strings.HasSuffix(r.Header.Get("Request-ID"), "-270924358"))
 }
 
-func TestEcho(t *testing.T) {
-	s := start(t)
+func TestServer_ServeHTTP_echo(t *testing.T) {
+	s := newServer(t)
 	cfg := s.Config()
 	ciphertext, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, cfg.PublicKey, []byte("秘密"), nil)
 	require.NoError(t, err)
-	m := newMessage(s, "POST", "/v3/security/echo", `{"echo_message":"你好","encrypted_echo_message":"`+base64.StdEncoding.EncodeToString(ciphertext)+`"}`)
-	m.header.Set("Wechatpay-Serial", cfg.PublicKeyID)
-	r := m.send(t, s)
+	encrypted := base64.StdEncoding.EncodeToString(ciphertext)
+	req := newRequest(s, "POST", echo, `{"echo_message":"你好","encrypted_echo_message":"`+encrypted+`"}`)
+	req.header.Set("Wechatpay-Serial", cfg.PublicKeyID)
+	r := req.send(t, s)
 	require.Equal(t, 200, r.StatusCode, "%s", r.body)
 	require.Equal(t, "你好", r.json(t)["echo_message"])
-	require.Equal(t, "秘密", decryptWith(t, cfg, r.json(t)["encrypted_echo_message"].(string)))
+	require.Equal(t, "秘密", decrypt(t, cfg, r.json(t)["encrypted_echo_message"].(string)))
 }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -25,12 +26,29 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/wechatpay-complaints/wechatpay"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// start starts a server on a clock that stands still.
-func start(t testing.TB) *wechatpaytest.Server {
+const (
+	id              = "200201820200101080076610000"
+	complaints      = "/v3/merchant-service/complaints-v2"
+	path            = complaints + "/" + id
+	decide          = path + "/update-refund-progress"
+	refunds         = "/v3/refund/domestic/refunds"
+	notificationURL = "/v3/merchant-service/complaint-notifications"
+
+	approve    = `{"action":"APPROVE","launch_refund_day":0}`
+	reject     = `{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件"}`
+	completion = `{"complainted_mchid":"1900000001"}`
+	reply      = `{"complainted_mchid":"1900000001","response_content":"您好"}`
+)
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 500e6, time.FixedZone("CST", 8*3600))
+
+// newServer starts a server whose clock is fixed at noon.
+func newServer(t testing.TB) *wechatpaytest.Server {
 	s := wechatpaytest.NewServer()
 	t.Cleanup(s.Close)
 	s.Configure(func(b *wechatpaytest.Behavior) {
@@ -40,15 +58,12 @@ func start(t testing.TB) *wechatpaytest.Server {
 	return s
 }
 
-var noon = time.Date(2026, 3, 4, 12, 0, 0, 500e6, time.FixedZone("CST", 8*3600))
-
-// A message is a request made by hand, without the SDK. Each test changes what
-// it is about.
-type message struct {
+// A request is sent without the SDK. Tests change what they are about.
+type request struct {
 	method, target string
 	body           string
-	header         http.Header // replaces headers; an empty list leaves one out
-	signed         *string     // what is signed in place of the right message
+	header         http.Header // replaces headers; an empty list removes one
+	toSign         *string     // the string to sign, with TIMESTAMP and NONCE as placeholders; nil: the right one
 	attributes     map[string]string
 	authorization  *string // the whole header
 	cfg            wechatpay.Config
@@ -56,51 +71,81 @@ type message struct {
 	upload         *upload
 }
 
+// An upload is a multipart body.
 type upload struct {
 	meta  string
 	file  []byte
-	parts []string // names, "meta" and "file" if nil
+	parts []string // names; nil: "meta" and "file"
 }
 
 var nonces atomic.Int64
 
-func newMessage(s *wechatpaytest.Server, method, target, body string) *message {
-	return &message{method: method, target: target, body: body, cfg: s.Config(), at: s.Now(), header: http.Header{}, attributes: map[string]string{}}
+func newRequest(s *wechatpaytest.Server, method, target, body string) *request {
+	return &request{
+		method:     method,
+		target:     target,
+		body:       body,
+		cfg:        s.Config(),
+		at:         s.Now(),
+		header:     http.Header{},
+		attributes: map[string]string{},
+	}
 }
 
-func (m *message) request(t testing.TB, s *wechatpaytest.Server) *http.Request {
-	body, contentType, signedBody := m.body, "application/json", m.body
-	if m.upload != nil {
-		body, contentType = m.upload.encode(t)
-		signedBody = m.upload.meta
+func (r *request) build(t testing.TB, s *wechatpaytest.Server) *http.Request {
+	body, contentType, signedBody := r.body, "application/json", r.body
+	if r.upload != nil {
+		body, contentType = r.upload.encode(t)
+		signedBody = r.upload.meta
 	}
-	if m.method == "GET" {
+	if r.method == "GET" {
 		signedBody = ""
 	}
-	req, err := http.NewRequest(m.method, s.URL+m.target, strings.NewReader(body))
+	req, err := http.NewRequest(r.method, s.URL+r.target, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "by-hand/1.0")
+	req.Header.Set("User-Agent", "test/1.0")
 	if body != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	req.Header.Set("Authorization", r.authorize(t, signedBody))
+	for name, values := range r.header {
+		req.Header[name] = values
+		if len(values) == 0 && name != "User-Agent" {
+			delete(req.Header, name)
+		}
+	}
+	if values, ok := r.header["User-Agent"]; ok && len(values) == 0 {
+		req.Header["User-Agent"] = []string{""} // makes net/http omit it
+	}
+	return req
+}
+
+// authorize returns the Authorization header.
+func (r *request) authorize(t testing.TB, signedBody string) string {
+	if r.authorization != nil {
+		return *r.authorization
+	}
 	nonce := fmt.Sprintf("%032d", nonces.Add(1))
-	if n, ok := m.attributes["nonce_str"]; ok {
+	if n, ok := r.attributes["nonce_str"]; ok {
 		nonce = n
 	}
-	timestamp := strconv.FormatInt(m.at.Unix(), 10)
-	if ts, ok := m.attributes["timestamp"]; ok {
+	timestamp := strconv.FormatInt(r.at.Unix(), 10)
+	if ts, ok := r.attributes["timestamp"]; ok {
 		timestamp = ts
 	}
-	text := m.method + "\n" + m.target + "\n" + timestamp + "\n" + nonce + "\n" + signedBody + "\n"
-	if m.signed != nil {
-		text = strings.NewReplacer("TIMESTAMP", timestamp, "NONCE", nonce).Replace(*m.signed)
+	toSign := r.method + "\n" + r.target + "\n" + timestamp + "\n" + nonce + "\n" + signedBody + "\n"
+	if r.toSign != nil {
+		toSign = strings.NewReplacer("TIMESTAMP", timestamp, "NONCE", nonce).Replace(*r.toSign)
 	}
 	attributes := map[string]string{
-		"mchid": m.cfg.MchID, "serial_no": m.cfg.SerialNo, "nonce_str": nonce, "timestamp": timestamp,
-		"signature": signText(t, m.cfg.PrivateKey, text),
+		"mchid":     r.cfg.MchID,
+		"serial_no": r.cfg.SerialNo,
+		"nonce_str": nonce,
+		"timestamp": timestamp,
+		"signature": sign(t, r.cfg.PrivateKey, toSign),
 	}
-	for name, value := range m.attributes {
+	for name, value := range r.attributes {
 		attributes[name] = value
 	}
 	var list []string
@@ -109,24 +154,11 @@ func (m *message) request(t testing.TB, s *wechatpaytest.Server) *http.Request {
 			list = append(list, name+`="`+attributes[name]+`"`)
 		}
 	}
-	req.Header.Set("Authorization", "WECHATPAY2-SHA256-RSA2048 "+strings.Join(list, ","))
-	if m.authorization != nil {
-		req.Header.Set("Authorization", *m.authorization)
-	}
-	for name, values := range m.header {
-		req.Header[name] = values
-		if len(values) == 0 && name != "User-Agent" {
-			delete(req.Header, name)
-		}
-	}
-	if values, ok := m.header["User-Agent"]; ok && len(values) == 0 {
-		req.Header["User-Agent"] = []string{""} // net/http leaves it out then
-	}
-	return req
+	return "WECHATPAY2-SHA256-RSA2048 " + strings.Join(list, ",")
 }
 
-func signText(t testing.TB, key crypto.Signer, text string) string {
-	digest := sha256.Sum256([]byte(text))
+func sign(t testing.TB, key crypto.Signer, toSign string) string {
+	digest := sha256.Sum256([]byte(toSign))
 	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	require.NoError(t, err)
 	return base64.StdEncoding.EncodeToString(signature)
@@ -153,132 +185,95 @@ func (u *upload) encode(t testing.TB) (body, contentType string) {
 	return b.String(), w.FormDataContentType()
 }
 
-type reply struct {
+type response struct {
 	*http.Response
 	body []byte
 }
 
-// httpClient keeps no connections, so that nothing is left of a test.
+// httpClient keeps no connections, so that a test leaves none behind.
 var httpClient = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-func (m *message) send(t testing.TB, s *wechatpaytest.Server) reply {
-	resp, err := m.try(t, s)
+func (r *request) send(t testing.TB, s *wechatpaytest.Server) response {
+	resp, err := r.try(t, s)
 	require.NoError(t, err)
 	return resp
 }
 
-func (m *message) try(t testing.TB, s *wechatpaytest.Server) (reply, error) {
-	resp, err := httpClient.Do(m.request(t, s))
+func (r *request) try(t testing.TB, s *wechatpaytest.Server) (response, error) {
+	return try(r.build(t, s))
+}
+
+// sendOpaque sends the target byte for byte. net/url would escape some of it.
+func (r *request) sendOpaque(t testing.TB, s *wechatpaytest.Server) response {
+	req := r.build(t, s)
+	req.URL.Opaque = r.target
+	resp, err := try(req)
+	require.NoError(t, err)
+	return resp
+}
+
+func try(req *http.Request) (response, error) {
+	resp, err := httpClient.Do(req)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return reply{resp, body}, err
+	return response{resp, body}, err
 }
 
-// call sends a right request and wants the status.
-func call(t testing.TB, s *wechatpaytest.Server, status int, method, target, body string) reply {
+// do sends a valid request and checks the status of the response.
+func do(t testing.TB, s *wechatpaytest.Server, status int, method, target, body string) response {
 	t.Helper()
-	r := newMessage(s, method, target, body).send(t, s)
+	r := newRequest(s, method, target, body).send(t, s)
 	require.Equal(t, status, r.StatusCode, "%s %s: %s", method, target, r.body)
 	return r
 }
 
-func (r reply) json(t testing.TB) map[string]any {
+// unsigned sends a request without Authorization, which is fast because nothing
+// is signed, and returns the status of the response.
+func unsigned(s *wechatpaytest.Server, method, target, body string) int {
+	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "test/1.0")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, req)
+	return w.Code
+}
+
+func (r response) json(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
 	require.NoError(t, json.Unmarshal(r.body, &v), "%s", r.body)
 	return v
 }
 
-// signed says whether the answer verifies with the key, with this file's own code.
-func (r reply) signedBy(key *rsa.PublicKey) bool {
+// code returns the code of an error response.
+func (r response) code(t testing.TB) string {
+	t.Helper()
+	code, _ := r.json(t)["code"].(string)
+	return code
+}
+
+// signedBy reports whether the signature of the response is valid.
+func (r response) signedBy(key *rsa.PublicKey) bool {
 	return verify(key, r.Header, r.body)
 }
 
 func verify(key *rsa.PublicKey, h http.Header, body []byte) bool {
-	text := h.Get("Wechatpay-Timestamp") + "\n" + h.Get("Wechatpay-Nonce") + "\n" + string(body) + "\n"
-	digest := sha256.Sum256([]byte(text))
+	toSign := h.Get("Wechatpay-Timestamp") + "\n" + h.Get("Wechatpay-Nonce") + "\n" + string(body) + "\n"
+	digest := sha256.Sum256([]byte(toSign))
 	signature, err := base64.StdEncoding.DecodeString(h.Get("Wechatpay-Signature"))
 	return err == nil && rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
 }
 
-const complaints = "/v3/merchant-service/complaints-v2"
+func keyOf(cert *x509.Certificate) *rsa.PublicKey { return cert.PublicKey.(*rsa.PublicKey) }
 
-// complaint files a complaint of this id and returns its path.
-func complaint(s *wechatpaytest.Server, c wechatpay.Complaint) string {
-	if c.ComplaintID == "" {
-		c.ComplaintID = "200201820200101080076610000"
-	}
-	s.AddComplaint(c)
-	return complaints + "/" + c.ComplaintID
-}
-
-func png(n int) []byte { return append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{7}, n)...) }
-
-func metaOf(name string, file []byte) string {
-	digest := sha256.Sum256(file)
-	return `{"filename":"` + name + `","sha256":"` + hex.EncodeToString(digest[:]) + `"}`
-}
-
-func uploadImage(t testing.TB, s *wechatpaytest.Server) string {
-	m := newMessage(s, "POST", "/v3/merchant-service/images/upload", "")
-	m.upload = &upload{meta: metaOf("a.png", png(10)), file: png(10)}
-	r := m.send(t, s)
-	require.Equal(t, 200, r.StatusCode, "%s", r.body)
-	return r.json(t)["media_id"].(string)
-}
-
-// wrote says whether any request took effect.
-func wrote(s *wechatpaytest.Server) bool {
-	for _, r := range s.Requests() {
-		if r.TookEffect {
-			return true
-		}
-	}
-	return false
-}
-
-func operateTypes(s *wechatpaytest.Server, id string) []string {
-	var all []string
-	for _, r := range s.History(id) {
-		all = append(all, string(r.OperateType))
-	}
-	return all
-}
-
-const (
-	id      = "200201820200101080076610000"
-	path    = complaints + "/" + id
-	decide  = path + "/update-refund-progress"
-	approve = `{"action":"APPROVE","launch_refund_day":0}`
-	reject  = `{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件"}`
-	done    = `{"complainted_mchid":"1900000001"}`
-	reply4  = `{"complainted_mchid":"1900000001","response_content":"您好"}`
-	refunds = "/v3/refund/domestic/refunds"
-)
-
-func state(t testing.TB, s *wechatpaytest.Server) string {
-	c, ok := s.Complaint(id)
-	require.True(t, ok)
-	return string(c.ComplaintState)
-}
-
-func refundOf(number string, fen int) string {
-	return fmt.Sprintf(`{"transaction_id":"4200001","out_refund_no":%q,"amount":{"refund":%d,"total":100,"currency":"CNY"}}`, number, fen)
-}
-
-// file files the complaint that these tests are about, with an order of 100 fen.
-func file(s *wechatpaytest.Server) {
-	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
-		{TransactionID: "4200001", OutTradeNo: "trade-1", Amount: 100}}})
-}
-
-func decryptWith(t testing.TB, cfg wechatpay.Config, ciphertext string) string {
+// decrypt decrypts a payer_phone.
+func decrypt(t testing.TB, cfg wechatpay.Config, ciphertext string) string {
 	raw, err := base64.StdEncoding.DecodeString(ciphertext)
 	require.NoError(t, err)
 	plain, err := rsa.DecryptOAEP(sha1.New(), nil, cfg.PrivateKey.(*rsa.PrivateKey), raw, nil)
@@ -286,7 +281,7 @@ func decryptWith(t testing.TB, cfg wechatpay.Config, ciphertext string) string {
 	return string(plain)
 }
 
-// sealed is what certificates and notifications are encrypted in.
+// sealed is the encrypted resource of certificates and notifications.
 type sealed struct {
 	Algorithm      string `json:"algorithm"`
 	Nonce          string `json:"nonce"`
@@ -308,15 +303,70 @@ func (e sealed) open(t testing.TB, key string) []byte {
 	return plain
 }
 
-func keyOf(cert *x509.Certificate) *rsa.PublicKey { return cert.PublicKey.(*rsa.PublicKey) }
-
-func (m *message) sendRaw(t testing.TB, s *wechatpaytest.Server) reply {
-	req := m.request(t, s)
-	req.URL.Opaque = m.target
-	resp, err := httpClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return reply{resp, body}
+// addComplaint files the complaint that most tests use, with an order of 100 fen.
+func addComplaint(s *wechatpaytest.Server) {
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintOrderInfo: orderInfo("4200001", "trade-1", 100)})
 }
+
+func orderInfo(transactionID, outTradeNo string, fen int64) []wechatpay.ComplaintOrderInfo {
+	return []wechatpay.ComplaintOrderInfo{{TransactionID: transactionID, OutTradeNo: outTradeNo, Amount: fen}}
+}
+
+// refundOf returns the body of a refund of the order of addComplaint.
+func refundOf(number string, fen int) string {
+	const format = `{"transaction_id":"4200001","out_refund_no":%q,"amount":{"refund":%d,"total":100,"currency":"CNY"}}`
+	return fmt.Sprintf(format, number, fen)
+}
+
+func getComplaint(t testing.TB, s *wechatpaytest.Server) wechatpay.Complaint {
+	c, ok := s.Complaint(id)
+	require.True(t, ok)
+	return c
+}
+
+func complaintState(t testing.TB, s *wechatpaytest.Server) string {
+	return string(getComplaint(t, s).ComplaintState)
+}
+
+// operateTypes returns the operate_type of each record.
+func operateTypes(s *wechatpaytest.Server, id string) []string {
+	var all []string
+	for _, r := range s.History(id) {
+		all = append(all, string(r.OperateType))
+	}
+	return all
+}
+
+// tookEffect reports whether any request took effect.
+func tookEffect(s *wechatpaytest.Server) bool {
+	for _, r := range s.Requests() {
+		if r.TookEffect {
+			return true
+		}
+	}
+	return false
+}
+
+func lastRequest(s *wechatpaytest.Server) wechatpaytest.Request {
+	all := s.Requests()
+	return all[len(all)-1]
+}
+
+func png(n int) []byte { return append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{7}, n)...) }
+
+// uploadMeta returns the meta part of an upload.
+func uploadMeta(name string, file []byte) string {
+	digest := sha256.Sum256(file)
+	return `{"filename":"` + name + `","sha256":"` + hex.EncodeToString(digest[:]) + `"}`
+}
+
+// uploadImage uploads an image and returns its media_id.
+func uploadImage(t testing.TB, s *wechatpaytest.Server) string {
+	req := newRequest(s, "POST", "/v3/merchant-service/images/upload", "")
+	req.upload = &upload{meta: uploadMeta("a.png", png(10)), file: png(10)}
+	r := req.send(t, s)
+	require.Equal(t, 200, r.StatusCode, "%s", r.body)
+	return r.json(t)["media_id"].(string)
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -13,23 +13,34 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-func TestNotificationURL(t *testing.T) {
-	s := start(t)
-	const callback = "/v3/merchant-service/complaint-notifications"
-	one, two := `{"mchid":"1900000001","url":"https://example.com/1"}`, `{"mchid":"1900000001","url":"https://example.com/2"}`
-	require.JSONEq(t, one, string(call(t, s, 200, "POST", callback, `{"url":"https://example.com/1"}`).body))
-	require.Equal(t, "INVALID_REQUEST", call(t, s, 400, "POST", callback, `{"url":"https://example.com/2"}`).json(t)["code"])
-	require.JSONEq(t, one, string(call(t, s, 200, "GET", callback, "").body))
-	require.JSONEq(t, two, string(call(t, s, 200, "PUT", callback, `{"url":"https://example.com/2"}`).body))
-	require.Empty(t, call(t, s, 204, "DELETE", callback, "").body)
-	call(t, s, 400, "DELETE", callback, "")
+func TestServer_ServeHTTP_notificationURL(t *testing.T) {
+	s := newServer(t)
+	body := func(url string) string { return `{"url":"` + url + `"}` }
+	want := func(url string) string { return `{"mchid":"1900000001","url":"` + url + `"}` }
+	const one, two = "https://example.com/1", "https://example.com/2"
+	require.JSONEq(t, want(one), string(do(t, s, 200, "POST", notificationURL, body(one)).body))
+	require.Equal(t, "INVALID_REQUEST", do(t, s, 400, "POST", notificationURL, body(two)).code(t))
+	require.JSONEq(t, want(one), string(do(t, s, 200, "GET", notificationURL, "").body))
+	require.JSONEq(t, want(two), string(do(t, s, 200, "PUT", notificationURL, body(two)).body))
+	require.Empty(t, do(t, s, 204, "DELETE", notificationURL, "").body)
+	do(t, s, 400, "DELETE", notificationURL, "")
 }
 
-func TestNotify(t *testing.T) {
-	s := start(t)
+// envelope is the body of a notification.
+type envelope struct {
+	ID           string    `json:"id"`
+	CreateTime   time.Time `json:"create_time"`
+	EventType    string    `json:"event_type"`
+	ResourceType string    `json:"resource_type"`
+	Resource     sealed    `json:"resource"`
+}
+
+func TestServer_Notify(t *testing.T) {
+	s := newServer(t)
 	var got *http.Request
 	var body []byte
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,43 +51,48 @@ func TestNotify(t *testing.T) {
 	}))
 	defer receiver.Close()
 	resp, err := s.Notify(context.Background(), receiver.URL+"/n", wechatpaytest.Notification{
-		ID: "e-1", EventType: "COMPLAINT.CREATE", ComplaintID: id, ActionType: "CREATE_COMPLAINT"})
+		ID:          "e-1",
+		EventType:   "COMPLAINT.CREATE",
+		ComplaintID: id,
+		ActionType:  "CREATE_COMPLAINT",
+	})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusTeapot, resp.StatusCode)
-	answer, err := io.ReadAll(resp.Body)
+	respBody, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"code":"FAIL"}`, string(answer))
+	require.JSONEq(t, `{"code":"FAIL"}`, string(respBody))
 
 	require.Equal(t, "POST", got.Method)
 	require.True(t, verify(s.Config().PublicKey, got.Header, body))
 	require.Equal(t, s.Config().PublicKeyID, got.Header.Get("Wechatpay-Serial"))
 	require.Equal(t, fmt.Sprint(noon.Unix()), got.Header.Get("Wechatpay-Timestamp"))
-	var envelope struct {
-		ID           string
-		CreateTime   time.Time `json:"create_time"`
-		EventType    string    `json:"event_type"`
-		ResourceType string    `json:"resource_type"`
-		Resource     sealed
-	}
-	require.NoError(t, json.Unmarshal(body, &envelope))
-	require.Equal(t, "e-1", envelope.ID)
-	require.Equal(t, "COMPLAINT.CREATE", envelope.EventType)
-	require.Equal(t, "encrypt-resource", envelope.ResourceType)
-	require.WithinDuration(t, noon, envelope.CreateTime, time.Second)
-	require.JSONEq(t, `{"complaint_id":"`+id+`","action_type":"CREATE_COMPLAINT"}`, string(envelope.Resource.open(t, s.Config().APIv3Key)))
-
-	_, err = s.Notify(context.Background(), receiver.URL, wechatpaytest.Notification{})
-	require.ErrorContains(t, err, "EventType")
-	_, err = s.Notify(context.Background(), receiver.URL, wechatpaytest.Notification{EventType: "X", Fault: wechatpaytest.FaultDrop})
-	require.ErrorContains(t, err, "drop")
-	_, err = s.Notify(context.Background(), receiver.URL, wechatpaytest.Notification{EventType: "X", Serial: "ABC"})
-	require.ErrorContains(t, err, "ABC")
-	_, err = s.Notify(context.Background(), receiver.URL, wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: "r"})
-	require.ErrorContains(t, err, "no refund")
+	var e envelope
+	require.NoError(t, json.Unmarshal(body, &e))
+	require.Equal(t, "e-1", e.ID)
+	require.Equal(t, "COMPLAINT.CREATE", e.EventType)
+	require.Equal(t, "encrypt-resource", e.ResourceType)
+	require.WithinDuration(t, noon, e.CreateTime, time.Second)
+	resource := string(e.Resource.open(t, s.Config().APIv3Key))
+	require.JSONEq(t, `{"complaint_id":"`+id+`","action_type":"CREATE_COMPLAINT"}`, resource)
 }
 
-func TestNotificationKeysAndFaults(t *testing.T) {
-	s := start(t)
+func TestServer_Notify_invalid(t *testing.T) {
+	s := newServer(t)
+	for want, n := range map[string]wechatpaytest.Notification{
+		"EventType is required":                        {},
+		`fault "drop" does not apply to notifications`: {EventType: "X", Fault: wechatpaytest.FaultDrop},
+		`unknown key "ABC"`:                            {EventType: "X", Serial: "ABC"},
+		`unknown refund "r"`:                           {EventType: "REFUND.SUCCESS", OutRefundNo: "r"},
+	} {
+		_, err := s.Notify(context.Background(), "http://127.0.0.1:1/n", n)
+		require.EqualError(t, err, "wechatpaytest: Notify: "+want)
+		_, err = s.NewNotification(context.Background(), "http://127.0.0.1:1/n", n)
+		require.EqualError(t, err, "wechatpaytest: NewNotification: "+want)
+	}
+}
+
+func TestServer_NewNotification_keysAndFaults(t *testing.T) {
+	s := newServer(t)
 	public := s.Config().PublicKey
 	build := func(n wechatpaytest.Notification) (http.Header, []byte) {
 		n.EventType = "COMPLAINT.CREATE"
@@ -89,7 +105,7 @@ func TestNotificationKeysAndFaults(t *testing.T) {
 	h, body := build(wechatpaytest.Notification{})
 	require.True(t, verify(public, h, body))
 	certificate := s.PlatformCertificate()
-	h, body = build(wechatpaytest.Notification{Serial: fmt.Sprintf("%X", certificate.SerialNumber)})
+	h, body = build(wechatpaytest.Notification{Serial: serialNo(certificate)})
 	require.True(t, verify(keyOf(certificate), h, body))
 	h, body = build(wechatpaytest.Notification{Fault: wechatpaytest.FaultForged})
 	require.False(t, verify(public, h, body))
@@ -106,24 +122,26 @@ func TestNotificationKeysAndFaults(t *testing.T) {
 	require.True(t, verify(keyOf(certificate), h, body))
 }
 
-func TestNotificationsThatAreDue(t *testing.T) {
-	s := start(t)
+func TestServer_DeliverDue(t *testing.T) {
+	s := newServer(t)
 	status := http.StatusInternalServerError
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	receiver := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+	}))
 	defer receiver.Close()
 	deliver := func() []wechatpaytest.Delivery { return s.DeliverDue(context.Background()) }
 
-	file(s)
-	require.Empty(t, s.PendingNotifications(), "there was no URL")
-	call(t, s, 200, "POST", "/v3/merchant-service/complaint-notifications", `{"url":"`+receiver.URL+`"}`)
+	addComplaint(s)
+	require.Empty(t, s.PendingNotifications(), "no URL yet")
+	do(t, s, 200, "POST", notificationURL, `{"url":"`+receiver.URL+`"}`)
 	require.NoError(t, s.UserReplies(id, "请尽快"))
-	call(t, s, 204, "POST", decide, approve) // the merchant's own action
+	do(t, s, 204, "POST", decide, approve) // the merchant's own action
 	pending := s.PendingNotifications()
 	require.Len(t, pending, 1)
 	require.Equal(t, "USER_RESPONSE", pending[0].Notification.ActionType)
 	require.Regexp(t, `^[0-9a-f-]{36}$`, pending[0].Notification.ID)
 
-	// Ten times after 60 s, then every 300 s, until two hours.
+	// 10 times after 60 s, then every 300 s, for 2 hours.
 	var attempts int
 	var times []time.Duration
 	for at := time.Duration(0); at <= 3*time.Hour; at += 30 * time.Second {
@@ -131,7 +149,7 @@ func TestNotificationsThatAreDue(t *testing.T) {
 			attempts++
 			require.Equal(t, attempts, d.Attempt)
 			require.Equal(t, 500, d.StatusCode)
-			require.Equal(t, pending[0].Notification.ID, d.Notification.ID, "a duplicate keeps its id")
+			require.Equal(t, pending[0].Notification.ID, d.Notification.ID, "a redelivery keeps the id")
 			times = append(times, at)
 		}
 		s.Advance(30 * time.Second)
@@ -144,29 +162,30 @@ func TestNotificationsThatAreDue(t *testing.T) {
 	require.Empty(t, s.PendingNotifications())
 
 	s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
-	call(t, s, 204, "POST", path+"/response", reply4)
+	do(t, s, 204, "POST", path+"/response", reply)
 	status = http.StatusNoContent
 	require.Equal(t, "MERCHANT_RESPONSE", deliver()[0].Notification.ActionType)
 	require.Empty(t, deliver())
 
 	s.SetNotificationURL("https://example.com/n")
 	require.NoError(t, s.UserReplies(id, "请尽快"))
-	require.ErrorContains(t, deliver()[0].Err, "loopback", "a test does not leave its machine")
+	require.ErrorContains(t, deliver()[0].Err, "wechatpaytest: DeliverDue: https://example.com/n is not on loopback")
 }
 
-func TestNotificationsOfEveryEvent(t *testing.T) {
-	s := start(t)
+func TestServer_PendingNotifications(t *testing.T) {
+	s := newServer(t)
 	s.SetNotificationURL("http://127.0.0.1:1/n")
 	s.Configure(func(b *wechatpaytest.Behavior) { b.NotifyOwnActions = true })
-	file(s)
-	call(t, s, 204, "POST", path+"/response", reply4)
-	call(t, s, 204, "POST", decide, reject)
+	addComplaint(s)
+	do(t, s, 204, "POST", path+"/response", reply)
+	do(t, s, 204, "POST", decide, reject)
 	require.NoError(t, s.UserContinues(id))
-	call(t, s, 204, "POST", decide, approve)
-	call(t, s, 200, "POST", refunds, strings.Replace(refundOf("r-1", 100), "{", `{"notify_url":"http://127.0.0.1:1/refund",`, 1))
+	do(t, s, 204, "POST", decide, approve)
+	refund := strings.Replace(refundOf("r-1", 100), "{", `{"notify_url":"http://127.0.0.1:1/refund",`, 1)
+	do(t, s, 200, "POST", refunds, refund)
 	require.NoError(t, s.SettleRefund("r-1", "SUCCESS"))
 	require.NoError(t, s.UserContinues(id))
-	call(t, s, 204, "POST", path+"/complete", done)
+	do(t, s, 204, "POST", path+"/complete", completion)
 	var got []string
 	for _, p := range s.PendingNotifications() {
 		got = append(got, p.Notification.EventType+" "+p.Notification.ActionType)
@@ -184,50 +203,58 @@ func TestNotificationsOfEveryEvent(t *testing.T) {
 		"COMPLAINT.STATE_CHANGE MERCHANT_CONFIRM_COMPLETE",
 	}, got)
 
-	req, err := s.NewNotification(context.Background(), "http://127.0.0.1:1/refund", wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: "r-1"})
+	n := wechatpaytest.Notification{EventType: "REFUND.SUCCESS", OutRefundNo: "r-1"}
+	req, err := s.NewNotification(context.Background(), "http://127.0.0.1:1/refund", n)
 	require.NoError(t, err)
-	var envelope struct{ Resource sealed }
-	require.NoError(t, json.NewDecoder(req.Body).Decode(&envelope))
-	require.JSONEq(t, fmt.Sprintf(`{"mchid":"1900000001","transaction_id":"4200001","out_trade_no":"trade-1","refund_id":%q,"out_refund_no":"r-1",
-		"refund_status":"SUCCESS","success_time":"2026-03-04T12:00:00+08:00","user_received_account":"支付用户零钱",
-		"amount":{"total":100,"refund":100,"payer_total":100,"payer_refund":100}}`, s.Refunds()[0].RefundID), string(envelope.Resource.open(t, s.Config().APIv3Key)))
+	var e envelope
+	require.NoError(t, json.NewDecoder(req.Body).Decode(&e))
+	want := fmt.Sprintf(`{"mchid":"1900000001","transaction_id":"4200001","out_trade_no":"trade-1","refund_id":%q,
+		"out_refund_no":"r-1","refund_status":"SUCCESS","success_time":"2026-03-04T12:00:00+08:00",
+		"user_received_account":"支付用户零钱",
+		"amount":{"total":100,"refund":100,"payer_total":100,"payer_refund":100}}`, s.Refunds()[0].RefundID)
+	require.JSONEq(t, want, string(e.Resource.open(t, s.Config().APIv3Key)))
 }
 
-func TestAutoNotify(t *testing.T) {
-	s := start(t)
+func TestBehavior_autoNotify(t *testing.T) {
+	s := newServer(t)
 	var calls atomic.Int64
 	got := make(chan string, 10)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var envelope struct{ ID string }
-		_ = json.NewDecoder(r.Body).Decode(&envelope)
+		var e envelope
+		_ = json.NewDecoder(r.Body).Decode(&e)
 		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusBadGateway)
 		}
-		got <- envelope.ID
+		got <- e.ID
 	}))
 	defer receiver.Close()
 	s.SetNotificationURL(receiver.URL)
 	s.Configure(func(b *wechatpaytest.Behavior) { b.AutoNotify = true })
-	file(s)
+	addComplaint(s)
 	first := <-got
-	require.Eventually(t, func() bool { return s.PendingNotifications()[0].Attempts == 1 }, 5*time.Second, time.Millisecond)
+	attempted := func() bool { return s.PendingNotifications()[0].Attempts == 1 }
+	require.Eventually(t, attempted, 5*time.Second, time.Millisecond)
 	s.Advance(time.Minute)
 	require.Equal(t, first, <-got)
-	require.Eventually(t, func() bool { return len(s.PendingNotifications()) == 0 }, 5*time.Second, time.Millisecond)
+	delivered := func() bool { return len(s.PendingNotifications()) == 0 }
+	require.Eventually(t, delivered, 5*time.Second, time.Millisecond)
 	s.Close()
 }
 
-func TestCloseEndsADelivery(t *testing.T) {
-	s := start(t)
-	arrived, release := make(chan struct{}), make(chan struct{})
-	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(arrived); <-release }))
+func TestServer_Close_duringDelivery(t *testing.T) {
+	s := newServer(t)
+	received, release := make(chan struct{}), make(chan struct{})
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(received)
+		<-release
+	}))
 	defer receiver.Close()
 	defer close(release)
 	s.SetNotificationURL(receiver.URL)
 	s.Configure(func(b *wechatpaytest.Behavior) { b.AutoNotify = true })
-	file(s)
-	<-arrived
-	require.Len(t, s.PendingNotifications(), 1, "who waits for the last one waits for its answer too")
-	require.Empty(t, s.DeliverDue(context.Background()), "it is on its way already")
+	addComplaint(s)
+	<-received
+	require.Len(t, s.PendingNotifications(), 1, "pending until the receiver responds")
+	require.Empty(t, s.DeliverDue(context.Background()), "already in progress")
 	s.Close()
 }

@@ -1,53 +1,48 @@
 package wechatpaytest_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/wechatpay-complaints/wechatpay"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// What was answered again, or changes nothing, did not take effect.
-func TestTookEffect(t *testing.T) {
-	s := start(t)
-	file(s)
+func TestRequest_tookEffect(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
 	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.NeedImmediateService = true }))
-	immediate := `{"complainted_mchid":"1900000001","idempotent_id":"i-1","message":{}}`
-	for _, test := range []struct {
+	const immediate = `{"complainted_mchid":"1900000001","idempotent_id":"i-1","message":{}}`
+	for _, tt := range []struct {
 		target, body string
-		tookEffect   bool
+		want         bool
 	}{
 		{refunds, refundOf("r-1", 100), true},
 		{refunds, refundOf("r-1", 100), false},
 		{path + "/response-immediate-service", immediate, true},
 		{path + "/response-immediate-service", immediate, false},
 	} {
-		call(t, s, 200, "POST", test.target, test.body)
-		all := s.Requests()
-		require.Equal(t, test.tookEffect, all[len(all)-1].TookEffect, test.target)
+		do(t, s, 200, "POST", tt.target, tt.body)
+		require.Equal(t, tt.want, lastRequest(s).TookEffect, tt.target)
 	}
-	m := newMessage(s, "POST", "/v3/security/echo", `{"echo_message":"x"}`)
-	m.header.Set("Wechatpay-Serial", s.Config().PublicKeyID)
-	require.Equal(t, 200, m.send(t, s).StatusCode)
-	all := s.Requests()
-	require.False(t, all[len(all)-1].TookEffect, "the self-test touches nothing")
+	req := newRequest(s, "POST", echo, `{"echo_message":"x"}`)
+	req.header.Set("Wechatpay-Serial", s.Config().PublicKeyID)
+	require.Equal(t, 200, req.send(t, s).StatusCode)
+	require.False(t, lastRequest(s).TookEffect, "the self-test")
 }
 
-// Who gets a request gets a copy: nothing that he does to it reaches the log, or
-// the answer that is about to be sent.
-func TestRequestsAreCopies(t *testing.T) {
-	s := start(t)
-	file(s)
-	spoil := func(r wechatpaytest.Request) {
+// Changes to a Request reach neither the log nor a response that is not yet sent.
+func TestServer_Requests_copies(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	overwrite := func(r wechatpaytest.Request) {
 		r.Header.Del("Authorization")
 		r.Header.Del("Wechatpay-Serial")
 		clear(r.Body)
@@ -56,34 +51,32 @@ func TestRequestsAreCopies(t *testing.T) {
 			r.Signature.Verified = ""
 		}
 	}
-	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = spoil })
-	serial := strings.ToUpper(s.PlatformCertificate().SerialNumber.Text(16))
-	m := newMessage(s, "POST", path+"/update-refund-progress", `{}`)
-	m.header.Set("Wechatpay-Serial", serial)
-	r := m.send(t, s)
+	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = overwrite })
+	serial := serialNo(s.PlatformCertificate())
+	req := newRequest(s, "POST", decide, `{}`)
+	req.header.Set("Wechatpay-Serial", serial)
+	r := req.send(t, s)
 	require.True(t, json.Valid(r.body), "%s", r.body)
 	require.Equal(t, serial, r.Header.Get("Wechatpay-Serial"))
-	wrong := "wrong"
-	m.signed = &wrong
-	require.Equal(t, 401, m.send(t, s).StatusCode)
+	req.toSign = ptr("wrong")
+	require.Equal(t, 401, req.send(t, s).StatusCode)
 	for range 2 {
 		all := s.Requests()
 		require.NotEmpty(t, all[0].Header.Get("Authorization"))
 		require.Equal(t, `{}`, string(all[0].Body))
 		require.Equal(t, string(r.body), string(all[0].Response))
 		require.NotEmpty(t, all[1].Signature.Verified)
-		spoil(all[0])
-		spoil(all[1])
+		overwrite(all[0])
+		overwrite(all[1])
 	}
 }
 
-// The log forgets the oldest requests before it fills the memory.
-func TestLogIsBounded(t *testing.T) {
-	s := start(t)
-	body := bytes.Repeat([]byte("x"), 1<<16)
+func TestServer_Requests_bounded(t *testing.T) {
+	s := newServer(t)
+	body := strings.Repeat("x", 1<<16)
 	const sent = 1100
 	for range sent {
-		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v3/x", bytes.NewReader(body)))
+		unsigned(s, "POST", "/v3/x", body)
 	}
 	all := s.Requests()
 	require.Less(t, len(all), 1024)
@@ -91,7 +84,7 @@ func TestLogIsBounded(t *testing.T) {
 	require.Len(t, all[0].Body, len(body))
 }
 
-// buffer is what a log may write to while it is read.
+// buffer is a strings.Builder that is safe for concurrent use.
 type buffer struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -109,24 +102,24 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// A panic of the test's own functions is shown, as net/http does it.
-func TestPanicsAreShown(t *testing.T) {
-	var shown buffer
-	log.SetOutput(&shown)
+// As with any http.Server, panics of the test's own functions are logged.
+func TestServer_ServeHTTP_panics(t *testing.T) {
+	var logged buffer
+	log.SetOutput(&logged)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
-	s := start(t)
-	s.Handle("GET /v3/pay/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("of the handler") }))
-	_, err := newMessage(s, "GET", "/v3/pay/x", "").try(t, s)
+	s := newServer(t)
+	s.Handle("GET /v3/pay/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("in the handler") }))
+	_, err := newRequest(s, "GET", "/v3/pay/x", "").try(t, s)
 	require.Error(t, err)
-	require.Contains(t, shown.String(), "of the handler")
-	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = func(wechatpaytest.Request) { panic("of the log") } })
-	_, err = newMessage(s, "GET", path, "").try(t, s)
+	require.Contains(t, logged.String(), "in the handler")
+	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = func(wechatpaytest.Request) { panic("in the log") } })
+	_, err = newRequest(s, "GET", path, "").try(t, s)
 	require.Error(t, err)
-	require.Contains(t, shown.String(), "of the log")
+	require.Contains(t, logged.String(), "in the log")
 	s.Configure(func(b *wechatpaytest.Behavior) { b.Log = nil })
 	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultDrop})
-	before := shown.String()
-	_, err = newMessage(s, "GET", path, "").try(t, s)
+	before := logged.String()
+	_, err = newRequest(s, "GET", path, "").try(t, s)
 	require.Error(t, err)
-	require.Equal(t, before, shown.String(), "a fault is no panic")
+	require.Equal(t, before, logged.String(), "a fault is not logged")
 }

@@ -175,8 +175,11 @@ func (s *schema) addRule(rule string) {
 		elem.max = &n
 	case "bytes": // min and max count bytes, not characters
 		elem.bytes = true
-	case "enum": // one of these values, separated by |
+	case "enum": // one of these values, separated by |, or of the named enums
 		elem.enum = strings.Split(value, "|")
+		if named, ok := enums[value]; ok {
+			elem.enum = named
+		}
 	case "form": // one of forms
 		if forms[value] == nil {
 			panic("wechatpaytest: check tag: unknown form " + value)

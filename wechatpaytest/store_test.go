@@ -6,16 +6,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/wechatpay-complaints/wechatpay"
-	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// All are there, by the time of their filing, each as Complaint gives it.
-func TestComplaints(t *testing.T) {
-	s := wechatpaytest.NewServer()
-	defer s.Close()
+func TestServer_Complaints(t *testing.T) {
+	s := newServer(t)
 	require.Empty(t, s.Complaints())
-	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []wechatpay.Complaint{
 		{ComplaintID: "second", ComplaintTime: noon},
 		{ComplaintID: "third", ComplaintTime: noon},
@@ -35,8 +32,8 @@ func TestComplaints(t *testing.T) {
 	require.Equal(t, wechatpay.ComplaintStateProcessed, all[2].ComplaintState)
 }
 
-func TestAddComplaint(t *testing.T) {
-	s := start(t)
+func TestServer_AddComplaint_defaults(t *testing.T) {
+	s := newServer(t)
 	filed, err := s.AddComplaintJSON([]byte(`{}`))
 	require.NoError(t, err)
 	got, ok := s.Complaint(filed.ComplaintID)
@@ -57,73 +54,87 @@ func TestAddComplaint(t *testing.T) {
 	s.AddComplaint(wechatpay.Complaint{ComplaintID: "none", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{}})
 	got, _ = s.Complaint("none")
 	require.Empty(t, got.ComplaintOrderInfo)
+}
 
-	for body, want := range map[string]string{
-		`{"complaint_idd":"1"}`:                                   "/complaint_idd",
-		`{"complaint_id":1}`:                                      "/complaint_id",
-		`{"complaint_time":"yesterday"}`:                          "RFC 3339",
-		`{"complaint_detail":"` + strings.Repeat("字", 301) + `"}`: "300",
-		`{"user_tag_list":null}`:                                  "null",
-		`[]`:                                                      "object",
-		`{"complaint_id":"1","payer_phone":"` + strings.Repeat("1", 215) + `"}`: "/payer_phone has 215 bytes in clear",
+func TestServer_AddComplaintJSON_invalid(t *testing.T) {
+	s := newServer(t)
+	for _, tt := range []struct{ body, want string }{
+		{`{"complaint_idd":"1"}`, "/complaint_idd"},
+		{`{"complaint_id":1}`, "/complaint_id"},
+		{`{"complaint_time":"yesterday"}`, "RFC 3339"},
+		{`{"complaint_detail":"` + strings.Repeat("字", 301) + `"}`, "at most 300 characters"},
+		{`{"user_tag_list":null}`, "null"},
+		{`[]`, "must be a JSON object, got an array"},
+		{
+			`{"complaint_id":"1","payer_phone":"` + strings.Repeat("1", 215) + `"}`,
+			"/payer_phone: must have at most 214 bytes to be encrypted, got 215",
+		},
 	} {
-		_, err := s.AddComplaintJSON([]byte(body))
-		require.ErrorContains(t, err, want)
+		_, err := s.AddComplaintJSON([]byte(tt.body))
+		require.ErrorContains(t, err, tt.want)
+		require.ErrorContains(t, err, "wechatpaytest: AddComplaintJSON: ")
 	}
-	require.PanicsWithValue(t, "wechatpaytest: AddComplaint: /complaint_id: has 65 characters, and may have 64", func() {
+	const want = "wechatpaytest: AddComplaint: /complaint_id: must have at most 64 characters, got 65"
+	require.PanicsWithValue(t, want, func() {
 		s.AddComplaint(wechatpay.Complaint{ComplaintID: strings.Repeat("1", 65)})
 	})
-	_, ok = s.Complaint("1")
+	_, ok := s.Complaint("1")
 	require.False(t, ok)
 	require.Nil(t, s.History("1"))
 }
 
-func TestComplaintIsReplaced(t *testing.T) {
-	s := start(t)
-	file(s)
-	call(t, s, 204, "POST", decide, reject)
-	file(s)
-	require.Equal(t, "PENDING", state(t, s))
+func TestServer_AddComplaint_replace(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	do(t, s, 204, "POST", decide, reject)
+	addComplaint(s)
+	require.Equal(t, "PENDING", complaintState(t, s))
 	require.Len(t, s.History(id), 1)
-	require.EqualValues(t, 1, call(t, s, 200, "GET", complaints+"?begin_date=2026-03-04&end_date=2026-03-04", "").json(t)["total_count"])
+	page := do(t, s, 200, "GET", complaints+"?begin_date=2026-03-04&end_date=2026-03-04", "").json(t)
+	require.EqualValues(t, 1, page["total_count"])
 }
 
-func TestPayerPhone(t *testing.T) {
-	s := start(t)
+func TestServer_AddComplaint_payerPhone(t *testing.T) {
+	s := newServer(t)
 	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, PayerPhone: "13800138000"})
-	first := call(t, s, 200, "GET", path, "").json(t)["payer_phone"].(string)
+	phone := func() string { return do(t, s, 200, "GET", path, "").json(t)["payer_phone"].(string) }
+	first := phone()
 	require.Len(t, first, 344)
-	require.Equal(t, "13800138000", decryptWith(t, s.Config(), first))
+	require.Equal(t, "13800138000", decrypt(t, s.Config(), first))
 	old := s.Config()
 	renewed := s.RenewMerchantCertificate()
 	require.NotEqual(t, old.SerialNo, renewed.SerialNo)
-	second := call(t, s, 200, "GET", path, "").json(t)["payer_phone"].(string)
-	require.Equal(t, "13800138000", decryptWith(t, renewed, second), "encrypted for the certificate that signed the request")
+	require.Equal(t, "13800138000", decrypt(t, renewed, phone()), "for the certificate that signed")
 
-	m := newMessage(s, "GET", path, "")
-	m.cfg = old
-	require.Equal(t, 200, m.send(t, s).StatusCode, "the old certificate is valid still")
+	get := func() int {
+		req := newRequest(s, "GET", path, "")
+		req.cfg = old
+		return req.send(t, s).StatusCode
+	}
+	require.Equal(t, 200, get(), "the old certificate is still valid")
 	s.RevokeMerchantCertificate(old.SerialNo)
-	m = newMessage(s, "GET", path, "")
-	m.cfg = old
-	require.Equal(t, 401, m.send(t, s).StatusCode)
+	require.Equal(t, 401, get())
 
 	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, PayerPhone: first})
-	require.Equal(t, first, call(t, s, 200, "GET", path, "").json(t)["payer_phone"], "a ciphertext passes as it is")
+	require.Equal(t, first, phone(), "a ciphertext stays as it is")
 	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.PayerPhone = "13700137000" }))
-	require.Equal(t, "13700137000", decryptWith(t, s.Config(), call(t, s, 200, "GET", path, "").json(t)["payer_phone"].(string)))
+	require.Equal(t, "13700137000", decrypt(t, s.Config(), phone()))
 	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.PayerPhone = "13900139000" }))
-	got, _ := s.Complaint(id)
-	require.Equal(t, "13900139000", decryptWith(t, s.Config(), got.PayerPhone))
+	require.Equal(t, "13900139000", decrypt(t, s.Config(), getComplaint(t, s).PayerPhone))
 }
 
-func TestAddRecord(t *testing.T) {
-	s := start(t)
-	file(s)
-	media := []wechatpay.ComplaintMedia{{MediaType: "OPERATION_IMAGE", MediaURL: []string{"a"}}, {MediaType: "NEW", MediaURL: []string{"b"}}}
+func TestServer_AddRecord(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	media := []wechatpay.ComplaintMedia{
+		{MediaType: "OPERATION_IMAGE", MediaURL: []string{"a"}},
+		{MediaType: "NEW", MediaURL: []string{"b"}},
+	}
 	require.NoError(t, s.AddRecord(id, wechatpay.NegotiationRecord{
-		OperateType: "SOMETHING_NEW", OperateDetails: "5", ComplaintMediaList: media,
-		ClickMessage: wechatpay.ClickMessage{MessageContent: "问", ActionID: "a", ClickedLogID: "l"},
+		OperateType:        "SOMETHING_NEW",
+		OperateDetails:     "5",
+		ComplaintMediaList: media,
+		ClickMessage:       wechatpay.ClickMessage{MessageContent: "问", ActionID: "a", ClickedLogID: "l"},
 	}))
 	got := s.History(id)[1]
 	require.NotEmpty(t, got.LogID)
@@ -133,25 +144,15 @@ func TestAddRecord(t *testing.T) {
 	require.Error(t, s.AddRecord("1", wechatpay.NegotiationRecord{OperateType: "USER_RESPONSE"}))
 }
 
-func TestChangeComplaint(t *testing.T) {
-	s := start(t)
-	file(s)
-	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintDetail = "x" }))
-	require.ErrorContains(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintTime = noon.Add(time.Hour) }), "complaint_time")
-	require.ErrorContains(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) { c.ComplaintID = "2" }), "complaint_id")
-	require.NoError(t, s.ChangeComplaintJSON(id, []byte(`{"complaint_full_refunded":true,"complaint_order_info":[{"transaction_id":"4200001","out_trade_no":"trade-1","amount":300}]}`)))
-	for body, want := range map[string]string{
-		`{"complaint_state":"DONE","complaint_detial":"x"}`:           "/complaint_detial",
-		`{"complaint_state":"DONE","complaint_order_info":[{"a":1}]}`: "/complaint_order_info/0/a",
-		`{"complaint_state":"DONE","complaint_id":"2"}`:               "complaint_id",
-		`{"complaint_state":"DONE","complaint_time":""}`:              "complaint_time",
-		`{"complaint_state":null}`:                                    "null",
-		`[]`:                                                          "object",
-	} {
-		require.ErrorContains(t, s.ChangeComplaintJSON(id, []byte(body)), want)
-	}
-	require.ErrorContains(t, s.ChangeComplaintJSON("1", []byte(`{}`)), "no complaint")
-	c, _ := s.Complaint(id)
+func TestServer_ChangeComplaint(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	require.NoError(t, s.ChangeComplaint(id, func(c *wechatpay.Complaint) {
+		c.ComplaintDetail = "x"
+		c.ComplaintFullRefunded = true
+		c.ComplaintOrderInfo[0].Amount = 300
+	}))
+	c := getComplaint(t, s)
 	require.Equal(t, "x", c.ComplaintDetail)
 	require.True(t, c.ComplaintFullRefunded)
 	require.Equal(t, wechatpay.ComplaintStatePending, c.ComplaintState)
@@ -159,19 +160,30 @@ func TestChangeComplaint(t *testing.T) {
 	require.WithinDuration(t, noon, c.ComplaintTime, 0)
 }
 
-// A complaint is changed to what WeChat Pay could send, and to nothing else.
-func TestChangeComplaintRefuses(t *testing.T) {
-	s := start(t)
-	file(s)
-	before, _ := s.Complaint(id)
-	for name, change := range map[string]func(*wechatpay.Complaint){
-		"no state":    func(c *wechatpay.Complaint) { c.ComplaintState = "" },
-		"no merchant": func(c *wechatpay.Complaint) { c.ComplaintedMchID = "" },
-		"never filed": func(c *wechatpay.Complaint) { c.UserComplaintTimes = 0 },
-		"empty order": func(c *wechatpay.Complaint) { c.ComplaintOrderInfo = []wechatpay.ComplaintOrderInfo{{}} },
+func TestServer_ChangeComplaint_invalid(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	before := getComplaint(t, s)
+	for _, tt := range []struct {
+		want   string
+		change func(*wechatpay.Complaint)
+	}{
+		{"complaint_id cannot change", func(c *wechatpay.Complaint) { c.ComplaintID = "2" }},
+		{"complaint_time cannot change", func(c *wechatpay.Complaint) { c.ComplaintTime = noon.Add(time.Hour) }},
+		{"complaint_state", func(c *wechatpay.Complaint) { c.ComplaintState = "" }},
+		{"complainted_mchid", func(c *wechatpay.Complaint) { c.ComplaintedMchID = "" }},
+		{"user_complaint_times", func(c *wechatpay.Complaint) { c.UserComplaintTimes = 0 }},
+		{"of an order are required", func(c *wechatpay.Complaint) {
+			c.ComplaintOrderInfo = []wechatpay.ComplaintOrderInfo{{}}
+		}},
+		{"/complaint_detail: must have at most 300 characters", func(c *wechatpay.Complaint) {
+			c.ComplaintDetail = strings.Repeat("字", 301)
+		}},
 	} {
-		require.ErrorContains(t, s.ChangeComplaint(id, change), "required", name)
+		err := s.ChangeComplaint(id, tt.change)
+		require.ErrorContains(t, err, "wechatpaytest: ChangeComplaint: ")
+		require.ErrorContains(t, err, tt.want)
 	}
-	after, _ := s.Complaint(id)
-	require.Equal(t, before, after)
+	require.ErrorContains(t, s.ChangeComplaint("1", func(*wechatpay.Complaint) {}), `unknown complaint "1"`)
+	require.Equal(t, before, getComplaint(t, s))
 }

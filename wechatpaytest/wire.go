@@ -6,6 +6,12 @@ import "encoding/json"
 // models. A test compares the two to find misspelled names. [schemaOf] reads the
 // check tags.
 
+// enums are enumerations that are too long for a check tag.
+var enums = map[string][]string{
+	"action_type":   {"ACTION_TYPE_SEND_MESSAGE", "ACTION_TYPE_JUMP_URL", "ACTION_TYPE_JUMP_MINI_PROGRAM"},
+	"button_layout": {"LAYOUT_UNKNOWN", "LAYOUT_HORIZONTAL", "LAYOUT_VERTICAL"},
+}
+
 // wireComplaint is a complaint in the list and the detail. Pointers are fields
 // that may be absent.
 type wireComplaint struct {
@@ -109,7 +115,7 @@ type wireBlock struct {
 	Button      *wireButton `json:"button,omitempty"`
 	ButtonGroup *struct {
 		Buttons      []wireButton     `json:"buttons,omitempty"`
-		ButtonLayout string           `json:"button_layout,omitempty" check:"enum=LAYOUT_UNKNOWN|LAYOUT_HORIZONTAL|LAYOUT_VERTICAL"`
+		ButtonLayout string           `json:"button_layout,omitempty" check:"enum=button_layout"`
 		InvalidInfo  *wireInvalidInfo `json:"invalid_info,omitempty"`
 	} `json:"button_group,omitempty"`
 }
@@ -127,7 +133,7 @@ type wireButton struct {
 }
 
 type wireAction struct {
-	ActionType          string `json:"action_type" check:"required,enum=ACTION_TYPE_SEND_MESSAGE|ACTION_TYPE_JUMP_URL|ACTION_TYPE_JUMP_MINI_PROGRAM"`
+	ActionType          string `json:"action_type" check:"required,enum=action_type"`
 	JumpURL             string `json:"jump_url,omitempty"`
 	MiniProgramJumpInfo *struct {
 		AppID string `json:"appid" check:"required"`
