@@ -52,7 +52,7 @@ func processKey(role string) *rsa.PrivateKey {
 
 const (
 	publicKeyRole = "wechatpay"
-	forgerRole    = "forger" // a key that belongs to nobody
+	forgerRole    = "forger" // neither WeChat Pay nor the merchant
 )
 
 // Merchant and platform keys are numbered, because they are renewed.

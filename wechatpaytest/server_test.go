@@ -305,7 +305,7 @@ func TestServer_ServeHTTP_recorder(t *testing.T) {
 	require.NotEmpty(t, w.Header().Get("Date"))
 
 	w = httptest.NewRecorder()
-	w.Header()["Date"] = nil // how net/http is told to send none
+	w.Header()["Date"] = nil // suppresses it in net/http
 	s.ServeHTTP(w, newRequest(s, "GET", path, "").build(t, s))
 	require.Equal(t, 200, w.Code, w.Body)
 	require.Empty(t, w.Header().Get("Date"))
