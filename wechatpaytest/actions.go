@@ -112,7 +112,7 @@ func (s *Server) PlatformReplies(id, text string, mediaURLs ...string) error {
 			escaped, _ := strings.CutPrefix(mediaURL, s.URL+strings.TrimSuffix(imagePattern, "{media_id}"))
 			image, err := url.PathUnescape(escaped)
 			if m := s.media[image]; err != nil || m == nil || m.uploaded {
-				return fmt.Errorf("media_url %q is not from AddImage", mediaURL)
+				return fmt.Errorf("unknown media_url %q", mediaURL)
 			}
 			images = append(images, image)
 		}

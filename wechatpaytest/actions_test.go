@@ -76,7 +76,7 @@ func TestServer_actions_invalid(t *testing.T) {
 		},
 		{"PlatformReplies: /operate_details: must have at most 500 characters, got 501", s.PlatformReplies(id, long)},
 		{
-			`PlatformReplies: media_url "https://example.com/a.png" is not from AddImage`,
+			`PlatformReplies: unknown media_url "https://example.com/a.png"`,
 			s.PlatformReplies(id, "", "https://example.com/a.png"),
 		},
 		{"PlatformReplies: at most 4 images are allowed, got 5", s.PlatformReplies(id, "", one, one, one, one, one)},
