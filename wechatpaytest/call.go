@@ -57,10 +57,6 @@ type response struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Close must not wait for a body that the client never finishes.
 	defer context.AfterFunc(s.ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })()
-	if _, pattern := s.plain.Handler(r); pattern != "" {
-		s.plain.ServeHTTP(w, r)
-		return
-	}
 	if strings.HasPrefix(r.URL.Path, storagePath) {
 		s.serveStorage(w, r)
 		return

@@ -22,11 +22,6 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.custom[pattern] = h
 }
 
-// HandlePlain registers a handler for requests that are not part of the API:
-// they are not verified, signed or logged, and no fault applies to them. It
-// panics if [http.ServeMux] rejects the pattern.
-func (s *Server) HandlePlain(pattern string, h http.Handler) { s.plain.Handle(pattern, h) }
-
 // A customHandler calls the current handler of a pattern. The mux needs one
 // that never changes.
 type customHandler struct {

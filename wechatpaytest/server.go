@@ -29,7 +29,6 @@ type Server struct {
 	http     *httptest.Server
 	listener *listener
 	handlers *http.ServeMux // of Handle
-	plain    *http.ServeMux // of HandlePlain
 	behavior atomic.Pointer[Behavior]
 	advanced atomic.Int64 // the sum of Advance, in nanoseconds
 	mchid    string
@@ -69,11 +68,11 @@ func NewServer() *Server {
 // Listen is NewServer for an address such as "127.0.0.1:8080". The SDK sends
 // plain http to loopback only.
 func Listen(addr string) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
+	s, err := listenWrapped(addr, nil)
 	if err != nil {
 		return nil, fmt.Errorf("wechatpaytest: Listen: %w", err)
 	}
-	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}, nil), nil
+	return s, nil
 }
 
 // newServer starts a server. If wrap is not nil, requests go to the handler it
@@ -94,7 +93,6 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 		http:      server,
 		listener:  newListener(server.Listener),
 		handlers:  http.NewServeMux(),
-		plain:     http.NewServeMux(),
 		mchid:     defaultMchID,
 		merchants: map[string]*merchant{first.serial: first},
 		merchant:  first,

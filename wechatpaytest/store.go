@@ -370,27 +370,6 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 	})
 }
 
-// ChangeComplaintJSON is ChangeComplaint for some fields in wire form. The
-// others stay.
-func (s *Server) ChangeComplaintJSON(id string, data []byte) error {
-	return s.update("ChangeComplaint", id, func(cm *complaint, _ time.Time) error {
-		if _, err := decodeComplaint(data); err != nil {
-			return err
-		}
-		members := map[string]json.RawMessage{}
-		for _, object := range [][]byte{encode(cm.wire), data} {
-			if err := json.Unmarshal(object, &members); err != nil {
-				return err
-			}
-		}
-		t, err := decodeComplaint(encode(members))
-		if err != nil {
-			return err
-		}
-		return s.replace(cm, t)
-	})
-}
-
 // replace sets the wire form of an existing complaint. The caller holds mu.
 func (s *Server) replace(cm *complaint, t wireComplaint) error {
 	newTime, _ := time.Parse(time.RFC3339, t.ComplaintTime) // valid by the schema
