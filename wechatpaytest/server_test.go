@@ -162,7 +162,7 @@ func TestServer_Reset_duringDelivery(t *testing.T) {
 }
 
 func TestServer_ServeHTTP_concurrent(t *testing.T) {
-	callers := 200
+	callers := 100
 	if testing.Short() {
 		callers = 20
 	}
