@@ -6,94 +6,90 @@ import (
 	"time"
 )
 
-// Behavior is what a [Server] does where WeChat Pay's documents leave a choice
-// or are silent, and what a test wants to fix. [Server.Configure] changes it.
-// NewServer begins with the values in brackets.
+// Behavior configures a [Server]. Most fields choose between possibilities that
+// WeChat Pay's documents leave open. [Server.Configure] changes it.
 type Behavior struct {
-	// Time is the server's clock, before [Server.Advance] moves it [time.Now].
-	// What happens to complaints and refunds, links, and the retries of
-	// notifications go by it.
+	// Time is the clock of complaints, refunds, links and notification retries.
+	// [Server.Advance] moves it forward. Default: time.Now.
 	Time func() time.Time
-	// WireTime is the clock of what clients check by theirs: the timestamps of
-	// requests, answers and notifications, the Date of answers, certificates
-	// [nil: the server's clock]. With time.Now, clients that do not follow the
-	// server's clock go on after Advance.
+	// WireTime is the clock that clients compare with theirs: of signatures, of
+	// the Date header and of certificates. Set it to time.Now if the clients
+	// cannot follow Advance. Default: the server's clock, Time plus Advance.
 	WireTime func() time.Time
-	// Seed is what ids are made from, together with what they name or how many
-	// came before: equal seeds and an equal course of events give equal ids
-	// [random]. Nonces, keys and ciphertexts are random always.
+	// Seed determines generated ids: the same seed and sequence of events gives
+	// the same ids. Nonces, keys and ciphertexts stay random. Default: random.
 	Seed uint64
 
-	// KeyMode says which key signs [KeyModeSwitching].
+	// KeyMode selects the key that signs. Default: KeyModeSwitching.
 	KeyMode KeyMode
-	// SubMchIDs makes the merchant a service provider for these sub-merchants:
-	// their complaints are its own, and refunds need sub_mchid [none: an
-	// ordinary merchant].
+	// SubMchIDs makes the merchant a service provider of these sub-merchants: it
+	// may access their complaints, and refunds require sub_mchid. Default: none,
+	// an ordinary merchant.
 	SubMchIDs []string
 
-	// WrongState answers a second decision of a round, a decision on a
-	// complaint that is finished or refunded, and a second completion [400
-	// INVALID_REQUEST]. The other value that a merchant may meet is 400
-	// PARAM_ERROR.
+	// WrongState is the error of a second decision in a round, a decision on a
+	// finished or refunded complaint, and a second completion. 400 PARAM_ERROR
+	// is possible too. Default: 400 INVALID_REQUEST.
 	WrongState Refusal
-	// UnknownComplaint answers for a complaint_id that nobody filed [404
-	// RESOURCE_NOT_EXISTS].
+	// UnknownComplaint is the error for an unknown complaint_id. Default: 404
+	// RESOURCE_NOT_EXISTS.
 	UnknownComplaint Refusal
-	// TrustedOnly takes decisions only on complaints with the user tag TRUSTED [false].
+	// TrustedOnly rejects decisions on complaints without the user tag TRUSTED.
+	// Default: false.
 	TrustedOnly bool
-	// ResponseContentMax is how many characters a reply may have, 500 at most
-	// [500, as the newest page says; older pages: 200].
+	// ResponseContentMax is the maximum length of a reply in characters, at most
+	// 500. Older pages say 200. Default: 500.
 	ResponseContentMax int
-	// JumpLinks says that the merchant is on the list of those who may put jump
-	// links into replies; others get 403 NO_AUTH [false].
+	// JumpLinks allows the merchant to put jump links into replies. Without it,
+	// they fail with 403 NO_AUTH. Default: false.
 	JumpLinks bool
-	// AnyMediaID takes media ids that no upload of this server returned [false].
+	// AnyMediaID accepts media ids that are not from an upload. Default: false.
 	AnyMediaID bool
-
-	// PathInBody takes a body that repeats the parameter of the path,
-	// complaint_id, with the same value [false: it is an unknown member]. The
-	// samples of some clients do that; the documents have it in the path alone.
+	// PathInBody accepts complaint_id in a body too, as the samples of some
+	// clients send it, if it equals that in the path. Default: false, an unknown
+	// parameter.
 	PathInBody bool
 
-	// HistoryLag is how long after it took effect a record appears in the
-	// negotiation history of endpoint 3 [0]. [Server.History] always shows it
-	// at once.
+	// HistoryLag delays the appearance of records in negotiation-historys.
+	// [Server.History] is not delayed. Default: 0.
 	HistoryLag time.Duration
-	// MaxPage is how many entries the list and the history give in one page
-	// before they refuse it as too large [0: no bound].
+	// MaxPage is the maximum number of entries in a page of the list or the
+	// history. Larger ones fail with ResultTooLarge. Default: 0, no limit.
 	MaxPage int
-	// ResultTooLarge is that refusal [400 INVALID_REQUEST].
+	// ResultTooLarge is the error of a page over MaxPage. Default: 400
+	// INVALID_REQUEST.
 	ResultTooLarge Refusal
-	// ListOldestFirst and HistoryOldestFirst turn the order of pages around
-	// [false: newest first]. WeChat Pay documents no order.
+	// ListOldestFirst and HistoryOldestFirst reverse the order of pages. WeChat
+	// Pay documents no order. Default: false, newest first.
 	ListOldestFirst, HistoryOldestFirst bool
 
-	// RefundsArrive lets refunds reach the user as soon as they are accepted
-	// [false: when the test calls [Server.SettleRefund]].
+	// RefundsArrive makes refunds reach the user as soon as they are accepted.
+	// Default: false, they wait for [Server.SettleRefund].
 	RefundsArrive bool
-	// RefundRefusal refuses every new refund, for instance with 403 NOT_ENOUGH [none].
+	// RefundRefusal is the error of every new refund, such as 403 NOT_ENOUGH.
+	// Default: none.
 	RefundRefusal Refusal
 
-	// AutoNotify sends notifications by themselves, and again by the retry
-	// schedule on the server's clock [false: when the test calls
-	// [Server.DeliverDue]].
+	// AutoNotify sends notifications, and retries of them, as soon as they are
+	// due on the server's clock. Default: false, they wait for
+	// [Server.DeliverDue].
 	AutoNotify bool
-	// NotifyOwnActions sends notifications about the merchant's own actions too [false].
+	// NotifyOwnActions sends notifications about the merchant's own actions too.
+	// Default: false.
 	NotifyOwnActions bool
-	// NotifyTransport sends notifications [nil: a transport that reaches
-	// loopback only, so that a test never leaves its machine, and does not ask
-	// who signed the receiver's TLS certificate. [Server.Notify], which names
-	// its URL, is not so bound].
+	// NotifyTransport sends notifications. Default: one that only reaches
+	// loopback, and accepts any TLS certificate there. [Server.Notify] is not
+	// limited to loopback.
 	NotifyTransport http.RoundTripper
 
-	// Log is called after each request, before its answer is sent; it may be
-	// called from several goroutines at once [nil]. Its String is made for
-	// t.Log.
+	// Log is called after each request, before the response is sent, possibly
+	// from several goroutines at once. Default: nil.
 	Log func(Request)
 }
 
-// fillIn gives fields that cannot be zero their first value.
-func (b *Behavior) fillIn() {
+// setDefaults sets the fields whose default is not their zero value. It panics
+// if KeyMode is invalid.
+func (b *Behavior) setDefaults() {
 	if b.Time == nil {
 		b.Time = time.Now
 	}
@@ -102,42 +98,43 @@ func (b *Behavior) fillIn() {
 		b.KeyMode = KeyModeSwitching
 	case KeyModeSwitching, KeyModePublicKey, KeyModeCertificate:
 	default:
-		panic(fmt.Sprintf("wechatpaytest: there is no KeyMode %q", b.KeyMode))
+		panic(fmt.Sprintf("wechatpaytest: Behavior: unknown KeyMode %q", b.KeyMode))
 	}
 	if b.ResponseContentMax == 0 {
 		b.ResponseContentMax = 500
 	}
-	for refusal, first := range map[*Refusal]Refusal{
+	for r, def := range map[*Refusal]Refusal{
 		&b.WrongState:       invalidRequest,
 		&b.UnknownComplaint: notExists,
 		&b.ResultTooLarge:   invalidRequest,
 	} {
-		if refusal.StatusCode == 0 {
-			*refusal = first
+		if r.StatusCode == 0 {
+			*r = def
 		}
 	}
 }
 
-// KeyMode says which key signs answers and notifications.
+// KeyMode selects the key that signs responses and notifications.
 type KeyMode string
 
 const (
-	// KeyModeSwitching is a merchant that switches from platform certificates
-	// to the public key: an answer is signed as the request's Wechatpay-Serial
-	// asks, by the current platform certificate for a hexadecimal serial
-	// number, by the public key for everything else. Notifications are signed
-	// by the public key. Certificates can be downloaded.
+	// KeyModeSwitching is a merchant that switches from platform certificates to
+	// the public key. Responses are signed with the platform certificate if
+	// Wechatpay-Serial is hexadecimal, otherwise with the public key.
+	// Notifications are signed with the public key. Certificates can be
+	// downloaded.
 	KeyModeSwitching KeyMode = "switching"
-	// KeyModePublicKey is a merchant that only ever had the public key: it
-	// signs everything, and the certificates are 404 RESOURCE_NOT_EXISTS.
+	// KeyModePublicKey is a merchant that never had platform certificates. The
+	// public key signs everything. Downloading certificates fails with 404
+	// RESOURCE_NOT_EXISTS.
 	KeyModePublicKey KeyMode = "public_key"
-	// KeyModeCertificate is a merchant that has not switched: the platform
-	// certificate signs everything, and a public key id in the request is
+	// KeyModeCertificate is a merchant without a public key. The platform
+	// certificate signs everything. A public key id in Wechatpay-Serial is
 	// ignored.
 	KeyModeCertificate KeyMode = "certificate"
 )
 
-// Refusal is the status and the code of an error answer.
+// Refusal is the status and code of an error response.
 type Refusal struct {
 	StatusCode int
 	Code       string

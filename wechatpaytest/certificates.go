@@ -20,8 +20,8 @@ type platformCertificate struct {
 	cert   *x509.Certificate
 }
 
-// certificates returns the platform certificates, of which there is always one.
-// The caller holds mu.
+// certificates returns the platform certificates, at least one. The caller
+// holds mu.
 func (s *Server) certificates() []*platformCertificate {
 	if len(s.platform) == 0 {
 		s.addCertificate()
@@ -32,22 +32,22 @@ func (s *Server) certificates() []*platformCertificate {
 func (s *Server) addCertificate() *platformCertificate {
 	key := processKey(platformRole(len(s.platform)))
 	from := s.wireNow().Truncate(time.Second)
-	cert := certificateOf(key, "wechatpaytest platform", from, from.AddDate(certificateYears, 0, 0))
-	p := &platformCertificate{serialOf(cert), key, cert}
+	cert := newCertificate(key, "wechatpaytest platform", from, from.AddDate(certificateYears, 0, 0))
+	p := &platformCertificate{serialNo(cert), key, cert}
 	s.platform = append(s.platform, p)
 	return p
 }
 
-// PlatformCertificate returns the platform certificate that signs at present.
+// PlatformCertificate returns the platform certificate that currently signs.
 func (s *Server) PlatformCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.certificates()[s.current].cert
 }
 
-// AnnounceCertificate adds a platform certificate to those that can be
-// downloaded, which does not sign yet: WeChat Pay does this about 24 hours
-// before it is used. It is valid for 5 years from now, on the clock of
+// AnnounceCertificate adds a platform certificate that can be downloaded but
+// does not sign yet. WeChat Pay does so about 24 hours before it rotates. The
+// certificate is valid for 5 years from now, on the clock of
 // [Behavior.WireTime].
 func (s *Server) AnnounceCertificate() *x509.Certificate {
 	s.mu.Lock()
@@ -56,9 +56,8 @@ func (s *Server) AnnounceCertificate() *x509.Certificate {
 	return s.addCertificate().cert
 }
 
-// RotateCertificate lets the next platform certificate sign from now on: the
-// one that was announced, or else a new one. The one before it can be
-// downloaded until it expires.
+// RotateCertificate makes the next platform certificate sign: the announced one,
+// or else a new one. The previous one can be downloaded until it expires.
 func (s *Server) RotateCertificate() *x509.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,10 +68,10 @@ func (s *Server) RotateCertificate() *x509.Certificate {
 	return s.platform[s.current].cert
 }
 
-// signingKey returns the key that signs for a client that asks with this
-// Wechatpay-Serial.
-func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey) {
-	if mode == KeyModePublicKey || mode != KeyModeCertificate && !isSerial(asked) {
+// signingKey returns the key that signs, and its id, for a client that sends
+// this Wechatpay-Serial.
+func (s *Server) signingKey(mode KeyMode, requestSerial string) (string, *rsa.PrivateKey) {
+	if mode == KeyModePublicKey || mode != KeyModeCertificate && !isSerialNo(requestSerial) {
 		return publicKeyID(), processKey(publicKeyRole)
 	}
 	s.mu.Lock()
@@ -81,56 +80,62 @@ func (s *Server) signingKey(mode KeyMode, asked string) (string, *rsa.PrivateKey
 	return p.serial, p.key
 }
 
-// keyNamed returns the private key behind a public key id or a serial number of
-// a platform certificate.
-func (s *Server) keyNamed(name string) *rsa.PrivateKey {
-	if name == publicKeyID() {
+// privateKeyOf returns the private key of a public key id or of the serial
+// number of a platform certificate, or nil.
+func (s *Server) privateKeyOf(id string) *rsa.PrivateKey {
+	if id == publicKeyID() {
 		return processKey(publicKeyRole)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.platform { // one that was never made is known to nobody
-		if strings.EqualFold(p.serial, name) {
+	for _, p := range s.platform {
+		if strings.EqualFold(p.serial, id) {
 			return p.key
 		}
 	}
 	return nil
 }
 
-func isSerial(s string) bool {
+func isSerialNo(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
-// signHeaders puts the headers of a signature over the body.
-func signHeaders(h http.Header, serial string, key *rsa.PrivateKey, at time.Time, body []byte) {
+// signHeaders sets the signature headers for a body, with the fault FaultForged,
+// FaultOld or FaultProbe, if any.
+func (s *Server) signHeaders(h http.Header, serial string, key *rsa.PrivateKey, body []byte, fault FaultKind) {
+	at := s.wireNow()
+	prefix := ""
+	switch fault {
+	case FaultForged:
+		key = processKey(forgerRole)
+	case FaultOld:
+		at = at.Add(-15 * time.Minute)
+	case FaultProbe:
+		prefix = "WECHATPAY/SIGNTEST/"
+	}
 	timestamp, nonce := strconv.FormatInt(at.Unix(), 10), randomText(32)
 	h.Set("Wechatpay-Timestamp", timestamp)
 	h.Set("Wechatpay-Nonce", nonce)
-	h.Set("Wechatpay-Signature", sign(key, timestamp+"\n"+nonce+"\n"+string(body)+"\n"))
+	h.Set("Wechatpay-Signature", prefix+sign(key, timestamp+"\n"+nonce+"\n"+string(body)+"\n"))
 	h.Set("Wechatpay-Serial", serial)
 	h.Set("Wechatpay-Signature-Type", scheme)
 }
 
-// probe makes a signature the wrong one that WeChat Pay tests its clients with.
-func probe(h http.Header) {
-	h.Set("Wechatpay-Signature", "WECHATPAY/SIGNTEST/"+h.Get("Wechatpay-Signature"))
-}
-
-// Endpoint 14: certificates.
+// GET /v3/certificates
 
 type certificatesQuery struct {
 	AlgorithmType string `json:"algorithm_type" check:"enum=RSA|SM2|ALL"`
 }
 
 type certificateEntry struct {
-	SerialNo           string             `json:"serial_no"`
-	EffectiveTime      string             `json:"effective_time"`
-	ExpireTime         string             `json:"expire_time"`
-	EncryptCertificate encryptedForAPIKey `json:"encrypt_certificate"`
+	SerialNo           string         `json:"serial_no"`
+	EffectiveTime      string         `json:"effective_time"`
+	ExpireTime         string         `json:"expire_time"`
+	EncryptCertificate sealedResource `json:"encrypt_certificate"`
 }
 
-// encryptedForAPIKey is what certificates and notifications are encrypted in.
-type encryptedForAPIKey struct {
+// A sealedResource is encrypted with the APIv3 key.
+type sealedResource struct {
 	OriginalType   string `json:"original_type,omitempty"`
 	Algorithm      string `json:"algorithm"`
 	Nonce          string `json:"nonce"`
@@ -138,9 +143,9 @@ type encryptedForAPIKey struct {
 	Ciphertext     string `json:"ciphertext"`
 }
 
-func encryptForAPIKey(associatedData string, plain []byte) encryptedForAPIKey {
+func sealResource(associatedData string, plain []byte) sealedResource {
 	nonce := randomText(12)
-	return encryptedForAPIKey{
+	return sealedResource{
 		Algorithm:      "AEAD_AES_256_GCM",
 		Nonce:          nonce,
 		AssociatedData: associatedData,
@@ -148,9 +153,9 @@ func encryptForAPIKey(associatedData string, plain []byte) encryptedForAPIKey {
 	}
 }
 
-func (c *call) listCertificates(q *certificatesQuery) (any, *refusal) {
+func (c *call) listCertificates(q *certificatesQuery) (any, *apiError) {
 	if c.b.KeyMode == KeyModePublicKey {
-		return nil, notExists.refuse("merchant %s has no platform certificates: it has the WeChat Pay public key", c.s.mchid)
+		return nil, notExists.errorf("merchant %s has a public key and no platform certificates", c.s.mchid)
 	}
 	entries := []certificateEntry{}
 	for _, p := range c.s.certificates() {
@@ -158,7 +163,12 @@ func (c *call) listCertificates(q *certificatesQuery) (any, *refusal) {
 			continue
 		}
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw})
-		entries = append(entries, certificateEntry{p.serial, wholeSeconds(p.cert.NotBefore), wholeSeconds(p.cert.NotAfter), encryptForAPIKey("certificate", text)})
+		entries = append(entries, certificateEntry{
+			SerialNo:           p.serial,
+			EffectiveTime:      wholeSeconds(p.cert.NotBefore),
+			ExpireTime:         wholeSeconds(p.cert.NotAfter),
+			EncryptCertificate: sealResource("certificate", text),
+		})
 	}
 	return struct {
 		Data []certificateEntry `json:"data"`

@@ -19,18 +19,17 @@ import (
 	"time"
 )
 
-// The cryptography of the double is its own, on the standard library alone:
-// what it shared with the SDK, both could have wrong together.
+// The fake has its own cryptography, on the standard library alone, so that an
+// error in the SDK's cannot hide.
 
-// processKeys holds the RSA keys of this process by role. Generating one takes
-// longer than everything else that a server does at its start, so all servers
-// of a process share them.
+// processKeys has the RSA keys of this process by role. All servers share them,
+// because generating a key is by far the slowest part of starting one.
 var processKeys struct {
 	sync.Mutex
 	byRole map[string]func() *rsa.PrivateKey
 }
 
-// processKey returns the key of a role, generated at the first call.
+// processKey returns the key of a role. The first call generates it.
 func processKey(role string) *rsa.PrivateKey {
 	processKeys.Lock()
 	key, ok := processKeys.byRole[role]
@@ -38,7 +37,7 @@ func processKey(role string) *rsa.PrivateKey {
 		key = sync.OnceValue(func() *rsa.PrivateKey {
 			key, err := rsa.GenerateKey(rand.Reader, 2048)
 			if err != nil {
-				panic("wechatpaytest: no RSA key: " + err.Error())
+				panic("wechatpaytest: generate RSA key: " + err.Error())
 			}
 			return key
 		})
@@ -51,23 +50,23 @@ func processKey(role string) *rsa.PrivateKey {
 	return key()
 }
 
-// The roles. Merchant and platform keys are numbered, because they are renewed.
+const (
+	publicKeyRole = "wechatpay"
+	forgerRole    = "forger" // neither WeChat Pay nor the merchant
+)
+
+// Merchant and platform keys are numbered, because they are renewed.
 func merchantRole(n int) string { return fmt.Sprint("merchant ", n) }
 func platformRole(n int) string { return fmt.Sprint("platform ", n) }
 
-const (
-	publicKeyRole = "wechatpay"
-	strangerRole  = "stranger"
-)
-
-// processAPIv3Key is the APIv3 key of this process: 32 characters.
+// processAPIv3Key returns the APIv3 key of this process.
 var processAPIv3Key = sync.OnceValue(func() string { return randomText(32) })
 
-// certificateOf makes a self-signed certificate. The serial number is 40
-// hexadecimal digits, as WeChat Pay's are.
-func certificateOf(key *rsa.PrivateKey, name string, from, to time.Time) *x509.Certificate {
+// newCertificate returns a self-signed certificate. As WeChat Pay's, its serial
+// number has 40 hexadecimal digits.
+func newCertificate(key *rsa.PrivateKey, name string, from, to time.Time) *x509.Certificate {
 	digest := sha1.Sum(append(key.N.Bytes(), binary.BigEndian.AppendUint64(nil, uint64(from.UnixNano()))...))
-	digest[0] = digest[0]&0x3f | 0x40 // positive, and no leading zero
+	digest[0] = digest[0]&0x3f | 0x40 // positive, without a leading zero
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(digest[:]),
 		Subject:      pkix.Name{Organization: []string{"wechatpaytest"}, CommonName: name},
@@ -77,45 +76,47 @@ func certificateOf(key *rsa.PrivateKey, name string, from, to time.Time) *x509.C
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		panic("wechatpaytest: no certificate: " + err.Error())
+		panic("wechatpaytest: create certificate: " + err.Error())
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		panic("wechatpaytest: no certificate: " + err.Error())
+		panic("wechatpaytest: create certificate: " + err.Error())
 	}
 	return cert
 }
 
-func serialOf(cert *x509.Certificate) string { return fmt.Sprintf("%X", cert.SerialNumber) }
+func serialNo(cert *x509.Certificate) string { return fmt.Sprintf("%X", cert.SerialNumber) }
 
-// publicKeyID names the WeChat Pay public key of this process: PUB_KEY_ID_ and digits.
+// publicKeyID returns the WeChat Pay public key id of this process.
 var publicKeyID = sync.OnceValue(func() string {
 	digest := sha256.Sum256(processKey(publicKeyRole).N.Bytes())
 	return "PUB_KEY_ID_01" + decimal(digest[:], 26)
 })
 
-// sign makes a WECHATPAY2-SHA256-RSA2048 signature in base64.
-func sign(key *rsa.PrivateKey, message string) string {
-	digest := sha256.Sum256([]byte(message))
+// sign returns the WECHATPAY2-SHA256-RSA2048 signature of a string to sign, in
+// base64.
+func sign(key *rsa.PrivateKey, toSign string) string {
+	digest := sha256.Sum256([]byte(toSign))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
 	if err != nil {
-		panic("wechatpaytest: no signature: " + err.Error())
+		panic("wechatpaytest: sign: " + err.Error())
 	}
 	return base64.StdEncoding.EncodeToString(signature)
 }
 
-// verifies says whether the signature is the key's over the message.
-func verifies(key *rsa.PublicKey, message string, signature []byte) bool {
-	digest := sha256.Sum256([]byte(message))
+// verify reports whether the signature of a string to sign is valid.
+func verify(key *rsa.PublicKey, toSign string, signature []byte) bool {
+	digest := sha256.Sum256([]byte(toSign))
 	return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
 }
 
-// encrypt is RSAES-OAEP with SHA-1, as payer_phone is encrypted.
+// encrypt encrypts with RSAES-OAEP and SHA-1, like payer_phone, to base64.
 func encrypt(key *rsa.PublicKey, text string) (string, error) {
 	ciphertext, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, key, []byte(text), nil)
 	return base64.StdEncoding.EncodeToString(ciphertext), err
 }
 
+// decrypt reverses encrypt.
 func decrypt(key *rsa.PrivateKey, text string) (string, error) {
 	ciphertext, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
@@ -125,20 +126,21 @@ func decrypt(key *rsa.PrivateKey, text string) (string, error) {
 	return string(plain), err
 }
 
-// seal is AEAD_AES_256_GCM in base64, as notifications and certificates are encrypted.
+// seal encrypts with AEAD_AES_256_GCM, like notifications and certificates, to
+// base64.
 func seal(apiV3Key, nonce, associatedData string, plain []byte) string {
 	block, err := aes.NewCipher([]byte(apiV3Key))
 	if err != nil {
-		panic("wechatpaytest: " + err.Error())
+		panic("wechatpaytest: encrypt: " + err.Error())
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {
-		panic("wechatpaytest: " + err.Error())
+		panic("wechatpaytest: encrypt: " + err.Error())
 	}
 	return base64.StdEncoding.EncodeToString(aead.Seal(nil, []byte(nonce), plain, []byte(associatedData)))
 }
 
-// randomText is n random letters and digits.
+// randomText returns n random letters and digits.
 func randomText(n int) string {
 	var b strings.Builder
 	for b.Len() < n {
@@ -147,7 +149,7 @@ func randomText(n int) string {
 	return b.String()[:n]
 }
 
-// decimal writes bytes as exactly n decimal digits.
+// decimal returns the last n decimal digits of a big-endian number.
 func decimal(b []byte, n int) string {
 	digits := new(big.Int).SetBytes(b).String()
 	for len(digits) < n {

@@ -1,6 +1,6 @@
 package wechatpaytest
 
-// Endpoint 17: self-test.
+// POST /v3/security/echo, the self-test
 
 type echoBody struct {
 	EchoMessage          string  `json:"echo_message" check:"required"`
@@ -10,27 +10,28 @@ type echoBody struct {
 	plain string // of EncryptedEchoMessage
 }
 
-func (b *echoBody) check(c *call) *refusal {
+func (b *echoBody) check(c *call) *apiError {
 	serial := c.r.Header.Get("Wechatpay-Serial")
-	key := c.s.keyNamed(serial)
+	key := c.s.privateKeyOf(serial)
 	if key == nil {
-		issue := "is required here, and missing"
+		issue := "is required"
 		if serial != "" {
-			issue = "names no key of this server"
+			issue = "is not a key of this server"
 		}
-		return paramError(inHeader, &paramFault{field: "Wechatpay-Serial", value: serial, issue: issue})
+		return paramError(inHeader, &invalidParam{field: "Wechatpay-Serial", value: serial, issue: issue})
 	}
 	if b.EncryptedEchoMessage != nil {
 		var err error
 		if b.plain, err = decrypt(key, *b.EncryptedEchoMessage); err != nil {
-			return bodyError("/encrypted_echo_message", *b.EncryptedEchoMessage, "cannot be decrypted with the private key of %s: %v", serial, err)
+			return bodyError("/encrypted_echo_message", *b.EncryptedEchoMessage,
+				"cannot be decrypted with the private key of %s: %v", serial, err)
 		}
 	}
 	return nil
 }
 
-func (c *call) echo(b *echoBody) (any, *refusal) {
-	c.idle = true
+func (c *call) echo(b *echoBody) (any, *apiError) {
+	c.noEffect = true
 	out := struct {
 		EchoMessage          string `json:"echo_message"`
 		EncryptedEchoMessage string `json:"encrypted_echo_message,omitempty"`
@@ -38,7 +39,7 @@ func (c *call) echo(b *echoBody) (any, *refusal) {
 	if b.EncryptedEchoMessage != nil {
 		ciphertext, err := encrypt(&c.merchant.key.PublicKey, b.plain)
 		if err != nil {
-			return nil, bodyError("/encrypted_echo_message", nil, "is too long to be encrypted: %v", err)
+			return nil, bodyError("/encrypted_echo_message", nil, "is too long to encrypt: %v", err)
 		}
 		out.EncryptedEchoMessage = ciphertext
 	}

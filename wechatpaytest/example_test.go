@@ -41,10 +41,10 @@ func Example() {
 	// 400 INVALID_REQUEST
 	// USER_CREATE_COMPLAINT
 	// MERCHANT_APPROVE_REFUND
-	// the state of complaint 200201820200101080076610000 does not support this operation, check for a duplicate call: the refund request is decided already
+	// complaint 200201820200101080076610000 cannot be decided: the refund request is already decided
 }
 
-// The clock stands where the test puts it, and clients made from Config go by it.
+// A fixed clock, which clients from Config follow.
 func ExampleServer_Configure() {
 	server := wechatpaytest.NewServer()
 	defer server.Close()
@@ -66,7 +66,9 @@ func ExampleServer_Notify() {
 	}))
 	defer receiver.Close()
 	resp, err := server.Notify(context.Background(), receiver.URL, wechatpaytest.Notification{
-		EventType: "COMPLAINT.CREATE", ComplaintID: "200201820200101080076610000", ActionType: "CREATE_COMPLAINT",
+		EventType:   "COMPLAINT.CREATE",
+		ComplaintID: "200201820200101080076610000",
+		ActionType:  "CREATE_COMPLAINT",
 	})
 	if err != nil {
 		panic(err)

@@ -12,78 +12,84 @@ import (
 	"time"
 )
 
-// FaultKind is what goes wrong.
+// FaultKind is a kind of fault.
 type FaultKind string
 
 const (
-	FaultDrop         FaultKind = "drop"          // the connection is closed without an answer; nothing took effect
-	FaultLostResponse FaultKind = "lost_response" // the request takes effect, then the connection is closed without an answer
-	FaultCut          FaultKind = "cut"           // the request takes effect, then the connection is closed in the middle of the answer's body, or of its headers where it has no body
-	FaultSlow         FaultKind = "slow"          // the request takes effect, and the answer comes Delay later
+	FaultDrop FaultKind = "drop" // closes the connection; the request has no effect
 
-	// An answer in place of WeChat Pay's own, unsigned, as from a gateway.
-	// Nothing took effect, unless TakesEffect says otherwise.
+	// With these the request takes effect.
+
+	FaultLostResponse FaultKind = "lost_response" // closes the connection without a response
+	FaultCut          FaultKind = "cut"           // closes the connection in the middle of the response
+	FaultSlow         FaultKind = "slow"          // responds after Delay
+
+	// These return an unsigned error response, as a gateway does. The request
+	// has no effect unless TakesEffect is set.
 
 	FaultBusy429  FaultKind = "busy_429"  // 429 FREQUENCY_LIMITED, with Retry-After
 	FaultError500 FaultKind = "error_500" // 500 SYSTEM_ERROR
 	FaultError502 FaultKind = "error_502" // 502 SERVICE_UNAVAILABLE
 	FaultError503 FaultKind = "error_503" // 503 SERVICE_UNAVAILABLE
-	FaultHTML502  FaultKind = "html_502"  // 502 with a page of HTML
+	FaultHTML502  FaultKind = "html_502"  // 502 with an HTML page
 
-	// The request takes effect, and the answer does not prove to be WeChat
-	// Pay's. An image download, which is never signed, stays as it is.
+	// With these the request takes effect, and the response fails signature
+	// verification. They do not apply to image downloads, which are unsigned.
 
-	FaultForged   FaultKind = "forged"   // signed by a stranger's key
-	FaultUnsigned FaultKind = "unsigned" // without the signature's headers
-	FaultProbe    FaultKind = "probe"    // WeChat Pay's own test of its clients: a wrong signature that begins with WECHATPAY/SIGNTEST/
-	FaultOld      FaultKind = "old"      // rightly signed, 15 minutes ago
+	FaultForged   FaultKind = "forged"   // signed with another key
+	FaultUnsigned FaultKind = "unsigned" // without the signature headers
+	FaultProbe    FaultKind = "probe"    // with an invalid signature as WeChat Pay sends to test its clients
+	FaultOld      FaultKind = "old"      // a valid signature with a timestamp 15 minutes ago
 
-	// Of the whole server. Path, Times, Probability and Seed do not matter.
+	// These apply to the whole server. They ignore Path, Times, Probability and
+	// Seed.
 
-	FaultRefuse    FaultKind = "refuse"     // new connections are refused, for Delay or until ClearFaults; those that are open go on
-	FaultCloseIdle FaultKind = "close_idle" // once: the connections that no request is on are closed now, the others when theirs is answered
+	FaultRefuse    FaultKind = "refuse"     // refuses new connections for Delay, or until ClearFaults
+	FaultCloseIdle FaultKind = "close_idle" // closes idle connections once, and the others after their current response
 )
 
-// Fault is something that goes wrong with requests.
+// Fault makes requests fail.
 //
-// A fault first strikes the Times next requests that match Path, and then each
-// further one with Probability. Faults that are still to strike a number of
-// times come before those by probability, and each in the order in which they
-// were added; at most one strikes a request. With neither Times nor Probability
-// it strikes once. Requests that the server would refuse count like others.
+// It applies to the next Times requests that match Path, and after that to each
+// further one with Probability. If both are zero, it applies once. At most one
+// fault applies to a request: first those with Times left, then those with a
+// Probability, each in the order in which they were added. Requests that the
+// server would reject count too.
 //
-// By probability, whether it strikes is drawn from Seed, Kind, the complaint
-// (or whatever else the path names), the endpoint, and how many requests came
-// for these two: so the order in which callers come does not matter.
+// Whether a fault applies by probability depends on Seed, Kind, the endpoint,
+// the complaint (or other path parameter), and the number of requests for these
+// two so far. So it does not depend on the order of concurrent callers.
 type Fault struct {
-	// Path says which requests: "" for all; the method and path of an endpoint,
-	// or the path alone, as the documents write it ("GET
-	// /v3/merchant-service/complaints-v2/{complaint_id}") for that endpoint;
-	// anything else is looked for in the method and the path of the request
-	// ("update-refund-progress", "POST ").
+	// Path selects requests. "" matches all. An endpoint's path as documented,
+	// with or without its method, matches that endpoint ("GET
+	// /v3/merchant-service/complaints-v2/{complaint_id}"). Anything else matches
+	// as a substring of method and path ("update-refund-progress", "POST ").
 	Path        string
 	Kind        FaultKind
 	Times       int
 	Probability float64 // 0 to 1
 	Seed        uint64
-	// Delay is how long the answer of FaultSlow waits, in real time (0: 1 s; it
-	// ends early when the client gives up or the server closes), what the
-	// Retry-After of FaultBusy429 asks for, rounded down to whole seconds (0: 1
-	// s), and how long FaultRefuse lasts, in real time (0: until ClearFaults).
+	// Delay is the delay of FaultSlow (0: 1 s), the Retry-After of FaultBusy429,
+	// rounded down to seconds (0: 1 s), and the duration of FaultRefuse (0: until
+	// ClearFaults). It is real time. A slow response ends early when the client
+	// gives up or the server closes.
 	Delay time.Duration
-	// TakesEffect lets the request take effect before FaultBusy429,
-	// FaultError500, FaultError502, FaultError503 or FaultHTML502 answers.
+	// TakesEffect lets the request take effect before the response of
+	// FaultBusy429, FaultError500, FaultError502, FaultError503 or FaultHTML502.
 	TakesEffect bool
 }
 
-// gatewayFaults are the kinds that answer in place of WeChat Pay.
+// gatewayFaults are the kinds that replace the response by a gateway's.
 var gatewayFaults = []FaultKind{FaultBusy429, FaultError500, FaultError502, FaultError503, FaultHTML502}
 
-var faultKinds = append([]FaultKind{FaultDrop, FaultLostResponse, FaultCut, FaultSlow, FaultForged, FaultUnsigned, FaultProbe, FaultOld,
-	FaultRefuse, FaultCloseIdle}, gatewayFaults...)
+var faultKinds = append([]FaultKind{
+	FaultDrop, FaultLostResponse, FaultCut, FaultSlow,
+	FaultForged, FaultUnsigned, FaultProbe, FaultOld,
+	FaultRefuse, FaultCloseIdle,
+}, gatewayFaults...)
 
-// Check says what is wrong with a fault: an unknown kind, a number out of range,
-// a Path with {name} that is no endpoint's.
+// Check reports an invalid fault: an unknown kind, a number out of range, or a
+// Path with {braces} that is not an endpoint's.
 func (f Fault) Check() error {
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
@@ -91,30 +97,30 @@ func (f Fault) Check() error {
 		for i, k := range faultKinds {
 			names[i] = string(k)
 		}
-		return fmt.Errorf("wechatpaytest: no fault of the kind %q: there are %s", f.Kind, strings.Join(names, ", "))
+		return fmt.Errorf("wechatpaytest: Fault: unknown Kind %q, must be one of %s", f.Kind, strings.Join(names, ", "))
 	case f.Times < 0:
-		return fmt.Errorf("wechatpaytest: Times of a fault is %d, and must not be negative", f.Times)
+		return fmt.Errorf("wechatpaytest: Fault: Times must not be negative, got %d", f.Times)
 	case !(f.Probability >= 0 && f.Probability <= 1):
-		return fmt.Errorf("wechatpaytest: Probability of a fault is %v, and must be from 0 to 1", f.Probability)
-	case strings.Contains(f.Path, "{") && !namesEndpoint(f.Path):
-		return fmt.Errorf("wechatpaytest: Path of a fault is %q, which is no endpoint's: it would strike nothing", f.Path)
+		return fmt.Errorf("wechatpaytest: Fault: Probability must be from 0 to 1, got %v", f.Probability)
+	case strings.Contains(f.Path, "{") && !isEndpoint(f.Path):
+		return fmt.Errorf("wechatpaytest: Fault: Path %q is not an endpoint", f.Path)
 	case f.Delay < 0:
-		return fmt.Errorf("wechatpaytest: Delay of a fault is %s, and must not be negative", f.Delay)
+		return fmt.Errorf("wechatpaytest: Fault: Delay must not be negative, got %s", f.Delay)
 	case f.TakesEffect && !slices.Contains(gatewayFaults, f.Kind):
-		return fmt.Errorf("wechatpaytest: TakesEffect is no choice of the fault %s", f.Kind)
+		return fmt.Errorf("wechatpaytest: Fault: TakesEffect does not apply to %s", f.Kind)
 	}
 	return nil
 }
 
-// faultBoard holds the faults. Server.mu guards it.
-type faultBoard struct {
-	faults []*Fault // Times is what is left
+// faultSet has the current faults. Server.mu guards it.
+type faultSet struct {
+	faults []*Fault // Times counts down
 	counts map[faultKey]uint64
 }
 
-type faultKey struct{ endpoint, element string }
+type faultKey struct{ endpoint, param string }
 
-// Fault adds a fault. It panics if [Fault.Check] finds something wrong.
+// AddFault adds a fault. It panics if [Fault.Check] returns an error.
 func (s *Server) AddFault(f Fault) {
 	if err := f.Check(); err != nil {
 		panic(err.Error())
@@ -135,9 +141,9 @@ func (s *Server) AddFault(f Fault) {
 	s.faults.faults = append(s.faults.faults, &f)
 }
 
-// Faults returns the faults that are still to strike, in the order in which they
-// were added, with the Times that are left. FaultRefuse and FaultCloseIdle, which
-// concern the whole server, are not among them.
+// Faults returns the faults that can still apply, in the order in which they
+// were added. Times is the number left. FaultRefuse and FaultCloseIdle are not
+// included.
 func (s *Server) Faults() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +156,7 @@ func (s *Server) Faults() []Fault {
 	return left
 }
 
-// ClearFaults takes all faults away, and lets the server accept connections again.
+// ClearFaults removes all faults, and makes the server accept connections again.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	s.faults.faults = nil
@@ -158,60 +164,59 @@ func (s *Server) ClearFaults() {
 	s.listener.accept()
 }
 
-// drawFault returns a copy of the fault that strikes the request, or nil.
-func (s *Server) drawFault(c *call) *Fault {
+// pickFault returns a copy of the fault that applies to the call, or nil.
+func (s *Server) pickFault(c *call) *Fault {
 	key := faultKey{endpoint: c.r.Method + " " + c.path}
 	if c.endpoint != nil {
 		key = faultKey{c.endpoint.method + " " + c.endpoint.pattern, c.id}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	board := &s.faults
-	if board.counts == nil {
-		board.counts = map[faultKey]uint64{}
+	set := &s.faults
+	if set.counts == nil {
+		set.counts = map[faultKey]uint64{}
 	}
-	count := board.counts[key]
-	board.counts[key]++
-	for _, f := range board.faults {
+	count := set.counts[key]
+	set.counts[key]++
+	for _, f := range set.faults {
 		if f.Times > 0 && f.matches(c) {
 			f.Times--
-			strikes := *f
-			return &strikes
+			picked := *f
+			return &picked
 		}
 	}
-	for _, f := range board.faults {
+	for _, f := range set.faults {
 		if f.Probability > 0 && f.matches(c) && f.draw(key, count) < f.Probability {
-			strikes := *f
-			return &strikes
+			picked := *f
+			return &picked
 		}
 	}
 	return nil
 }
 
 func (f *Fault) matches(c *call) bool {
-	if namesEndpoint(f.Path) {
-		// A path that several methods have names them all.
-		return c.endpoint != nil && c.endpoint.named(f.Path)
+	if isEndpoint(f.Path) { // possibly of several methods
+		return c.endpoint != nil && c.endpoint.is(f.Path)
 	}
 	return strings.Contains(c.r.Method+" "+c.path, f.Path)
 }
 
-// namesEndpoint says whether a Path is that of an endpoint, as the documents
-// write it.
-func namesEndpoint(path string) bool {
-	return slices.ContainsFunc(endpoints, func(e *endpoint) bool { return e.named(path) })
+// isEndpoint reports whether path is an endpoint's path as documented, with or
+// without its method.
+func isEndpoint(path string) bool {
+	return slices.ContainsFunc(endpoints, func(e *endpoint) bool { return e.is(path) })
 }
 
-func (e *endpoint) named(path string) bool {
+func (e *endpoint) is(path string) bool {
 	return path == e.pattern || path == e.method+" "+e.pattern
 }
 
-// draw is a number from 0 to 1, always the same for the same request.
+// draw returns a number from 0 to 1, always the same for the same arguments.
 func (f *Fault) draw(key faultKey, count uint64) float64 {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d\x00%s\x00%s\x00%s\x00%d", f.Seed, f.Kind, key.element, key.endpoint, count)
-	// FNV leaves the high bits of similar texts similar; this mixes them (the
-	// finalizer of SplitMix64).
+	fmt.Fprintf(h, "%d\x00%s\x00%s\x00%s\x00%d", f.Seed, f.Kind, key.param, key.endpoint, count)
+	// FNV leaves the high bits of similar inputs similar. The finalizer of
+	// SplitMix64 mixes them.
 	x := h.Sum64()
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -226,44 +231,48 @@ func (f *Fault) kind() FaultKind {
 	return f.Kind
 }
 
-// gatewayAnswer is the answer that comes in place of WeChat Pay's, nil if the
-// fault is of another kind. A dropped request has one too, which is never sent.
-func (f *Fault) gatewayAnswer() *answer {
-	a := &answer{header: http.Header{}, unsigned: true, internal: internalOther}
+const htmlPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n" +
+	"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+
+// gatewayResponse returns the response that replaces WeChat Pay's, or nil. That
+// of FaultDrop is never sent.
+func (f *Fault) gatewayResponse() *response {
+	resp := &response{header: http.Header{}, unsigned: true}
 	switch f.kind() {
 	case FaultDrop:
-		return a
+		return resp
 	case FaultBusy429:
-		a.status, a.code, a.internal = http.StatusTooManyRequests, "FREQUENCY_LIMITED", internalFrequency
-		delay := f.Delay
-		if delay == 0 {
-			delay = time.Second
-		}
-		a.header.Set("Retry-After", strconv.FormatInt(int64(delay/time.Second), 10))
+		resp.status, resp.code, resp.internal = http.StatusTooManyRequests, "FREQUENCY_LIMITED", internalFrequency
+		resp.header.Set("Retry-After", strconv.FormatInt(int64(f.delay()/time.Second), 10))
 	case FaultError500:
-		a.status, a.code = http.StatusInternalServerError, "SYSTEM_ERROR"
+		resp.status, resp.code = http.StatusInternalServerError, "SYSTEM_ERROR"
 	case FaultError502:
-		a.status, a.code = http.StatusBadGateway, "SERVICE_UNAVAILABLE"
+		resp.status, resp.code = http.StatusBadGateway, "SERVICE_UNAVAILABLE"
 	case FaultError503:
-		a.status, a.code = http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"
+		resp.status, resp.code = http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"
 	case FaultHTML502:
-		a.status = http.StatusBadGateway
-		a.header.Set("Content-Type", "text/html")
-		a.body = []byte("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n")
-		return a
+		resp.status = http.StatusBadGateway
+		resp.header.Set("Content-Type", "text/html")
+		resp.body = []byte(htmlPage)
+		return resp
 	default:
 		return nil
 	}
-	a.header.Set("Content-Type", jsonType)
-	a.body = encode(map[string]string{"code": a.code, "message": "a fault of the test, not of the request"})
-	return a
+	resp.header.Set("Content-Type", jsonType)
+	resp.body = encode(map[string]string{"code": resp.code, "message": "injected fault " + string(f.Kind)})
+	return resp
 }
 
-// wait waits for a slow answer.
-func (c *call) wait(delay time.Duration) {
-	if delay == 0 {
-		delay = time.Second
+// delay returns Delay, or its default.
+func (f *Fault) delay() time.Duration {
+	if f.Delay == 0 {
+		return time.Second
 	}
+	return f.Delay
+}
+
+// wait delays a slow response.
+func (c *call) wait(delay time.Duration) {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -273,17 +282,16 @@ func (c *call) wait(delay time.Duration) {
 	}
 }
 
-// sendHalf writes the first half of an answer, and closes the connection where
-// it can. An HTTP/2 stream, which cannot be cut in its headers, is cut in its
-// body or not begun.
-func sendHalf(w http.ResponseWriter, a *answer) {
-	if len(a.body) > 1 {
-		for name, values := range a.header {
+// sendHalf writes the first half of the body, or of the headers if the body is
+// empty. Over HTTP/2, which has no way to cut headers, it writes nothing then.
+func sendHalf(w http.ResponseWriter, resp *response) {
+	if len(resp.body) > 1 {
+		for name, values := range resp.header {
 			w.Header()[name] = values
 		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body[:len(a.body)/2])
+		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
+		w.WriteHeader(resp.status)
+		_, _ = w.Write(resp.body[:len(resp.body)/2])
 		_ = http.NewResponseController(w).Flush()
 		return
 	}
@@ -293,7 +301,7 @@ func sendHalf(w http.ResponseWriter, a *answer) {
 	}
 	defer conn.Close()
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
-	_ = a.header.Write(&text)
+	fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\n", resp.status, http.StatusText(resp.status))
+	_ = resp.header.Write(&text)
 	_, _ = io.CopyN(conn, &text, int64(text.Len()/2))
 }

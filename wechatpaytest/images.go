@@ -21,23 +21,22 @@ const (
 	maxImage     = 2 << 20 // "2M"
 )
 
-// media is an image of the server. One that was uploaded serves in replies and
-// decisions, one that AddImage gave can be downloaded; none is both, as with
-// WeChat Pay.
+// media is an image. As with WeChat Pay, an uploaded one can be used in replies
+// and decisions but not downloaded, and one from AddImage the other way around.
 type media struct {
 	data     []byte
 	uploaded bool
 }
 
-// image is the answer of a download.
+// image is the response of a download.
 type image struct {
 	data        []byte
 	contentType string
 }
 
-// imageType says which image a file name promises: "jpg", "png" or "bmp", or ""
-// for another.
-func imageType(filename string) string {
+// imageExt returns "jpg", "png" or "bmp" if the file name has that extension,
+// otherwise "".
+func imageExt(filename string) string {
 	switch ext := strings.ToLower(path.Ext(filename)); ext {
 	case ".jpg", ".png", ".bmp":
 		return ext[1:]
@@ -45,8 +44,8 @@ func imageType(filename string) string {
 	return ""
 }
 
-// contentOf says which image the bytes are.
-func contentOf(data []byte) (kind, contentType string) {
+// sniffImage returns the format of the data by its first bytes.
+func sniffImage(data []byte) (ext, contentType string) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
 		return "jpg", "image/jpeg"
@@ -58,79 +57,114 @@ func contentOf(data []byte) (kind, contentType string) {
 	return "", "application/octet-stream"
 }
 
-// Endpoint 12: upload.
+// POST /v3/merchant-service/images/upload
 
 type uploadMeta struct {
 	Filename string `json:"filename" check:"required,max=128,form=image"`
 	SHA256   string `json:"sha256" check:"required,max=256,form=sha256"`
 }
 
-func uploadImage(c *call) *answer {
-	if refused := c.decodeQuery(schemaOf[nothing](), nil); refused != nil {
-		return c.refuse(refused)
+func uploadImage(c *call) *response {
+	meta := new(uploadMeta)
+	apiErr := c.decodeUpload(meta)
+	if apiErr == nil {
+		apiErr = c.checkUpload(meta)
+	}
+	if apiErr != nil {
+		return errorResponse(apiErr)
+	}
+	return serve(c, meta, (*call).storeUpload)
+}
+
+func (c *call) decodeUpload(meta *uploadMeta) *apiError {
+	if apiErr := c.decodeQuery(schemaOf[noParams](), nil); apiErr != nil {
+		return apiErr
 	}
 	contentType := c.r.Header.Get("Content-Type")
 	if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "multipart/form-data" {
-		return c.refuse(protocolError("Content-Type", contentType, "must be multipart/form-data with a boundary"))
+		return headerError("Content-Type", contentType, "must be multipart/form-data with a boundary")
 	}
-	if c.parts.problem != nil {
-		return c.refuse(paramError(inBody, c.parts.problem))
+	if c.parts.invalid != nil {
+		return paramError(inBody, c.parts.invalid)
 	}
-	meta := new(uploadMeta)
-	if refused := decodeJSON(schemaOf[uploadMeta](), c.parts.meta, meta); refused != nil {
-		if detail, ok := refused.detail.(errorDetail); ok {
+	apiErr := decodeJSON(schemaOf[uploadMeta](), c.parts.meta, meta)
+	if apiErr != nil {
+		if detail, ok := apiErr.detail.(errorDetail); ok {
 			detail.Field = "/meta" + detail.Field
-			refused.detail = detail
+			apiErr.detail = detail
 		}
-		return c.refuse(refused)
 	}
+	return apiErr
+}
+
+func (c *call) checkUpload(meta *uploadMeta) *apiError {
 	file := c.parts.file
-	kind, _ := contentOf(file)
+	ext, _ := sniffImage(file)
 	digest := sha256.Sum256(file)
 	switch {
 	case len(file) == 0:
-		return c.refuse(bodyError("/file", nil, "is empty"))
+		return bodyError("/file", nil, "must not be empty")
 	case len(file) > maxImage:
-		return c.refuse(bodyError("/file", len(file), "has %d bytes, and may have %d", len(file), maxImage))
-	case kind == "":
-		return c.refuse(bodyError("/file", nil, "is no jpg, png or bmp"))
-	case kind != imageType(meta.Filename):
-		return c.refuse(bodyError("/meta/filename", meta.Filename, "does not fit the file, which is a %s", kind))
+		return bodyError("/file", len(file), "must have at most %d bytes, got %d", maxImage, len(file))
+	case ext == "":
+		return bodyError("/file", nil, "must be a jpg, png or bmp image")
+	case ext != imageExt(meta.Filename):
+		return bodyError("/meta/filename", meta.Filename, "does not match the file, which is a %s", ext)
 	case !strings.EqualFold(meta.SHA256, hex.EncodeToString(digest[:])):
-		return c.refuse(bodyError("/meta/sha256", meta.SHA256, "is not the digest of the file, which is %x", digest))
+		return bodyError("/meta/sha256", meta.SHA256, "does not match the file, whose digest is %x", digest)
 	}
-	return serve(c, meta, (*call).keepUpload)
+	return nil
 }
 
-func (c *call) keepUpload(meta *uploadMeta) (any, *refusal) {
-	id := "file" + c.s.digits(6, "media") + "_" + c.s.digits(14, "media", c.s.number("media")) + "." + imageType(meta.Filename)
+func (c *call) storeUpload(meta *uploadMeta) (any, *apiError) {
+	group, n := c.s.digits(6, "media"), c.s.digits(14, "media", c.s.number("media"))
+	id := "file" + group + "_" + n + "." + imageExt(meta.Filename)
 	c.s.media[id] = &media{data: bytes.Clone(c.parts.file), uploaded: true}
 	return struct {
 		MediaID string `json:"media_id"`
 	}{id}, nil
 }
 
-// Endpoint 13: download. The answer is not signed.
+// checkMediaIDs returns an error if one of the ids at a JSON pointer is not from
+// an upload.
+func (c *call) checkMediaIDs(pointer string, ids []string) *apiError {
+	for i, id := range ids {
+		if apiErr := c.checkMediaID(fmt.Sprintf("%s/%d", pointer, i), id); apiErr != nil {
+			return apiErr
+		}
+	}
+	return nil
+}
 
-func (c *call) downloadImage(*nothing) (any, *refusal) {
+func (c *call) checkMediaID(pointer, id string) *apiError {
+	if m := c.s.media[id]; c.b.AnyMediaID && id != "" || m != nil && m.uploaded {
+		return nil
+	}
+	return bodyError(pointer, id, "is not the media_id of an upload")
+}
+
+// GET /v3/merchant-service/images/{media_id}. The response is not signed.
+
+func (c *call) downloadImage(*noParams) (any, *apiError) {
 	m := c.s.media[c.id]
 	if m == nil || m.uploaded {
-		fault := &paramFault{field: "media_id", value: plainValue(c.id), issue: "is of no image that a media_url names"}
+		invalid := &invalidParam{field: "media_id", value: detailValue(c.id), issue: "is not from a media_url"}
 		if m != nil {
-			fault.issue = "comes from an upload: only the ids in a media_url can be downloaded"
+			invalid.issue = "is from an upload; only images in a media_url can be downloaded"
 		}
-		return nil, paramError(inPath, fault)
+		return nil, paramError(inPath, invalid)
 	}
-	_, contentType := contentOf(m.data)
+	_, contentType := sniffImage(m.data)
 	return &image{m.data, contentType}, nil
 }
 
-// AddImage gives the server an image, as a user attaches it, and returns its
-// media_url, for the ComplaintMediaList of a complaint and for UserReplies.
-// With id "" the server makes a media id with the characters +, / and = in it,
-// as real ones have. The media_url has them escaped; WeChat Pay gives them bare
-// too, which the server takes as well: s.URL + "/v3/merchant-service/images/" +
-// id.
+// AddImage adds an image, as attached by a user, and returns its media_url, for
+// the ComplaintMediaList of a complaint and for UserReplies.
+//
+// If id is "", AddImage generates a media id. Like real ones, it contains the
+// characters +, / and =, which the media_url has escaped. The server also
+// accepts them unescaped, as WeChat Pay sometimes sends them: s.URL +
+// "/v3/merchant-service/images/" + id.
 func (s *Server) AddImage(id string, data []byte) (mediaURL string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,22 +176,24 @@ func (s *Server) AddImage(id string, data []byte) (mediaURL string) {
 	return s.URL + strings.TrimSuffix(imagePattern, "{media_id}") + url.QueryEscape(id)
 }
 
-// The image_list of a record has plain links to storage on another host, valid
-// for an hour from the answer that has them. That host is this server under its
-// other name, localhost; what reaches it must not have an Authorization.
+// The image_list of a record has storage links on another host, valid for an
+// hour. That host is this server under the name localhost. Requests for them
+// must not have an Authorization.
 
 const (
 	storagePath = "/storage/"
 	storageLife = time.Hour
 )
 
+// storageLink returns a link to an image, valid for an hour from now.
 func (s *Server) storageLink(id string, now time.Time) string {
 	host, port, _ := net.SplitHostPort(s.listener.addr.String())
 	if host == "127.0.0.1" || net.ParseIP(host).IsUnspecified() {
-		host = "localhost" // which need not lead to other addresses
+		host = "localhost" // other addresses need not resolve from localhost
 	}
-	return "http://" + net.JoinHostPort(host, port) + storagePath + strconv.FormatInt(now.Add(storageLife).Unix(), 10) + "/" +
-		base64.RawURLEncoding.EncodeToString([]byte(id)) // a media id may have slashes
+	expiry := strconv.FormatInt(now.Add(storageLife).Unix(), 10)
+	name := base64.RawURLEncoding.EncodeToString([]byte(id)) // a media id may contain slashes
+	return "http://" + net.JoinHostPort(host, port) + storagePath + expiry + "/" + name
 }
 
 func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
@@ -169,13 +205,13 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	switch {
 	case r.Header.Get("Authorization") != "":
-		http.Error(w, "an Authorization came to a storage link: it belongs to WeChat Pay's own hosts alone", http.StatusBadRequest)
+		http.Error(w, "storage links are not part of the API: send no Authorization to them", http.StatusBadRequest)
 	case s.Now().Unix() > until:
-		http.Error(w, fmt.Sprintf("the link was valid for %s", storageLife), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("link expired: it was valid for %s", storageLife), http.StatusForbidden)
 	case m == nil:
 		http.NotFound(w, r)
 	default:
-		_, contentType := contentOf(m.data)
+		_, contentType := sniffImage(m.data)
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(m.data)

@@ -18,41 +18,29 @@ type Refund struct {
 	Status        string // PROCESSING, SUCCESS, CLOSED or ABNORMAL
 }
 
-// order is an order that complaints are about, and what was refunded of it.
-type order struct {
-	orderTable
-	mchid       string
-	dossiers    []*dossier
-	accepted    int64 // fen, refunds that were closed apart
-	received    int64 // fen that reached the user
-	partials    int
-	lastPartial time.Time
-}
-
 type refund struct {
-	table     refundTable
+	wire      wireRefund
 	subMchID  string
 	request   refundBody
 	notifyURL string
 	order     *order
 }
 
-// The wire form of a refund.
-type refundTable struct {
-	RefundID            string            `json:"refund_id"`
-	OutRefundNo         string            `json:"out_refund_no"`
-	TransactionID       string            `json:"transaction_id"`
-	OutTradeNo          string            `json:"out_trade_no"`
-	Channel             string            `json:"channel"`
-	UserReceivedAccount string            `json:"user_received_account"`
-	SuccessTime         string            `json:"success_time,omitempty"`
-	CreateTime          string            `json:"create_time"`
-	Status              string            `json:"status"`
-	FundsAccount        string            `json:"funds_account,omitempty"`
-	Amount              refundAmountTable `json:"amount"`
+type wireRefund struct {
+	RefundID            string           `json:"refund_id"`
+	OutRefundNo         string           `json:"out_refund_no"`
+	TransactionID       string           `json:"transaction_id"`
+	OutTradeNo          string           `json:"out_trade_no"`
+	Channel             string           `json:"channel"`
+	UserReceivedAccount string           `json:"user_received_account"`
+	SuccessTime         string           `json:"success_time,omitempty"`
+	CreateTime          string           `json:"create_time"`
+	Status              string           `json:"status"`
+	FundsAccount        string           `json:"funds_account,omitempty"`
+	Amount              wireRefundAmount `json:"amount"`
 }
 
-type refundAmountTable struct {
+type wireRefundAmount struct {
 	Total            int64            `json:"total"`
 	Refund           int64            `json:"refund"`
 	PayerTotal       int64            `json:"payer_total"`
@@ -64,80 +52,7 @@ type refundAmountTable struct {
 	From             []refundFromBody `json:"from,omitempty"`
 }
 
-// orderBook finds an order by either of its numbers. Server.mu guards it.
-type orderBook struct {
-	byTransactionID map[string]*order
-	byTradeNo       map[tradeNo]*order
-}
-
-// tradeNo is an out_trade_no, which only its merchant makes unique.
-type tradeNo struct{ mchid, number string }
-
-// find returns the order with the transaction_id, or, if that is empty, with
-// the out_trade_no; nil if there is none.
-func (b *orderBook) find(mchid, transactionID, outTradeNo string) *order {
-	if transactionID != "" {
-		return b.byTransactionID[transactionID]
-	}
-	return b.byTradeNo[tradeNo{mchid, outTradeNo}]
-}
-
-// put makes the order if it is new. What the test said last about an order
-// holds.
-func (b *orderBook) put(mchid string, t orderTable) *order {
-	o := b.byTransactionID[t.TransactionID]
-	if o == nil {
-		o = &order{}
-		b.byTransactionID[t.TransactionID] = o
-	} else if was := (tradeNo{o.mchid, o.OutTradeNo}); b.byTradeNo[was] == o {
-		delete(b.byTradeNo, was)
-	}
-	o.orderTable, o.mchid = t, mchid
-	b.byTradeNo[tradeNo{mchid, t.OutTradeNo}] = o
-	return o
-}
-
-// link finds or makes the orders of a complaint. The caller holds mu.
-func (d *dossier) link(s *Server) {
-	d.unlink()
-	for _, t := range d.table.ComplaintOrderInfo {
-		o := s.orders.put(d.table.ComplaintedMchID, t)
-		if !slices.Contains(o.dossiers, d) {
-			o.dossiers = append(o.dossiers, d)
-			d.orders = append(d.orders, o)
-		}
-	}
-}
-
-// unlink takes a complaint off its orders. The caller holds mu.
-func (d *dossier) unlink() {
-	for _, o := range d.orders {
-		o.dossiers = slices.DeleteFunc(o.dossiers, func(other *dossier) bool { return other == d })
-	}
-	d.orders = nil
-}
-
-// paidBack says whether the money of all orders reached the user.
-func (d *dossier) paidBack() bool {
-	return len(d.orders) > 0 && !slices.ContainsFunc(d.orders, func(o *order) bool { return o.received < o.Amount })
-}
-
-// arrived is what money that reached the user does to the complaints that it is
-// about. The caller holds mu.
-func (s *Server) arrived(dossiers []*dossier, now time.Time, operateType string) {
-	for _, d := range dossiers {
-		if d.paidBack() {
-			d.table.ComplaintFullRefunded = true
-		}
-		if d.approved {
-			d.table.ComplaintState = "PROCESSED"
-		}
-		s.append(d, now, recordTable{Operator: operatorSystem, OperateType: operateType})
-		s.announce(d, now, "COMPLAINT.STATE_CHANGE", "REFUND_SUCCESS", false)
-	}
-}
-
-// Endpoint 15: create refund.
+// POST /v3/refund/domestic/refunds
 
 type refundBody struct {
 	SubMchID      string            `json:"sub_mchid" check:"max=32"`
@@ -172,78 +87,64 @@ type refundGoodsBody struct {
 	RefundQuantity   int64  `json:"refund_quantity" check:"required,min=1"`
 }
 
-func (b *refundBody) check(c *call) *refusal {
-	if refused := c.checkSubMchID(inBody, "/sub_mchid", b.SubMchID); refused != nil {
-		return refused
+func (b *refundBody) check(c *call) *apiError {
+	if apiErr := c.checkSubMchID(inBody, "/sub_mchid", b.SubMchID); apiErr != nil {
+		return apiErr
 	}
 	switch {
 	case b.TransactionID == "" && b.OutTradeNo == "":
-		return bodyError("/transaction_id", nil, "is missing, and so is out_trade_no: one of the two names the order")
+		return bodyError("/transaction_id", nil, "is required unless out_trade_no is set")
 	case b.TransactionID != "" && b.OutTradeNo != "":
-		return bodyError("/out_trade_no", b.OutTradeNo, "is there beside transaction_id: one of the two names the order")
+		return bodyError("/out_trade_no", b.OutTradeNo, "is not allowed together with transaction_id")
 	case b.Amount.Refund > b.Amount.Total:
-		return bodyError("/amount/refund", b.Amount.Refund, "is more than amount.total, %d", b.Amount.Total)
+		return bodyError("/amount/refund", b.Amount.Refund, "must be at most amount.total (%d)", b.Amount.Total)
 	}
 	var sum int64
 	accounts := map[string]bool{}
 	for i, f := range b.Amount.From {
 		if accounts[f.Account] {
-			return bodyError(fmt.Sprintf("/amount/from/%d/account", i), f.Account, "is there twice")
+			return bodyError(fmt.Sprintf("/amount/from/%d/account", i), f.Account, "appears twice")
 		}
 		accounts[f.Account] = true
 		sum += f.Amount
 	}
 	if len(b.Amount.From) > 0 && sum != b.Amount.Refund {
-		return bodyError("/amount/from", nil, "has %d fen in all, and amount.refund is %d", sum, b.Amount.Refund)
+		return bodyError("/amount/from", nil, "must add up to amount.refund (%d), got %d", b.Amount.Refund, sum)
 	}
 	return nil
 }
 
-// checkSubMchID wants sub_mchid of a service provider, and of nobody else.
-func (c *call) checkSubMchID(location, field, subMchID string) *refusal {
+// checkSubMchID checks that a service provider sends a sub_mchid, and that an
+// ordinary merchant does not.
+func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
 	provider := len(c.b.SubMchIDs) > 0
 	switch {
 	case provider && subMchID == "":
-		return paramError(location, &paramFault{field: field, issue: "is missing, and the caller is a service provider"})
+		return paramError(location, &invalidParam{field: field, issue: "is required for a service provider"})
 	case !provider && subMchID != "":
-		return paramError(location, &paramFault{field: field, value: subMchID, issue: "must be absent: the caller is an ordinary merchant"})
+		return paramError(location, &invalidParam{field, subMchID, "is not allowed for an ordinary merchant"})
 	}
 	return nil
 }
 
-func (c *call) createRefund(b *refundBody) (any, *refusal) {
+func (c *call) createRefund(b *refundBody) (any, *apiError) {
 	if earlier := c.s.refunds[b.OutRefundNo]; earlier != nil {
 		if !reflect.DeepEqual(earlier.request, *b) {
-			refused := invalidRequest.refuse("out_refund_no %s was used with other parameters", b.OutRefundNo)
-			refused.internal = internalRepeated
-			return nil, refused
+			apiErr := invalidRequest.errorf("out_refund_no %s was already used with other parameters", b.OutRefundNo)
+			apiErr.internal = internalRepeated
+			return nil, apiErr
 		}
-		c.idle = true
-		return earlier.table, nil
+		c.noEffect = true
+		return earlier.wire, nil
 	}
-	if refusal := c.b.RefundRefusal; refusal.StatusCode != 0 {
-		return nil, refusal.refuse("the test refuses refunds")
+	if r := c.b.RefundRefusal; r.StatusCode != 0 {
+		return nil, r.errorf("refund refused by Behavior.RefundRefusal")
 	}
-	o, refused := c.refundable(b)
-	if refused != nil {
-		return nil, refused
+	o, apiErr := c.refundableOrder(b)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	r := &refund{subMchID: b.SubMchID, request: *b, notifyURL: b.NotifyURL, order: o, table: refundTable{
-		RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
-		OutRefundNo:         b.OutRefundNo,
-		TransactionID:       o.TransactionID,
-		OutTradeNo:          o.OutTradeNo,
-		Channel:             "ORIGINAL",
-		UserReceivedAccount: "支付用户零钱",
-		CreateTime:          wholeSeconds(c.now),
-		Status:              "PROCESSING",
-		FundsAccount:        b.FundsAccount,
-		Amount: refundAmountTable{
-			Total: o.Amount, PayerTotal: o.Amount, SettlementTotal: o.Amount,
-			Refund: b.Amount.Refund, PayerRefund: b.Amount.Refund, SettlementRefund: b.Amount.Refund,
-			Currency: "CNY", From: b.Amount.From,
-		},
-	}}
+	r := c.newRefund(b, o)
 	c.s.refunds[b.OutRefundNo] = r
 	c.s.refundOrder = append(c.s.refundOrder, r)
 	o.accepted += b.Amount.Refund
@@ -251,125 +152,176 @@ func (c *call) createRefund(b *refundBody) (any, *refusal) {
 		o.partials++
 		o.lastPartial = c.now
 	}
-	for _, d := range o.dossiers {
-		kind := "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"
-		if slices.ContainsFunc(d.orders, func(o *order) bool { return o.accepted < o.Amount }) {
-			kind = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
-		}
-		c.append(d, recordTable{Operator: operatorSystem, OperateType: kind})
-		if kind == "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE" { // of a partial one no notification is documented
-			c.s.announce(d, c.now, "COMPLAINT.STATE_CHANGE", "SELLER_REFUND", true)
-		}
+	for _, cm := range o.complaints {
+		c.s.refundAccepted(cm, c.now)
 	}
-	accepted := r.table
+	accepted := r.wire
 	if c.b.RefundsArrive {
-		c.s.settle(r, "SUCCESS", c.now)
+		c.s.settleRefund(r, "SUCCESS", c.now)
 	}
 	return accepted, nil
 }
 
-// refundable finds the order, and refuses what cannot be refunded of it.
-func (c *call) refundable(b *refundBody) (*order, *refusal) {
+func (c *call) newRefund(b *refundBody, o *order) *refund {
+	return &refund{
+		subMchID:  b.SubMchID,
+		request:   *b,
+		notifyURL: b.NotifyURL,
+		order:     o,
+		wire: wireRefund{
+			RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
+			OutRefundNo:         b.OutRefundNo,
+			TransactionID:       o.TransactionID,
+			OutTradeNo:          o.OutTradeNo,
+			Channel:             "ORIGINAL",
+			UserReceivedAccount: "支付用户零钱",
+			CreateTime:          wholeSeconds(c.now),
+			Status:              "PROCESSING",
+			FundsAccount:        b.FundsAccount,
+			Amount: wireRefundAmount{
+				Total:            o.Amount,
+				PayerTotal:       o.Amount,
+				SettlementTotal:  o.Amount,
+				Refund:           b.Amount.Refund,
+				PayerRefund:      b.Amount.Refund,
+				SettlementRefund: b.Amount.Refund,
+				Currency:         "CNY",
+				From:             b.Amount.From,
+			},
+		},
+	}
+}
+
+// refundAccepted records in a complaint that a refund of one of its orders was
+// accepted. A notification is only documented for full refunds. The caller holds
+// mu.
+func (s *Server) refundAccepted(cm *complaint, now time.Time) {
+	partial := slices.ContainsFunc(cm.orders, func(o *order) bool { return o.accepted < o.Amount })
+	r := wireRecord{Operator: operatorSystem, OperateType: "COMPLAINT_FULL_REFUNDED_SYSTEM_MESSAGE"}
+	if partial {
+		r.OperateType = "COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE"
+	}
+	s.addRecord(cm, now, r)
+	if !partial {
+		s.notifyComplaint(cm, now, "SELLER_REFUND", true)
+	}
+}
+
+// refundableOrder returns the order of a refund, or an error if it cannot be
+// refunded.
+func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
 	seller := c.s.mchid
 	if b.SubMchID != "" {
 		seller = b.SubMchID
 	}
 	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
 	if o == nil && c.owns(seller) {
-		return nil, notExists.refuse("there is no order %s%s", b.TransactionID, b.OutTradeNo)
+		return nil, notExists.errorf("unknown order %s%s", b.TransactionID, b.OutTradeNo)
 	}
 	if !c.owns(seller) || o.mchid != seller {
-		return nil, noAuth.refuse("merchant %s has no permission to refund this order", seller)
+		return nil, noAuth.errorf("merchant %s has no permission to refund this order", seller)
 	}
+	total, refund, left := b.Amount.Total, b.Amount.Refund, o.Amount-o.accepted
+	open := func(cm *complaint) bool { return cm.wire.ComplaintState != "PROCESSED" }
 	switch {
-	case b.Amount.Total != o.Amount:
-		return nil, invalidRequest.refuse("amount.total is %d, and the order's amount %d", b.Amount.Total, o.Amount)
-	case o.accepted+b.Amount.Refund > o.Amount:
-		return nil, invalidRequest.refuse("amount.refund is %d, and %d of the order are still refundable", b.Amount.Refund, o.Amount-o.accepted)
-	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.dossiers, func(d *dossier) bool { return d.table.ComplaintState != "PROCESSED" }):
-		return nil, invalidRequest.refuse("amount.from is refused for an order under complaint")
-	}
-	if b.Amount.Refund < o.Amount {
-		if o.partials >= 50 {
-			return nil, invalidRequest.refuse("the order had 50 partial refunds, and no more are taken")
-		}
-		if o.partials > 0 && c.now.Sub(o.lastPartial) < time.Minute {
-			refused := rateLimited.refuse("partial refunds of an order are taken a minute apart")
-			refused.internal = internalFrequency
-			return nil, refused
-		}
+	case total != o.Amount:
+		return nil, invalidRequest.errorf("amount.total must equal the order amount (%d), got %d", o.Amount, total)
+	case refund > left:
+		return nil, invalidRequest.errorf("amount.refund (%d) exceeds the refundable amount (%d)", refund, left)
+	case len(b.Amount.From) > 0 && slices.ContainsFunc(o.complaints, open):
+		return nil, invalidRequest.errorf("amount.from is not allowed for an order with an open complaint")
+	case refund == o.Amount || o.partials == 0:
+		return o, nil
+	case o.partials >= 50:
+		return nil, invalidRequest.errorf("the order already has 50 partial refunds, the maximum")
+	case c.now.Sub(o.lastPartial) < time.Minute:
+		apiErr := rateLimited.errorf("partial refunds of an order must be at least a minute apart")
+		apiErr.internal = internalFrequency
+		return nil, apiErr
 	}
 	return o, nil
 }
 
-// Endpoint 16: query refund.
+// GET /v3/refund/domestic/refunds/{out_refund_no}
 
 type refundQuery struct {
 	SubMchID string `json:"sub_mchid" check:"max=32"`
 }
 
-func (q *refundQuery) check(c *call) *refusal {
+func (q *refundQuery) check(c *call) *apiError {
 	return c.checkSubMchID(inQuery, "sub_mchid", q.SubMchID)
 }
 
-func (c *call) getRefund(q *refundQuery) (any, *refusal) {
+func (c *call) getRefund(q *refundQuery) (any, *apiError) {
 	r := c.s.refunds[c.id]
 	if r == nil || r.subMchID != q.SubMchID {
-		return nil, notExists.refuse("there is no refund %s", c.id)
+		return nil, notExists.errorf("unknown refund %s", c.id)
 	}
-	return r.table, nil
+	return r.wire, nil
 }
 
-// Refunds returns the refunds that the server accepted, in order.
+// Refunds returns the refunds that the server accepted, in that order.
 func (s *Server) Refunds() []Refund {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]Refund, len(s.refundOrder))
 	for i, r := range s.refundOrder {
-		all[i] = Refund{r.table.OutRefundNo, r.table.RefundID, r.table.TransactionID, r.table.OutTradeNo, r.subMchID, r.table.Amount.Refund, r.table.Status}
+		all[i] = Refund{
+			OutRefundNo:   r.wire.OutRefundNo,
+			RefundID:      r.wire.RefundID,
+			TransactionID: r.wire.TransactionID,
+			OutTradeNo:    r.wire.OutTradeNo,
+			SubMchID:      r.subMchID,
+			Amount:        r.wire.Amount.Refund,
+			Status:        r.wire.Status,
+		}
 	}
 	return all
 }
 
-// SettleRefund brings a refund that is PROCESSING or ABNORMAL to a status:
-// SUCCESS, it reached the user, and complaints that were approved are
-// PROCESSED; CLOSED, it failed, and what it was to refund can be refunded
-// again, under another number; ABNORMAL, the bank refused it. If the refund has
-// a notify_url, its notification is due.
+// SettleRefund sets the status of a refund that is PROCESSING or ABNORMAL. If
+// the refund has a notify_url, a notification becomes due.
+//
+//   - SUCCESS: the refund reached the user. Approved complaints about the order
+//     become PROCESSED.
+//   - CLOSED: the refund failed. Its amount can be refunded again under another
+//     number.
+//   - ABNORMAL: the bank rejected the refund.
 func (s *Server) SettleRefund(outRefundNo, status string) error {
 	if !slices.Contains([]string{"SUCCESS", "CLOSED", "ABNORMAL"}, status) {
-		return fmt.Errorf("wechatpaytest: a refund cannot be settled as %q: there are SUCCESS, CLOSED and ABNORMAL", status)
+		return fmt.Errorf("wechatpaytest: SettleRefund: status must be SUCCESS, CLOSED or ABNORMAL, got %q", status)
 	}
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.refunds[outRefundNo]
 	if r == nil {
-		return fmt.Errorf("wechatpaytest: there is no refund %q", outRefundNo)
+		return fmt.Errorf("wechatpaytest: SettleRefund: unknown refund %q", outRefundNo)
 	}
-	if was := r.table.Status; was == "SUCCESS" || was == "CLOSED" {
-		return fmt.Errorf("wechatpaytest: refund %s is %s, which is final", outRefundNo, was)
+	if old := r.wire.Status; old == "SUCCESS" || old == "CLOSED" {
+		return fmt.Errorf("wechatpaytest: SettleRefund: refund %s is already %s", outRefundNo, old)
 	}
-	s.settle(r, status, now)
+	s.settleRefund(r, status, now)
 	return nil
 }
 
-// settle ends a refund. The caller holds mu.
-func (s *Server) settle(r *refund, status string, now time.Time) {
-	r.table.Status = status
+// settleRefund sets the status of a refund. The caller holds mu.
+func (s *Server) settleRefund(r *refund, status string, now time.Time) {
+	r.wire.Status = status
 	switch status {
 	case "CLOSED":
-		r.order.accepted -= r.table.Amount.Refund
+		r.order.accepted -= r.wire.Amount.Refund
 	case "SUCCESS":
-		r.table.SuccessTime = wholeSeconds(now)
-		r.order.received += r.table.Amount.Refund
-		s.arrived(r.order.dossiers, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
+		r.wire.SuccessTime = wholeSeconds(now)
+		r.order.received += r.wire.Amount.Refund
+		s.refundArrived(r.order.complaints, now, "COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE")
 	}
 	if r.notifyURL != "" {
-		s.post(now, r.notifyURL, Notification{
-			ID:          s.eventID("refund", r.table.OutRefundNo, s.number("notification about refund "+r.table.OutRefundNo)),
+		no := r.wire.OutRefundNo
+		s.enqueue(now, r.notifyURL, Notification{
+			ID:          s.eventID("refund", no, s.number("notification about refund "+no)),
 			EventType:   "REFUND." + status,
-			OutRefundNo: r.table.OutRefundNo,
+			OutRefundNo: no,
 		})
 	}
 }

@@ -1,11 +1,9 @@
 package wechatpaytest
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -17,18 +15,10 @@ import (
 	"unicode/utf8"
 )
 
-// A schema says what a parameter may be. It is read off a struct: the Go type
-// gives the kind, the json tag the name, and the check tag the rules, separated
-// by commas:
-//
-//	required    must be there, and not empty
-//	min=, max=  of an integer its value, of a string its characters, of a list those of each element
-//	bytes       min and max of a string count bytes
-//	items=      how many elements a list may have at most
-//	enum=A|B    the values
-//	form=       one of [forms]
-//
-// A json.RawMessage may be anything.
+// A schema describes a parameter. It is derived from a struct: the Go type
+// determines the kind, the json tag the name, and the check tag the rules,
+// separated by commas. See addRule for the rules. A json.RawMessage may be any
+// value.
 type schema struct {
 	kind     schemaKind
 	fields   []schemaField // of an object, in the order of the documents
@@ -54,36 +44,36 @@ const (
 	kindBoolean schemaKind = "a boolean"
 	kindObject  schemaKind = "an object"
 	kindList    schemaKind = "an array"
-	kindAny     schemaKind = "anything"
+	kindAny     schemaKind = "any value"
 )
 
-// forms are the patterns of strings. Each returns what is wrong, or "".
+// forms are the formats of strings. Each returns the issue, or "".
 var forms = map[string]func(string) string{
 	"date": func(s string) string {
-		if _, err := time.Parse("2006-01-02", s); err != nil {
-			return "is not a date of the form YYYY-MM-DD"
+		if _, err := time.Parse(time.DateOnly, s); err != nil {
+			return "must be a date of the form YYYY-MM-DD"
 		}
 		return ""
 	},
 	"time": func(s string) string {
 		if _, err := time.Parse(time.RFC3339, s); err != nil {
-			return "is not an RFC 3339 time"
+			return "must be an RFC 3339 time"
 		}
 		return ""
 	},
-	"https":        func(s string) string { return urlProblem(s, true, true) },
-	"callback":     func(s string) string { return urlProblem(s, true, false) },
-	"noquery":      func(s string) string { return urlProblem(s, false, false) },
-	"refundnumber": refundNumberProblem,
+	"https":        func(s string) string { return urlIssue(s, true, true) },
+	"callback":     func(s string) string { return urlIssue(s, true, false) },
+	"noquery":      func(s string) string { return urlIssue(s, false, false) },
+	"refundnumber": refundNumberIssue,
 	"image": func(s string) string {
-		if imageType(s) == "" {
-			return "does not end in .jpg, .png or .bmp"
+		if imageExt(s) == "" {
+			return "must end in .jpg, .png or .bmp"
 		}
 		return ""
 	},
 	"sha256": func(s string) string {
 		if !sha256Hex.MatchString(s) {
-			return "is not a SHA-256 digest in hexadecimal"
+			return "must be a SHA-256 digest in hexadecimal"
 		}
 		return ""
 	},
@@ -91,46 +81,47 @@ var forms = map[string]func(string) string{
 
 var (
 	sha256Hex    = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
-	plainInteger = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 	refundNumber = regexp.MustCompile(`^[0-9A-Za-z_\-|*@]+$`)
 )
 
-func refundNumberProblem(s string) string {
+func refundNumberIssue(s string) string {
 	if !refundNumber.MatchString(s) {
-		return `has a character outside 0-9 A-Z a-z _ - | * @`
+		return "may only contain 0-9 A-Z a-z _ - | * @"
 	}
 	return ""
 }
 
-func urlProblem(s string, https, query bool) string {
+func urlIssue(s string, https, query bool) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https":
-		return "is not a URL of scheme, host and path"
+		return "must be a URL with scheme, host and path"
 	case https && u.Scheme != "https":
-		return "is not https"
+		return "must be an https URL"
 	case !query && (u.RawQuery != "" || u.ForceQuery):
-		return "has a query, which this URL may not carry"
+		return "must not have a query"
 	}
 	return ""
 }
 
 var schemas sync.Map // of *schema by reflect.Type
 
-// schemaOf reads the schema off the struct T.
+// schemaOf returns the schema of the struct T.
 func schemaOf[T any]() *schema {
 	t := reflect.TypeFor[T]()
 	if s, ok := schemas.Load(t); ok {
 		return s.(*schema)
 	}
-	s := schemaOfType(t, "")
+	s := newSchema(t, "")
 	schemas.Store(t, s)
 	return s
 }
 
 var rawMessage = reflect.TypeFor[json.RawMessage]()
 
-func schemaOfType(t reflect.Type, tag string) *schema {
+// newSchema derives the schema of a type with a check tag. It panics if the tag
+// is invalid.
+func newSchema(t reflect.Type, tag string) *schema {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -141,14 +132,14 @@ func schemaOfType(t reflect.Type, tag string) *schema {
 	case t.Kind() == reflect.Struct:
 		s.kind = kindObject
 		for i := range t.NumField() {
-			if !t.Field(i).IsExported() {
-				continue
+			if f := t.Field(i); f.IsExported() {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				s.fields = append(s.fields, schemaField{name, newSchema(f.Type, f.Tag.Get("check"))})
 			}
-			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			s.fields = append(s.fields, schemaField{name, schemaOfType(t.Field(i).Type, t.Field(i).Tag.Get("check"))})
 		}
 	case t.Kind() == reflect.Slice:
 		s.kind = kindList
+		s.elem = newSchema(t.Elem(), "")
 	case t.Kind() == reflect.String:
 		s.kind = kindString
 	case t.Kind() == reflect.Bool:
@@ -156,201 +147,67 @@ func schemaOfType(t reflect.Type, tag string) *schema {
 	default:
 		s.kind = kindInteger
 	}
-	elem := s // what min, max, enum and form are about
-	if s.kind == kindList {
-		elem = schemaOfType(t.Elem(), "")
-		s.elem = elem
-	}
 	for _, rule := range strings.Split(tag, ",") {
-		name, value, _ := strings.Cut(rule, "=")
-		switch name {
-		case "":
-		case "required":
-			s.required = true
-		case "items":
-			s.items = mustInt(value)
-		case "min":
-			n := int64(mustInt(value))
-			elem.min = &n
-		case "max":
-			n := int64(mustInt(value))
-			elem.max = &n
-		case "bytes":
-			elem.bytes = true
-		case "enum":
-			elem.enum = strings.Split(value, "|")
-		case "form":
-			if forms[value] == nil {
-				panic("wechatpaytest: no form " + value)
-			}
-			elem.form = value
-		default:
-			panic("wechatpaytest: no rule " + name)
-		}
+		s.addRule(rule)
 	}
 	return s
+}
+
+// addRule adds one rule of a check tag. Of a list, min, max, bytes, enum and
+// form apply to the elements.
+func (s *schema) addRule(rule string) {
+	elem := s
+	if s.kind == kindList {
+		elem = s.elem
+	}
+	name, value, _ := strings.Cut(rule, "=")
+	switch name {
+	case "":
+	case "required": // present and not empty
+		s.required = true
+	case "items": // at most this many list elements
+		s.items = mustInt(value)
+	case "min": // the value of an integer, or the characters of a string
+		n := int64(mustInt(value))
+		elem.min = &n
+	case "max":
+		n := int64(mustInt(value))
+		elem.max = &n
+	case "bytes": // min and max count bytes, not characters
+		elem.bytes = true
+	case "enum": // one of these values, separated by |, or of the named enums
+		elem.enum = strings.Split(value, "|")
+		if named, ok := enums[value]; ok {
+			elem.enum = named
+		}
+	case "form": // one of forms
+		if forms[value] == nil {
+			panic("wechatpaytest: check tag: unknown form " + value)
+		}
+		elem.form = value
+	default:
+		panic("wechatpaytest: check tag: unknown rule " + name)
+	}
 }
 
 func mustInt(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		panic("wechatpaytest: " + err.Error())
+		panic("wechatpaytest: check tag: " + err.Error())
 	}
 	return n
 }
 
-// A paramFault is one parameter that is refused.
-type paramFault struct {
-	field string // a JSON pointer
-	value any
-	issue string
+// field returns the schema of a member, or nil.
+func (s *schema) field(name string) *schema {
+	i := slices.IndexFunc(s.fields, func(f schemaField) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	return s.fields[i].schema
 }
 
-// A jsonObject keeps the order of its members.
-type jsonObject struct {
-	names  []string
-	values map[string]any
-}
-
-// parseJSON parses a JSON object, and refuses what encoding/json lets through:
-// a member that comes twice, text after the object, bytes that are not UTF-8,
-// and characters beyond U+FFFF.
-func parseJSON(data []byte) (*jsonObject, *paramFault) {
-	if !utf8.Valid(data) {
-		return nil, &paramFault{issue: "the body is not UTF-8"}
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, fault := parseValue(dec, "", 0)
-	if fault != nil {
-		return nil, fault
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &paramFault{issue: "the body goes on after its JSON object"}
-	}
-	object, ok := v.(*jsonObject)
-	if !ok {
-		return nil, &paramFault{value: plainValue(v), issue: "the body must be a JSON object, and is " + kindOf(v)}
-	}
-	return object, nil
-}
-
-const maxDepth = 32
-
-func parseValue(dec *json.Decoder, pointer string, depth int) (any, *paramFault) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
-	}
-	if depth > maxDepth {
-		return nil, &paramFault{field: pointer, issue: fmt.Sprintf("the body is nested deeper than %d", maxDepth)}
-	}
-	switch token := token.(type) {
-	case json.Delim:
-		if token == '[' {
-			list := []any{}
-			for dec.More() {
-				v, fault := parseValue(dec, pointer+"/"+strconv.Itoa(len(list)), depth+1)
-				if fault != nil {
-					return nil, fault
-				}
-				list = append(list, v)
-			}
-			if _, err := dec.Token(); err != nil {
-				return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
-			}
-			return list, nil
-		}
-		object := &jsonObject{values: map[string]any{}}
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
-			}
-			name := key.(string)
-			at := pointer + "/" + escapePointer(name)
-			if issue := textProblem(name); issue != "" {
-				return nil, &paramFault{field: at, value: name, issue: "its name " + issue}
-			}
-			if _, twice := object.values[name]; twice {
-				return nil, &paramFault{field: at, issue: "is there twice"}
-			}
-			v, fault := parseValue(dec, at, depth+1)
-			if fault != nil {
-				return nil, fault
-			}
-			object.names = append(object.names, name)
-			object.values[name] = v
-		}
-		if _, err := dec.Token(); err != nil {
-			return nil, &paramFault{field: pointer, issue: "the body is not JSON: " + jsonProblem(err)}
-		}
-		return object, nil
-	case string:
-		if issue := textProblem(token); issue != "" {
-			return nil, &paramFault{field: pointer, value: token, issue: issue}
-		}
-	}
-	return token, nil
-}
-
-func jsonProblem(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "it ends too early"
-	}
-	return err.Error()
-}
-
-// textProblem refuses characters that take four bytes in UTF-8.
-func textProblem(s string) string {
-	for _, r := range s {
-		if r > 0xffff {
-			return fmt.Sprintf("has the character %U, and WeChat Pay takes none beyond U+FFFF (emoji)", r)
-		}
-	}
-	return ""
-}
-
-func escapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
-
-func kindOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return string(kindString)
-	case bool:
-		return string(kindBoolean)
-	case []any:
-		return string(kindList)
-	case *jsonObject:
-		return string(kindObject)
-	case json.Number:
-		if plainInteger.MatchString(v.String()) {
-			return string(kindInteger)
-		}
-		return "a number that is no integer"
-	}
-	return fmt.Sprintf("%T", v)
-}
-
-// plainValue is what detail.value shows of a value: scalars as they are, long
-// text cut, the rest by its kind.
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case string:
-		if utf8.RuneCountInString(v) > 100 {
-			return string([]rune(v)[:100]) + "…"
-		}
-	case []any, *jsonObject:
-		return kindOf(v)
-	}
-	return v
-}
-
-// unknown lists the pointers of members that the schema has no field for.
+// unknown returns the pointers of all members that the schema does not have.
 func (s *schema) unknown(v any, pointer string) []string {
 	var found []string
 	switch v := v.(type) {
@@ -360,11 +217,10 @@ func (s *schema) unknown(v any, pointer string) []string {
 		}
 		for _, name := range v.names {
 			at := pointer + "/" + escapePointer(name)
-			i := slices.IndexFunc(s.fields, func(f schemaField) bool { return f.name == name })
-			if i < 0 {
-				found = append(found, at)
+			if field := s.field(name); field != nil {
+				found = append(found, field.unknown(v.values[name], at)...)
 			} else {
-				found = append(found, s.fields[i].unknown(v.values[name], at)...)
+				found = append(found, at)
 			}
 		}
 	case []any:
@@ -379,153 +235,138 @@ func (s *schema) unknown(v any, pointer string) []string {
 }
 
 // check returns the first parameter that breaks a rule, in the order of the
-// documents. It does not look for unknown members.
-func (s *schema) check(v any, pointer string) *paramFault {
-	fault := func(format string, args ...any) *paramFault {
-		return &paramFault{field: pointer, value: plainValue(v), issue: fmt.Sprintf(format, args...)}
+// documents, or nil. It ignores unknown members.
+func (s *schema) check(v any, pointer string) *invalidParam {
+	if s.kind == kindAny {
+		return nil
+	}
+	issue := s.kindIssue(v)
+	if issue == "" {
+		switch v := v.(type) {
+		case string:
+			issue = s.stringIssue(v)
+		case json.Number:
+			issue = s.integerIssue(v)
+		case []any:
+			issue = s.listIssue(v)
+		}
+	}
+	if issue != "" {
+		return &invalidParam{field: pointer, value: detailValue(v), issue: issue}
 	}
 	switch v := v.(type) {
-	case nil:
-		if s.kind == kindAny {
-			return nil
-		}
-		return fault("is null: leave it out instead")
-	case string:
-		if s.kind == kindAny {
-			return nil
-		}
-		if s.kind != kindString {
-			return fault("must be %s, and is a string", s.kind)
-		}
-		if v == "" && s.required {
-			return fault("is required, and is empty")
-		}
-		n, unit := int64(utf8.RuneCountInString(v)), "characters"
-		if s.bytes {
-			n, unit = int64(len(v)), "bytes"
-		}
-		if s.max != nil && n > *s.max {
-			return fault("has %d %s, and may have %d", n, unit, *s.max)
-		}
-		if s.min != nil && n < *s.min {
-			return fault("has %d %s, and must have %d", n, unit, *s.min)
-		}
-		if s.enum != nil && !slices.Contains(s.enum, v) {
-			return fault("must be one of %s", strings.Join(s.enum, ", "))
-		}
-		if s.form != "" && (v != "" || s.required) {
-			if issue := forms[s.form](v); issue != "" {
-				return fault("%s", issue)
-			}
-		}
-	case json.Number:
-		if s.kind == kindAny {
-			return nil
-		}
-		if s.kind != kindInteger || !plainInteger.MatchString(v.String()) {
-			return fault("must be %s, and is %s", s.kind, kindOf(v))
-		}
-		n, err := strconv.ParseInt(v.String(), 10, 64)
-		if err != nil {
-			return fault("is out of range")
-		}
-		if s.min != nil && n < *s.min {
-			return fault("must be at least %d", *s.min)
-		}
-		if s.max != nil && n > *s.max {
-			return fault("must be at most %d", *s.max)
-		}
-	case bool:
-		if s.kind != kindBoolean && s.kind != kindAny {
-			return fault("must be %s, and is a boolean", s.kind)
-		}
 	case []any:
-		if s.kind == kindAny {
-			return nil
-		}
-		if s.kind != kindList {
-			return fault("must be %s, and is an array", s.kind)
-		}
-		if s.required && len(v) == 0 {
-			return fault("is required, and is empty")
-		}
-		if s.items > 0 && len(v) > s.items {
-			return fault("has %d elements, and may have %d", len(v), s.items)
-		}
 		for i, elem := range v {
-			if f := s.elem.check(elem, pointer+"/"+strconv.Itoa(i)); f != nil {
-				return f
+			if invalid := s.elem.check(elem, pointer+"/"+strconv.Itoa(i)); invalid != nil {
+				return invalid
 			}
 		}
 	case *jsonObject:
-		if s.kind == kindAny {
-			return nil
-		}
-		if s.kind != kindObject {
-			return fault("must be %s, and is an object", s.kind)
-		}
-		for _, f := range s.fields {
-			at := pointer + "/" + f.name
-			member, ok := v.values[f.name]
-			if !ok {
-				if f.required {
-					return &paramFault{field: at, issue: "is required, and is missing"}
-				}
-				continue
+		return s.checkMembers(v, pointer)
+	}
+	return nil
+}
+
+func (s *schema) checkMembers(v *jsonObject, pointer string) *invalidParam {
+	for _, f := range s.fields {
+		at := pointer + "/" + f.name
+		member, ok := v.values[f.name]
+		switch {
+		case ok:
+			if invalid := f.check(member, at); invalid != nil {
+				return invalid
 			}
-			if fault := f.check(member, at); fault != nil {
-				return fault
-			}
+		case f.required:
+			return &invalidParam{field: at, issue: "is required"}
 		}
 	}
 	return nil
 }
 
-// parseQuery turns a query into the object that its schema describes. Integers
-// stay strings where they are none, for check to refuse.
-func (s *schema) parseQuery(raw string) (*jsonObject, *paramFault) {
+func (s *schema) kindIssue(v any) string {
+	switch got := kindOf(v); {
+	case v == nil:
+		return "must not be null; omit it instead"
+	case got != string(s.kind):
+		return fmt.Sprintf("must be %s, got %s", s.kind, got)
+	}
+	return ""
+}
+
+func (s *schema) stringIssue(v string) string {
+	if v == "" && s.required {
+		return "must not be empty"
+	}
+	n, unit := int64(utf8.RuneCountInString(v)), "characters"
+	if s.bytes {
+		n, unit = int64(len(v)), "bytes"
+	}
+	switch {
+	case s.max != nil && n > *s.max:
+		return fmt.Sprintf("must have at most %d %s, got %d", *s.max, unit, n)
+	case s.min != nil && n < *s.min:
+		return fmt.Sprintf("must have at least %d %s, got %d", *s.min, unit, n)
+	case s.enum != nil && !slices.Contains(s.enum, v):
+		return "must be one of " + strings.Join(s.enum, ", ")
+	case s.form != "" && (v != "" || s.required):
+		return forms[s.form](v)
+	}
+	return ""
+}
+
+func (s *schema) integerIssue(v json.Number) string {
+	n, err := strconv.ParseInt(v.String(), 10, 64)
+	switch {
+	case err != nil:
+		return "is out of range"
+	case s.min != nil && n < *s.min:
+		return fmt.Sprintf("must be at least %d, got %d", *s.min, n)
+	case s.max != nil && n > *s.max:
+		return fmt.Sprintf("must be at most %d, got %d", *s.max, n)
+	}
+	return ""
+}
+
+func (s *schema) listIssue(v []any) string {
+	switch {
+	case s.required && len(v) == 0:
+		return "must not be empty"
+	case s.items > 0 && len(v) > s.items:
+		return fmt.Sprintf("must have at most %d elements, got %d", s.items, len(v))
+	}
+	return ""
+}
+
+// parseQuery parses a query into an object for check. A malformed integer stays
+// a string, so that check rejects it.
+func (s *schema) parseQuery(raw string) (*jsonObject, *invalidParam) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, &paramFault{field: "", value: raw, issue: "the query is malformed: " + err.Error()}
+		return nil, &invalidParam{value: raw, issue: "is malformed: " + err.Error()}
 	}
 	object := &jsonObject{values: map[string]any{}}
-	for name, all := range values {
-		object.names = append(object.names, name)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all := values[name]
 		text := all[0]
+		object.names = append(object.names, name)
 		object.values[name] = text
 		if len(all) > 1 {
-			return nil, &paramFault{field: name, value: all, issue: "is there more than once"}
+			return nil, &invalidParam{field: name, value: all, issue: "appears more than once"}
 		}
 		if !utf8.ValidString(text) {
-			return nil, &paramFault{field: name, issue: "is not UTF-8"}
+			return nil, &invalidParam{field: name, issue: "must be UTF-8"}
 		}
-		if issue := textProblem(text); issue != "" {
-			return nil, &paramFault{field: name, value: text, issue: issue}
+		if issue := textIssue(text); issue != "" {
+			return nil, &invalidParam{field: name, value: text, issue: issue}
 		}
-		i := slices.IndexFunc(s.fields, func(f schemaField) bool { return f.name == name })
-		if i < 0 {
-			continue
-		}
-		if text == "" {
-			return nil, &paramFault{field: name, value: "", issue: "is empty: leave it out instead"}
-		}
-		if s.fields[i].kind == kindInteger && plainInteger.MatchString(text) {
+		field := s.field(name)
+		switch {
+		case field == nil:
+		case text == "":
+			return nil, &invalidParam{field: name, value: "", issue: "must not be empty; omit it instead"}
+		case field.kind == kindInteger && plainInteger.MatchString(text):
 			object.values[name] = json.Number(text)
 		}
 	}
-	slices.Sort(object.names)
 	return object, nil
 }
-
-// decode puts an object that the schema let through into the struct that the
-// schema was read off.
-func (o *jsonObject) decode(into any) error {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, into)
-}
-
-// MarshalJSON writes the object back.
-func (o *jsonObject) MarshalJSON() ([]byte, error) { return json.Marshal(o.values) }

@@ -2,9 +2,7 @@ package wechatpaytest
 
 import (
 	"context"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -12,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,85 +17,62 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Server is a WeChat Pay for one merchant, on a loopback address. It is safe
-// for concurrent use, and several may run side by side.
+// Server is a fake WeChat Pay for one merchant. It listens on a loopback address.
+// It is safe for concurrent use, and a test may start several.
 //
-// It is an http.Handler too: a test that needs TLS or HTTP/2 mounts it in an
-// httptest.Server of its own.
+// It is also an http.Handler: a test that needs TLS or HTTP/2 can pass it to
+// httptest.NewUnstartedServer.
 type Server struct {
-	// URL is where the server listens, of the form http://127.0.0.1:port.
+	// URL is the base URL of the server, of the form http://127.0.0.1:port.
 	URL string
 
 	http     *httptest.Server
 	listener *listener
-	handlers *http.ServeMux // the user's own, by pattern
-	plain    *http.ServeMux // those that are no part of the API
+	handlers *http.ServeMux // of Handle
 	behavior atomic.Pointer[Behavior]
-	advanced atomic.Int64 // how far Advance moved the clock, in nanoseconds
+	advanced atomic.Int64 // the sum of Advance, in nanoseconds
 	mchid    string
 	nonces   nonces
-	ctx      context.Context // of all requests; ended by Close
-	end      context.CancelFunc
+	ctx      context.Context // of all requests; canceled by Close
+	cancel   context.CancelFunc
 	closing  sync.Once
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the following
 	merchants   map[string]*merchant
 	merchant    *merchant // the newest certificate
 	platform    []*platformCertificate
 	current     int // the platform certificate that signs
 	custom      map[string]http.Handler
-	complaints  map[string]*dossier
-	filed       []*dossier // in the order of their complaint_time
+	complaints  map[string]*complaint
+	filed       []*complaint // sorted by complaint_time
 	orders      orderBook
 	refunds     map[string]*refund
 	refundOrder []*refund
 	media       map[string]*media
 	notifyURL   string
-	numbered    map[string]int // how many ids of a kind there are
+	numbers     map[string]int // the last number of each kind
 	log         requestLog
-	faults      faultBoard
-	mail        mailbox
+	faults      faultSet
+	deliveries  deliveryQueue
 }
 
-// merchant is an API certificate of the merchant.
-type merchant struct {
-	serial string
-	key    *rsa.PrivateKey
-	cert   *x509.Certificate
-}
-
-var merchantCertificates sync.Map // of func() *merchant by number
-
-// merchantNumber returns the n-th API certificate of this process.
-func merchantNumber(n int) *merchant {
-	made, _ := merchantCertificates.LoadOrStore(n, sync.OnceValue(func() *merchant {
-		key := processKey(merchantRole(n))
-		from := time.Date(2020, 1, 1, n, 0, 0, 0, time.UTC)
-		cert := certificateOf(key, defaultMchID, from, from.AddDate(80, 0, 0))
-		return &merchant{serialOf(cert), key, cert}
-	}))
-	return made.(func() *merchant)()
-}
-
-const defaultMchID = "1900000001"
-
-// NewServer starts a server on a free port of loopback. The caller calls Close.
-// It panics if it cannot listen, as httptest.NewServer does.
+// NewServer starts a server on a free loopback port. The caller must call Close.
+// Like httptest.NewServer, it panics if it cannot listen.
 //
-// The first server of a process generates the RSA keys, which takes some tenths
-// of a second; the others share them.
+// The first server of a process generates the RSA keys, which takes a few tenths
+// of a second. All servers of a process share them.
 func NewServer() *Server {
 	return newServer(httptest.NewUnstartedServer(nil), nil)
 }
 
-// Listen is NewServer on an address of the caller's choice, such as
-// "127.0.0.1:8080". Mind that the SDK sends plain http to loopback only.
+// Listen is NewServer for an address such as "127.0.0.1:8080". The SDK sends
+// plain http to loopback only.
 func Listen(addr string) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
+	s, err := listenWrapped(addr, nil)
 	if err != nil {
-		return nil, fmt.Errorf("wechatpaytest: %w", err)
+		return nil, fmt.Errorf("wechatpaytest: Listen: %w", err)
 	}
-	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}, nil), nil
+	return s, nil
 }
 
 // newServer starts a server. If wrap is not nil, requests go to the handler it
@@ -114,77 +88,73 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 	}
 	keys.Wait()
 
-	first := merchantNumber(0)
+	first := merchantCertificate(0)
 	s := &Server{
 		http:      server,
 		listener:  newListener(server.Listener),
 		handlers:  http.NewServeMux(),
-		plain:     http.NewServeMux(),
 		mchid:     defaultMchID,
 		merchants: map[string]*merchant{first.serial: first},
 		merchant:  first,
 		custom:    map[string]http.Handler{},
-		numbered:  map[string]int{},
+		numbers:   map[string]int{},
 	}
-	s.forget()
+	s.clear()
 	b := &Behavior{Seed: rand.Uint64()}
-	b.fillIn()
+	b.setDefaults()
 	s.behavior.Store(b)
-	s.mail.wake = make(chan struct{}, 1)
-	s.HandlePlain(storagePath, http.HandlerFunc(s.serveStorage))
+	s.deliveries.wake = make(chan struct{}, 1)
 
-	s.ctx, s.end = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
 	s.http.Listener = s.listener
 	s.http.Config.Handler = s
 	if wrap != nil {
 		s.http.Config.Handler = wrap(s)
 	}
-	// WeChat Pay closes connections that are idle for 8 s.
-	s.http.Config.IdleTimeout = 8 * time.Second
-	s.http.Config.ConnState = s.listener.state
+	s.http.Config.IdleTimeout = 8 * time.Second // as WeChat Pay's
+	s.http.Config.ConnState = s.listener.connState
 	s.http.Start()
 	s.URL = s.http.URL
 	return s
 }
 
-// Reset forgets complaints, refunds, images, notifications and their URL,
-// requests and faults, as between two tests that share a server. Behavior,
-// clock, certificates and handlers stay, and no id of a record or of an event
-// comes again.
+// Reset removes complaints, refunds, images, notifications, the notification
+// URL, requests and faults, for tests that share a server. Behavior, clock,
+// certificates and handlers stay. Ids of records and events are not reused.
 func (s *Server) Reset() {
 	s.mu.Lock()
-	s.forget()
+	s.clear()
 	s.mu.Unlock()
 	s.ClearFaults()
 }
 
-// forget makes what happened empty. The caller holds mu, or the server is new.
-func (s *Server) forget() {
-	s.complaints, s.filed = map[string]*dossier{}, nil
+// clear removes the state. The caller holds mu, or the server is new.
+func (s *Server) clear() {
+	s.complaints, s.filed = map[string]*complaint{}, nil
 	s.orders = orderBook{map[string]*order{}, map[tradeNo]*order{}}
 	s.refunds, s.refundOrder = map[string]*refund{}, nil
 	s.media = map[string]*media{}
-	s.notifyURL, s.mail.queue = "", nil
-	s.faults = faultBoard{}
+	s.notifyURL, s.deliveries.queue = "", nil
+	s.faults = faultSet{}
 	s.log = requestLog{}
 }
 
-// Close stops the server: answers under way are finished, faults that wait are
-// cut short, and no goroutine is left. A body of which the rest never comes is
-// not waited for; a handler of the user's is, and its request's context has
-// ended. Close may be called again.
+// Close stops the server and all its goroutines. It completes the responses in
+// progress, ends the delays of faults, and does not wait for the rest of a
+// request body. It cancels the context of requests in a user's handler and waits
+// for the handler. Close may be called more than once.
 func (s *Server) Close() {
 	s.closing.Do(func() {
-		s.end()
+		s.cancel()
 		s.http.Close()
-		s.mail.stop()
+		s.deliveries.stop()
 	})
 }
 
-// Config returns a client configuration that fits the server: its merchant's
-// newest key and certificate, the keys that its [KeyMode] gives a merchant, its
-// URL and the clock of its signatures.
+// Config returns a client configuration for the server, with its URL, the newest
+// key and certificate of the merchant, the keys that the [KeyMode] allows, and
+// the clock of signatures.
 func (s *Server) Config() wechatpay.Config {
 	s.mu.Lock()
 	m := s.merchant
@@ -209,79 +179,44 @@ func (s *Server) configOf(m *merchant) wechatpay.Config {
 	return cfg
 }
 
-// Set changes the behavior: change gets a copy of what holds, and what it
-// leaves holds for the requests that come from then on. A field that it leaves
-// zero, and that cannot be, has its first value again. It panics for a KeyMode
-// that does not exist. change must not call the server's methods: it runs under
-// their lock.
+// Configure changes the behavior for later requests. change edits a copy of the
+// current behavior. Zero fields that need a value get their default. change runs
+// under the server's lock and must not call its methods. Configure panics if
+// KeyMode is unknown.
 func (s *Server) Configure(change func(*Behavior)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := *s.behavior.Load()
-	b.SubMchIDs = slices.Clone(b.SubMchIDs) // requests under way read the old one
+	b.SubMchIDs = slices.Clone(b.SubMchIDs) // requests in progress use the old one
 	change(&b)
-	b.fillIn()
-	b.SubMchIDs = slices.Clone(b.SubMchIDs) // change may have kept it
+	b.setDefaults()
+	b.SubMchIDs = slices.Clone(b.SubMchIDs) // change may keep it
 	s.behavior.Store(&b)
-	s.poke()
+	s.wakeDelivery()
 }
 
-// Now is the server's clock.
+// Now returns the time on the server's clock.
 func (s *Server) Now() time.Time {
 	return s.behavior.Load().Time().Add(time.Duration(s.advanced.Load()))
 }
 
-// wireNow is the clock of [Behavior.WireTime].
+// wireNow returns the time on the clock of signatures.
 func (s *Server) wireNow() time.Time {
-	if at := s.behavior.Load().WireTime; at != nil {
-		return at()
+	if wireTime := s.behavior.Load().WireTime; wireTime != nil {
+		return wireTime()
 	}
 	return s.Now()
 }
 
-// Advance moves the server's clock on, and with it that of clients made from
-// Config, unless [Behavior.WireTime] is another. What becomes due by it happens
-// as if the time had passed.
+// Advance moves the server's clock forward. Clients from Config follow it, unless
+// [Behavior.WireTime] is set. Anything that becomes due happens as if the time
+// had passed.
 func (s *Server) Advance(d time.Duration) {
 	s.advanced.Add(int64(d))
-	s.poke()
+	s.wakeDelivery()
 }
 
-// RenewMerchantCertificate gives the merchant a further API certificate with a
-// key of its own, as a merchant does before the old one expires, and returns
-// the configuration for it. The earlier ones stay valid. Config gives the
-// newest.
-func (s *Server) RenewMerchantCertificate() wechatpay.Config {
-	s.mu.Lock()
-	n := s.number("merchant certificate")
-	s.mu.Unlock()
-	m := merchantNumber(n)
-	s.mu.Lock()
-	s.merchants[m.serial] = m
-	s.merchant = m
-	s.mu.Unlock()
-	return s.configOf(m)
-}
-
-// RevokeMerchantCertificate makes a merchant API certificate invalid: requests
-// signed by it are 401 SIGN_ERROR.
-func (s *Server) RevokeMerchantCertificate(serialNo string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.merchants, strings.ToUpper(serialNo))
-}
-
-func (s *Server) allMerchants() []*merchant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*merchant
-	for _, m := range s.merchants {
-		all = append(all, m)
-	}
-	return all
-}
-
-// digits makes an id of n digits from the seed and what it names.
+// digits returns an id of n digits, determined by the seed and names.
 func (s *Server) digits(n int, names ...any) string {
 	sum := s.hash(names...)
 	return decimal(sum[:], n)
@@ -296,171 +231,8 @@ func (s *Server) hash(names ...any) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// number counts ids of a kind. The caller holds mu.
+// number returns the next number of a kind, starting at 1. The caller holds mu.
 func (s *Server) number(kind string) int {
-	s.numbered[kind]++
-	return s.numbered[kind]
-}
-
-// listener can refuse connections for a while: it gives up its port, so that
-// dialling fails as it does when a host is down, and takes the same port again
-// afterwards.
-type listener struct {
-	addr net.Addr
-
-	mu       sync.Mutex
-	changed  *sync.Cond
-	inner    net.Listener // nil while refusing
-	refusing bool
-	ends     *time.Timer // when refusing ends by itself, or nil
-	closed   bool
-	conns    map[net.Conn]connState
-}
-
-// connState is what is known of an open connection.
-type connState int
-
-const (
-	connIdle   connState = 1 << iota // no request is on it
-	connDoomed                       // it is closed as soon as it is idle
-)
-
-func newListener(inner net.Listener) *listener {
-	l := &listener{addr: inner.Addr(), inner: inner, conns: map[net.Conn]connState{}}
-	l.changed = sync.NewCond(&l.mu)
-	return l
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		l.mu.Lock()
-		for l.refusing && !l.closed {
-			l.changed.Wait()
-		}
-		inner := l.inner
-		closed := l.closed
-		l.mu.Unlock()
-		if closed {
-			return nil, net.ErrClosed
-		}
-		conn, err := inner.Accept()
-		if err == nil {
-			return conn, nil
-		}
-		l.mu.Lock()
-		replaced := l.refusing || l.inner != inner
-		closed = l.closed
-		l.mu.Unlock()
-		if closed || !replaced {
-			return nil, err
-		}
-	}
-}
-
-func (l *listener) Addr() net.Addr { return l.addr }
-
-func (l *listener) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	l.forgetEnd()
-	l.changed.Broadcast()
-	if l.inner == nil {
-		return nil
-	}
-	return l.inner.Close()
-}
-
-// refuse begins to refuse new connections, and ends after a while if that is not 0.
-func (l *listener) refuse(while time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	l.forgetEnd()
-	if while > 0 {
-		var end *time.Timer
-		end = time.AfterFunc(while, func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if l.ends != end {
-				return
-			}
-			if err := l.listen(); err != nil { // somebody has the port for a moment: a panic here would end the whole test binary
-				end.Reset(10 * time.Millisecond)
-			}
-		})
-		l.ends = end
-	}
-	if !l.refusing {
-		l.refusing = true
-		l.inner.Close()
-		l.inner = nil
-	}
-}
-
-// accept ends to refuse new connections.
-func (l *listener) accept() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.listen(); err != nil {
-		panic("wechatpaytest: the server's port was taken by another program while it refused connections: " + err.Error())
-	}
-}
-
-// listen takes the port again. The caller holds mu.
-func (l *listener) listen() error {
-	if l.closed || !l.refusing {
-		l.forgetEnd()
-		return nil
-	}
-	inner, err := net.Listen("tcp", l.addr.String())
-	if err != nil {
-		return err
-	}
-	l.forgetEnd()
-	l.inner, l.refusing = inner, false
-	l.changed.Broadcast()
-	return nil
-}
-
-// forgetEnd stops the timer. The caller holds mu.
-func (l *listener) forgetEnd() {
-	if l.ends != nil {
-		l.ends.Stop()
-		l.ends = nil
-	}
-}
-
-// state keeps book of connections; net/http calls it for each change.
-func (l *listener) state(conn net.Conn, state http.ConnState) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch state {
-	case http.StateClosed, http.StateHijacked:
-		delete(l.conns, conn)
-	case http.StateActive:
-		l.conns[conn] = l.conns[conn] &^ connIdle
-	case http.StateNew, http.StateIdle:
-		if l.conns[conn]&connDoomed != 0 {
-			conn.Close()
-		}
-		l.conns[conn] |= connIdle
-	}
-}
-
-// closeIdle closes the connections that no request is on, and dooms the others
-// to be closed when theirs is answered: a client knows that it has its answer a
-// little before the server knows that the connection is idle, and a test must
-// not depend on that.
-func (l *listener) closeIdle() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for conn, state := range l.conns {
-		if state&connIdle != 0 {
-			conn.Close()
-		}
-		l.conns[conn] |= connDoomed
-	}
+	s.numbers[kind]++
+	return s.numbers[kind]
 }

@@ -8,15 +8,19 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/internal/listen"
 )
 
-func init() { listen.Wrapped = listenWrapped }
-
-// listenWrapped starts a server whose requests go to the handler that wrap
-// returns.
-func listenWrapped(addr string, wrap func(http.Handler) http.Handler) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
+func init() {
+	listen.Wrapped = func(addr string, wrap func(http.Handler) http.Handler) error {
+		_, err := listenWrapped(addr, wrap)
 		return err
 	}
-	newServer(&httptest.Server{Listener: l, Config: &http.Server{}}, wrap)
-	return nil
+}
+
+// listenWrapped starts a server on an address. If wrap is not nil, requests go to
+// the handler it returns.
+func listenWrapped(addr string, wrap func(http.Handler) http.Handler) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newServer(&httptest.Server{Listener: l, Config: &http.Server{}}, wrap), nil
 }

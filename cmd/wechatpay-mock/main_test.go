@@ -58,9 +58,9 @@ func TestRun_startFails(t *testing.T) {
 		{"seed does not exist", func(*testing.T) []string { return []string{"-seed", "/no/such/file"} }, "no such file"},
 		{"seed is an object", seed(`{"complaint_id":"1"}`), "not a JSON list of complaints"},
 		{"seed is truncated", seed(`[{"complaint_id":"1"}`), "not a JSON list of complaints"},
-		{"seed contains a number", seed(`[{"complaint_id":"1"},7]`), "complaint 2 is invalid: the body: the body must be a JSON object"},
-		{"seed has an unknown field", seed(`[{"complaint":"1"}]`), "complaint 1 is invalid: /complaint: no parameter"},
-		{"seed has a long text", seed(`[{"complaint_detail":"` + strings.Repeat("长", 301) + `"}]`), "/complaint_detail: has 301 characters, and may have 300"},
+		{"seed contains a number", seed(`[{"complaint_id":"1"},7]`), "complaint 2 is invalid: body: must be a JSON object"},
+		{"seed has an unknown field", seed(`[{"complaint":"1"}]`), "complaint 1 is invalid: /complaint: is not a parameter"},
+		{"seed has a long text", seed(`[{"complaint_detail":"` + strings.Repeat("长", 301) + `"}]`), "/complaint_detail: must have at most 300 characters, got 301"},
 		{"seed has a duplicate id", seed(`[{"complaint_id":"1"},{"complaint_id":"2"},{"complaint_id":"1"}]`), `complaints 1 and 3 have the same complaint_id "1"`},
 		{"the port is in use", func(t *testing.T) []string {
 			return []string{"-addr", strings.TrimPrefix(start(t, "-dir", t.TempDir()).url, "http://")}
@@ -138,7 +138,7 @@ func TestRun_logText(t *testing.T) {
 
 	lines := strings.Split(strings.TrimSpace(m.stderr.String()), "\n")
 	require.Regexp(t, `^\d\d:\d\d:\d\d\.\d{3} POST /v3/merchant-service/complaints-v2/1001/update-refund-progress → 204 \(fault probe\)$`, lines[0])
-	require.Regexp(t, `GET /v3/certificates → 400 INVALID_REQUEST: .*Accept is missing$`, lines[len(lines)-1])
+	require.Regexp(t, `GET /v3/certificates → 400 INVALID_REQUEST: .*Accept: is required$`, lines[len(lines)-1])
 	require.NotContains(t, m.stderr.String(), "_mock")
 	require.NotContains(t, m.stderr.String(), "WECHATPAY2-SHA256-RSA2048")
 }
@@ -167,7 +167,7 @@ func TestRun_logJSON(t *testing.T) {
 	require.NotContains(t, decisions[0], "problem")
 	require.EqualValues(t, 400, decisions[1]["status"])
 	require.Equal(t, "INVALID_REQUEST", decisions[1]["code"])
-	require.Contains(t, decisions[1]["problem"], "decided already")
+	require.Contains(t, decisions[1]["problem"], "already decided")
 	require.Equal(t, false, decisions[1]["took_effect"])
 	require.NotEmpty(t, decisions[1]["request_id"])
 	_, err := time.Parse(time.RFC3339, decisions[1]["time"].(string))
