@@ -74,7 +74,7 @@ func TestNewClient_invalidMerchant(t *testing.T) {
 		}, "Certificate", "does not match PrivateKey"},
 		{"Certificate without an RSA key", func(c *wechatpay.Config) {
 			c.Certificate, c.SerialNo = &x509.Certificate{SerialNumber: big.NewInt(1), PublicKey: "?"}, ""
-		}, "Certificate", "its key is string, and RSA is required"},
+		}, "Certificate", "its key is of type string, but RSA is required"},
 		{"empty Certificate", func(c *wechatpay.Config) { c.Certificate = &x509.Certificate{} },
 			"Certificate", "is empty"},
 		{"APIv3Key of 31 bytes", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] },
