@@ -66,6 +66,12 @@ func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsReque
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
+	list, err := s.list(ctx, op, req)
+	return list, opError(op, err)
+}
+
+// list reads one page as part of any operation. Its error does not name one.
+func (s *ComplaintsV2Service) list(ctx context.Context, op string, req *ListComplaintsRequest) (*ComplaintList, error) {
 	query := "?begin_date=" + beijingDay(req.BeginDate).Format(time.DateOnly) +
 		"&end_date=" + beijingDay(req.EndDate).Format(time.DateOnly) +
 		"&limit=" + strconv.Itoa(cmp.Or(req.Limit, maxListLimit)) +
@@ -74,7 +80,7 @@ func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsReque
 		query += "&complainted_mchid=" + url.QueryEscape(req.ComplaintedMchID)
 	}
 	list := new(ComplaintList)
-	err := s.client.call(ctx, &call{
+	err := s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    complaintsPath + query,
@@ -113,13 +119,14 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 	if req == nil {
 		req = &ListComplaintsRequest{}
 	}
+	const op = "ComplaintsV2.All"
 	return func(yield func(*Complaint, error) bool) {
 		var f faults
 		req.check(&f)
 		if req.Offset > 0 {
 			f.add("Offset", "must be 0, got %d", req.Offset)
 		}
-		if err := f.err("ComplaintsV2.All"); err != nil {
+		if err := f.err(op); err != nil {
 			yield(nil, err)
 			return
 		}
@@ -134,13 +141,12 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 			p.fetch = func(limit, offset int) ([]Complaint, int, int, error) {
 				page := *req
 				page.BeginDate, page.EndDate, page.Limit, page.Offset = begin, end, limit, offset
-				list, err := s.List(ctx, &page)
+				list, err := s.list(ctx, op, &page)
 				if err != nil {
-					return nil, 0, 0, err
+					return nil, 0, 0, opError(op, err)
 				}
 				return list.Data, list.Limit, list.TotalCount, nil
 			}
-			p.seen = nil
 			if !end.Before(today) {
 				p.seen = make(map[string]struct{})
 			}

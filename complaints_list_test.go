@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,6 +222,7 @@ func TestComplaintsV2_All_rejected(t *testing.T) {
 			var rejection *wechatpay.APIError
 			require.ErrorAs(t, err, &rejection)
 			require.Equal(t, tt.status, rejection.StatusCode)
+			require.True(t, strings.HasPrefix(err.Error(), "wechatpay: ComplaintsV2.All: "), err)
 			require.Equal(t, tt.limits, limits)
 		})
 	}

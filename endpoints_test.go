@@ -410,6 +410,49 @@ func isNilPointer(v any) bool {
 	return false
 }
 
+// A complaint id is one path element, whatever characters it has.
+func TestComplaintsV2_requests_escapedID(t *testing.T) {
+	const id, escaped = "a/b?c#d%2F", "/v3/merchant-service/complaints-v2/a%2Fb%3Fc%23d%252F"
+	immediate := &wechatpay.ImmediateServiceRequest{Message: wechatpay.NewMessage(wechatpay.TextBlock("a"))}
+	const logID = `{"log_id":"1"}`
+	for _, tt := range []struct {
+		suffix, response string
+		call             serviceCall
+	}{
+		{"", `{"complaint_id":"a/b?c#d%2F"}`, func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.Get(ctx, id)
+			return err
+		}},
+		{"/negotiation-historys", `{"data":[]}`, func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.NegotiationHistory(ctx, id, nil)
+			return err
+		}},
+		{"/response", "", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			return s.Respond(ctx, id, &wechatpay.RespondRequest{ResponseContent: "a"})
+		}},
+		{"/response-immediate-service", logID, func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			_, err := s.RespondImmediateService(ctx, id, immediate)
+			return err
+		}},
+		{"/complete", "", func(ctx context.Context, s *wechatpay.ComplaintsV2Service) error {
+			return s.Complete(ctx, id, nil)
+		}},
+	} {
+		t.Run(tt.suffix, func(t *testing.T) {
+			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+				uri, _, _ := strings.Cut(r.RequestURI, "?")
+				require.Equal(t, escaped+tt.suffix, uri)
+				status := 200
+				if tt.response == "" {
+					status = 204
+				}
+				reply(t, status, tt.response)(w, r)
+			})
+			require.NoError(t, tt.call(context.Background(), client.ComplaintsV2))
+		})
+	}
+}
+
 // The caller's request is not changed when empty fields are filled in.
 func TestComplaintsV2_RespondImmediateService_keepsRequest(t *testing.T) {
 	client, _ := newMock(t, reply(t, 200, `{"log_id":"1"}`))
