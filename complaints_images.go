@@ -129,7 +129,7 @@ func readImage(ctx context.Context, r io.Reader) (*imageContent, error) {
 // readFull reads until p is full or r ends, with io.EOF. Unlike io.ReadFull, it
 // returns io.ErrUnexpectedEOF only if r does.
 func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
-	for empty := 0; n < len(p) && err == nil; empty++ {
+	for empty := 0; n < len(p) && err == nil; {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
@@ -137,8 +137,10 @@ func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 			return n, io.ErrNoProgress
 		}
 		var more int
-		if more, err = r.Read(p[n:]); more > 0 {
-			n, empty = n+more, 0
+		more, err = r.Read(p[n:])
+		n += more
+		if empty++; more > 0 {
+			empty = 0
 		}
 	}
 	return n, err
@@ -147,7 +149,7 @@ func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 // multipartPayload returns the body of an upload: the parts meta and file.
 func multipartPayload(meta []byte, name, contentType string, image *imageContent) *payload {
 	boundary := rand.Text()
-	filename := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "%0D", "\n", "%0A").Replace(name)
+	filename := strings.NewReplacer(`"`, `\"`, "\r", "%0D", "\n", "%0A").Replace(name) // it has no backslash
 	head := "--" + boundary + "\r\n" +
 		`Content-Disposition: form-data; name="meta"` + "\r\n" +
 		"Content-Type: application/json\r\n\r\n" +

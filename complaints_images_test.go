@@ -128,6 +128,7 @@ func TestComplaintsV2_UploadImage_readers(t *testing.T) {
 			"stream":         func() io.Reader { return io.MultiReader(bytes.NewReader(content)) },
 			"short reads":    func() io.Reader { return iotest.HalfReader(bytes.NewReader(content)) },
 			"data with EOF":  func() io.Reader { return iotest.DataErrReader(bytes.NewReader(content)) },
+			"empty reads":    func() io.Reader { return emptyReads(bytes.NewReader(content), 99) },
 		} {
 			client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 				requireUpload(t, r, "a.png", "image/png", content)
@@ -137,6 +138,18 @@ func TestComplaintsV2_UploadImage_readers(t *testing.T) {
 			require.NoError(t, err, "%s, %d bytes", name, size)
 		}
 	}
+}
+
+// emptyReads returns a reader that returns no bytes n times before each read.
+func emptyReads(r io.Reader, n int) io.Reader {
+	empty := 0
+	return readerFunc(func(p []byte) (int, error) {
+		if empty++; empty <= n {
+			return 0, nil
+		}
+		empty = 0
+		return r.Read(p)
+	})
 }
 
 // A retry sends the whole image again, however much the first attempt sent.

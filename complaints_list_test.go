@@ -1,6 +1,7 @@
 package wechatpay_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,7 +25,8 @@ type complaintServer struct {
 	ids        []string // of each complaint, in list order
 	tooLarge   int      // larger limits are rejected; 0: none
 	noTotal    bool     // whether total_count is omitted
-	grants     int      // the limit in the response is at most this; 0: as requested
+	grants     int      // the limit is at most this; 0: as requested
+	reports    int      // the limit in the response is this, whatever applied; 0: the one that applied
 	maxPerPage int      // a page has at most this many entries, whatever its limit; 0: no maximum
 	afterPage  func(*complaintServer)
 
@@ -74,7 +76,7 @@ func (s *complaintServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.grants > 0 {
 		limit = min(limit, s.grants)
 	}
-	page := map[string]any{"limit": limit, "offset": offset}
+	page := map[string]any{"limit": cmp.Or(s.reports, limit), "offset": offset}
 	if offset == 0 && !s.noTotal {
 		page["total_count"] = len(found)
 	}
@@ -192,13 +194,21 @@ func TestComplaintsV2_All_newComplaints(t *testing.T) {
 
 // The smaller limit is used for the following pages too.
 func TestComplaintsV2_All_tooLarge(t *testing.T) {
-	s := &complaintServer{t: t, tooLarge: 20}
-	s.addMany("2026-06-01", 30)
-	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 2)}
-	got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
-	require.NoError(t, err)
-	require.Len(t, got, 30)
-	require.Equal(t, []int{50, 25, 12, 12, 12}, s.limits)
+	for _, tt := range []struct {
+		limit, tooLarge, count int
+		limits                 []int
+	}{
+		{0, 20, 30, []int{50, 25, 12, 12, 12}},
+		{2, 1, 2, []int{2, 1, 1, 1}},
+	} {
+		s := &complaintServer{t: t, tooLarge: tt.tooLarge}
+		s.addMany("2026-06-01", tt.count)
+		req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 2), Limit: tt.limit}
+		got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
+		require.NoError(t, err)
+		require.Equal(t, s.ids, got)
+		require.Equal(t, tt.limits, s.limits)
+	}
 }
 
 func TestComplaintsV2_All_rejected(t *testing.T) {
@@ -234,20 +244,29 @@ func TestComplaintsV2_All_lastPage(t *testing.T) {
 		noTotal    bool
 		maxPerPage int
 		grants     int
+		reports    int
 		count      int
 		requests   int
 	}{
-		{"total, short last page", false, 0, 0, 23, 3},
-		{"total, full last page", false, 0, 0, 20, 3},
-		{"total, short pages", false, 3, 0, 23, 8},
-		{"total of 0", false, 0, 0, 0, 1},
-		{"no total, short last page", true, 0, 0, 23, 3},
-		{"no total, full last page", true, 0, 0, 20, 3},
-		{"no total, smaller limit granted", true, 0, 4, 23, 6},
-		{"no total, empty", true, 0, 0, 0, 1},
+		{"total, short last page", false, 0, 0, 0, 23, 3},
+		{"total, full last page", false, 0, 0, 0, 20, 3},
+		{"total, short pages", false, 3, 0, 0, 23, 8},
+		{"total of 0", false, 0, 0, 0, 0, 1},
+		{"no total, short last page", true, 0, 0, 0, 23, 3},
+		{"no total, full last page", true, 0, 0, 0, 20, 3},
+		{"no total, smaller limit granted", true, 0, 4, 0, 23, 6},
+		{"no total, larger limit reported", true, 0, 0, 50, 23, 3},
+		{"no total, no limit reported", true, 0, 0, -1, 23, 3},
+		{"no total, empty", true, 0, 0, 0, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &complaintServer{t: t, noTotal: tt.noTotal, maxPerPage: tt.maxPerPage, grants: tt.grants}
+			s := &complaintServer{
+				t:          t,
+				noTotal:    tt.noTotal,
+				maxPerPage: tt.maxPerPage,
+				grants:     tt.grants,
+				reports:    tt.reports,
+			}
 			s.addMany("2026-06-01", tt.count)
 			req := &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 6, 1), EndDate: day(2026, 6, 1), Limit: 10}
 			got, err := collect(s.client(day(2026, 6, 4)).ComplaintsV2.All(context.Background(), req))
