@@ -375,3 +375,41 @@ func TestComplaintsV2_AllNegotiationHistory_invalidArguments(t *testing.T) {
 		return nil
 	}, []string{"complaintID: is required"}}.test(t)
 }
+
+// A page larger than the SDK accepts is read with a smaller limit.
+func TestComplaintsV2_All_bodyTooLarge(t *testing.T) {
+	detail := strings.Repeat("a", 350<<10) // 50 of them exceed 16 MiB
+	var limits []string
+	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		limit := r.URL.Query().Get("limit")
+		limits = append(limits, limit)
+		count := 10
+		if limit == "50" {
+			count = 50
+		}
+		data := make([]map[string]string, count)
+		for i := range data {
+			data[i] = map[string]string{"complaint_id": strconv.Itoa(i), "complaint_detail": detail}
+		}
+		body, err := json.Marshal(map[string]any{"data": data, "limit": 25, "offset": 0, "total_count": 10})
+		require.NoError(t, err)
+		reply(t, 200, string(body))(w, r)
+	})
+	req := &wechatpay.ListComplaintsRequest{BeginDate: day(2023, 11, 1), EndDate: day(2023, 11, 1)}
+	ids, err := collect(client.ComplaintsV2.All(context.Background(), req))
+	require.NoError(t, err)
+	require.Len(t, ids, 10)
+	require.Equal(t, []string{"50", "25"}, limits)
+}
+
+// Records without an id cannot be told apart, so none is skipped.
+func TestComplaintsV2_AllNegotiationHistory_noLogID(t *testing.T) {
+	const page = `{"data":[{"operator":"a"},{"operator":"b"}],"limit":100,"offset":0,"total_count":2}`
+	client, _ := newMock(t, reply(t, 200, page))
+	var operators []string
+	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), "1") {
+		require.NoError(t, err)
+		operators = append(operators, record.Operator)
+	}
+	require.Equal(t, []string{"a", "b"}, operators)
+}
