@@ -360,7 +360,7 @@ func TestDownloadImageThatStalls(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 	})
-	client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout = 50 * time.Millisecond })
+	client := retryClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout = 50 * time.Millisecond })
 	image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
 	require.NoError(t, err)
 	n, err := io.Copy(io.Discard, image)
@@ -385,7 +385,7 @@ func TestDownloadImageThatNeverEnds(t *testing.T) {
 				w.(http.Flusher).Flush()
 				<-release
 			})
-			client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = 50*time.Millisecond, 1 })
+			client := retryClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = 50*time.Millisecond, 1 })
 			_, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
 			require.Error(t, err)
 		})
@@ -398,7 +398,7 @@ func TestDownloadImageThatComesTooLate(t *testing.T) {
 		t.Run(content[:2], func(t *testing.T) {
 			t.Parallel()
 			requests := 0
-			client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+			client := retryClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
 				cfg.Retry.AttemptTimeout = time.Second // enough for the second
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if requests++; requests == 1 {

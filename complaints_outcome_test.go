@@ -19,19 +19,19 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// newPay starts a WeChat Pay with one refund request, and a Client for it.
-func newPay(t testing.TB, change ...func(*wechatpay.Config)) (*wechatpaytest.Server, *wechatpay.Client) {
+// newFake starts a WeChat Pay with one refund request, and a Client for it.
+func newFake(t testing.TB, change ...func(*wechatpay.Config)) (*wechatpaytest.Server, *wechatpay.Client) {
 	t.Helper()
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
-	return server, payClient(t, server, change...)
+	return server, fakeClient(t, server, change...)
 }
 
-func payClient(t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config)) *wechatpay.Client {
+func fakeClient(t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config)) *wechatpay.Client {
 	t.Helper()
 	cfg := server.Config()
-	cfg.Retry = hasty
+	cfg.Retry = fastRetry
 	transport := wechatpay.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg.Transport = transport
@@ -74,7 +74,7 @@ func TestDecisionThatStandsIsFound(t *testing.T) {
 	} {
 		for _, req := range []*wechatpay.UpdateRefundProgressRequest{wechatpay.ApproveRefund(0), wechatpay.RejectRefund("已使用")} {
 			t.Run(string(fault.Kind)+" "+string(req.Action), func(t *testing.T) {
-				server, client := newPay(t)
+				server, client := newFake(t)
 				fault.Path, fault.Times = "update-refund-progress", 1
 				server.AddFault(fault)
 				require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, req))
@@ -89,7 +89,7 @@ func TestDecisionThatStandsIsFound(t *testing.T) {
 func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultError500, wechatpaytest.FaultError502, wechatpaytest.FaultError503, wechatpaytest.FaultHTML502} {
 		t.Run(string(kind), func(t *testing.T) {
-			server, client := newPay(t)
+			server, client := newFake(t)
 			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: kind, Times: 2})
 			require.NoError(t, approve(context.Background(), client))
 			require.Equal(t, 3, count(server, decision))
@@ -101,7 +101,7 @@ func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
 
 // The history lags behind: the decision shows by the second look.
 func TestDecisionIsFoundInAHistoryThatLags(t *testing.T) {
-	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = 500 * time.Millisecond })
+	server, client := newFake(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = 500 * time.Millisecond })
 	server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryLag = 100 * time.Millisecond })
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	require.NoError(t, approve(context.Background(), client))
@@ -111,7 +111,7 @@ func TestDecisionIsFoundInAHistoryThatLags(t *testing.T) {
 
 // A decision of an earlier round is not this one, nor is one of minutes ago.
 func TestAnEarlierDecisionProvesNothing(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	reject := func() error {
 		return client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用"))
 	}
@@ -143,8 +143,8 @@ func onDecision(f func()) func(*wechatpay.Config) {
 
 // A colleague decides the opposite while the answer is lost.
 func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
-	server, colleague := newPay(t)
-	client := payClient(t, server, onDecision(func() {
+	server, colleague := newFake(t)
+	client := fakeClient(t, server, onDecision(func() {
 		require.NoError(t, colleague.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用")))
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 	}))
@@ -157,8 +157,8 @@ func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
 // The user files again while the outcome is unknown: nothing is sent into the
 // new round.
 func TestNothingIsSentIntoANewRound(t *testing.T) {
-	server, colleague := newPay(t)
-	client := payClient(t, server, onDecision(func() {
+	server, colleague := newFake(t)
+	client := fakeClient(t, server, onDecision(func() {
 		require.NoError(t, colleague.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 		require.NoError(t, server.UserContinues(testComplaintID))
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
@@ -172,11 +172,11 @@ func TestNothingIsSentIntoANewRound(t *testing.T) {
 // A refusal after a doubt is looked up before it is called a failure: the lost
 // first attempt is what the second is refused for.
 func TestARefusalAfterADoubtIsLookedUp(t *testing.T) {
-	server, _ := newPay(t)
+	server, _ := newFake(t)
 	var posts atomic.Int32
 	// The first attempt takes effect after two looks have not shown it.
 	late := make(chan *http.Request, 1)
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method != http.MethodPost {
@@ -204,7 +204,7 @@ func TestARefusalAfterADoubtIsLookedUp(t *testing.T) {
 // A refusal without a doubt is a failure at once, and one that the history does
 // not explain is the failure that it says.
 func TestRefusals(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	require.NoError(t, approve(context.Background(), client))
 	err := approve(context.Background(), client)
 	var refusal *wechatpay.APIError
@@ -245,7 +245,7 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 		{"nothing is to be repeated or looked up", func(*wechatpaytest.Server) {}, wechatpay.RetryPolicy{MaxAttempts: 1}, 1, 0, "outcome unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, client := newPay(t, func(cfg *wechatpay.Config) {
+			server, client := newFake(t, func(cfg *wechatpay.Config) {
 				cfg.Retry.MaxAttempts = tt.policy.MaxAttempts
 				if tt.policy.AttemptTimeout != 0 {
 					cfg.Retry.AttemptTimeout = tt.policy.AttemptTimeout
@@ -264,7 +264,7 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 	}
 
 	t.Run("the context leaves no time to look again", func(t *testing.T) {
-		server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
+		server, client := newFake(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -279,7 +279,7 @@ func TestWhatLeavesADecisionUnknown(t *testing.T) {
 // The history's order is not documented, and the record may be on any page.
 func TestDecisionIsFoundOnAnyPage(t *testing.T) {
 	for _, oldestFirst := range []bool{true, false} {
-		server, client := newPay(t)
+		server, client := newFake(t)
 		server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryOldestFirst = oldestFirst })
 		for range 250 {
 			require.NoError(t, server.UserReplies(testComplaintID, "在吗"))
@@ -296,7 +296,7 @@ func TestLookingUpWithAWrongClock(t *testing.T) {
 		server := wechatpaytest.NewServer()
 		t.Cleanup(server.Close)
 		server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
-		client := payClient(t, server, func(cfg *wechatpay.Config) {
+		client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 			cfg.Time = func() time.Time { return server.Now().Add(off) }
 		})
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
@@ -308,13 +308,13 @@ func TestLookingUpWithAWrongClock(t *testing.T) {
 // A completion is never sent again; it is done if the history and the state say
 // so.
 func TestCompletion(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostResponse})
 	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 	require.Equal(t, 1, count(server, "POST complete"))
 	require.Equal(t, 1, count(server, "GET negotiation-historys"))
 
-	server, client = newPay(t)
+	server, client = newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
 	err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
@@ -322,8 +322,8 @@ func TestCompletion(t *testing.T) {
 	require.Equal(t, 2, count(server, "GET negotiation-historys"))
 
 	// Completed, and filed again before the look.
-	server, _ = newPay(t)
-	client = payClient(t, server, func(cfg *wechatpay.Config) {
+	server, _ = newFake(t)
+	client = fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := base.RoundTrip(req)
@@ -343,7 +343,7 @@ func TestCompletion(t *testing.T) {
 // A reply is never sent again once it may have been taken.
 func TestRespondIsNotRepeated(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultLostResponse, wechatpaytest.FaultError500} {
-		server, client := newPay(t)
+		server, client := newFake(t)
 		server.AddFault(wechatpaytest.Fault{Path: "response", Kind: kind})
 		err := client.ComplaintsV2.Respond(context.Background(), testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
 		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
@@ -353,7 +353,7 @@ func TestRespondIsNotRepeated(t *testing.T) {
 
 // A record that cannot be read otherwise does not hide the decision.
 func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"data":[{"log_id":"1","operate_type":"USER_RESPONSE","operate_time":"`+server.Now().Format(time.RFC3339)+`","normal_message":{"blocks":[{"text":"odd"}]}},`+
@@ -367,7 +367,7 @@ func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
 // seen, and it is not known whether it is this one. No other is sent.
 func TestADecisionFromShortlyBefore(t *testing.T) {
 	for behind, unknown := range map[time.Duration]bool{time.Second: false, 10 * time.Second: true, 4 * time.Minute: true} {
-		server, client := newPay(t)
+		server, client := newFake(t)
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"data":[{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Add(-behind).Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":1}`)
@@ -415,9 +415,9 @@ func TestALocalFailureAfterADoubtLeavesIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, _ := newPay(t)
+			server, _ := newFake(t)
 			late, posts := &lateRequest{}, 0
-			client := payClient(t, server, func(cfg *wechatpay.Config) {
+			client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 				late.base = cfg.Transport
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if req.Method != http.MethodPost {
@@ -443,7 +443,7 @@ func TestALocalFailureAfterADoubtLeavesIt(t *testing.T) {
 // A key that fails is such a failure too, of a decision and of a refund.
 func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
 	failing := func(cfg *wechatpay.Config) {
-		key := &remoteKey{Signer: cfg.PrivateKey}
+		key := &failingKey{Signer: cfg.PrivateKey}
 		key.fails = func(n int) error {
 			if n == 4 { // sent, looked for twice, sent again
 				return errors.New("the HSM is busy")
@@ -452,13 +452,13 @@ func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
 		}
 		cfg.PrivateKey = key
 	}
-	server, client := newPay(t, failing)
+	server, client := newFake(t, failing)
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "the HSM is busy")
 
-	server, client = newPay(t, failing)
+	server, client = newFake(t, failing)
 	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
 	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
 	var unknown *wechatpay.OutcomeUnknownError
@@ -467,14 +467,14 @@ func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
 	require.ErrorContains(t, err, "the HSM is busy")
 }
 
-// remoteKey is a key that is somewhere else.
-type remoteKey struct {
+// failingKey is a key that is somewhere else.
+type failingKey struct {
 	crypto.Signer
 	signed atomic.Int32
 	fails  func(n int) error
 }
 
-func (k *remoteKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (k *failingKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := k.fails(int(k.signed.Add(1))); err != nil {
 		return nil, err
 	}
@@ -484,8 +484,8 @@ func (k *remoteKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 // A key that takes all the time leaves nothing unknown: nothing was sent.
 func TestAKeyThatTakesAllTheTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	server, client := newPay(t, func(cfg *wechatpay.Config) {
-		cfg.PrivateKey = &remoteKey{Signer: cfg.PrivateKey, fails: func(int) error { cancel(); return nil }}
+	server, client := newFake(t, func(cfg *wechatpay.Config) {
+		cfg.PrivateKey = &failingKey{Signer: cfg.PrivateKey, fails: func(int) error { cancel(); return nil }}
 	})
 	err := approve(ctx, client)
 	require.ErrorIs(t, err, context.Canceled)
@@ -499,9 +499,9 @@ func TestALongWaitAfterADoubtEndsInAnotherLook(t *testing.T) {
 	for _, statuses := range [][]int{{503}, {500, 429}} {
 		t.Run(fmt.Sprint(statuses), func(t *testing.T) {
 			t.Parallel()
-			server, _ := newPay(t)
+			server, _ := newFake(t)
 			late, posts, looks := &lateRequest{}, 0, 0
-			client := payClient(t, server, func(cfg *wechatpay.Config) {
+			client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 				late.base = cfg.Transport
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if req.Method != http.MethodPost {
@@ -536,7 +536,7 @@ func TestALongWaitAfterADoubtEndsInAnotherLook(t *testing.T) {
 
 // The answer to a look is not the answer to the decision.
 func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", answer(403, `{"code":"NO_AUTH"}`))
 	err := approve(context.Background(), client)
@@ -549,7 +549,7 @@ func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
 
 // A decision at once after the user filed again is recognized by the same second.
 func TestADecisionInTheSecondOfTheFiling(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 	server.Advance(time.Hour)
 	require.NoError(t, server.UserContinues(testComplaintID))

@@ -21,8 +21,8 @@ import (
 
 const testOrder = "4200000000000000000000000001"
 
-// newClaim starts a WeChat Pay with a complaint that asks for 600 of 1000 fen.
-func newClaim(t testing.TB, change ...func(*wechatpay.Complaint)) (*wechatpaytest.Server, *wechatpay.Client) {
+// newFakeRefund starts a WeChat Pay with a complaint that asks for 600 of 1000 fen.
+func newFakeRefund(t testing.TB, change ...func(*wechatpay.Complaint)) (*wechatpaytest.Server, *wechatpay.Client) {
 	t.Helper()
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
@@ -34,7 +34,7 @@ func newClaim(t testing.TB, change ...func(*wechatpay.Complaint)) (*wechatpaytes
 		change(&complaint)
 	}
 	server.AddComplaint(complaint)
-	return server, payClient(t, server)
+	return server, fakeClient(t, server)
 }
 
 // refundNo is the documented formula, written again.
@@ -44,7 +44,7 @@ func refundNo(round, attempt int) string {
 }
 
 func TestRefundComplaintPaysOnce(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	require.NoError(t, approve(context.Background(), client))
 	var first *wechatpay.Refund
 	for range 3 {
@@ -115,7 +115,7 @@ func TestRefundComplaintRefuses(t *testing.T) {
 			if tt.change != nil {
 				change = append(change, tt.change)
 			}
-			server, client := newClaim(t, change...)
+			server, client := newFakeRefund(t, change...)
 			if tt.prepare != nil {
 				tt.prepare(t, server, client)
 			}
@@ -138,14 +138,14 @@ func TestRefundComplaintRefuses(t *testing.T) {
 }
 
 func TestRefundComplaintMoreThanApplied(t *testing.T) {
-	_, client := newClaim(t)
+	_, client := newFakeRefund(t)
 	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 1000, AllowMoreThanApplied: true})
 	require.NoError(t, err)
 	require.Equal(t, int64(1000), refund.Amount.Refund)
 }
 
 func TestRefundComplaintWithAnOwnNumber(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	for range 2 {
 		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{OutRefundNo: "mine-1", TransactionID: testOrder})
 		require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestRefundComplaintWithAnOwnNumber(t *testing.T) {
 // A second order of the same complaint is refunded too, though the history shows
 // the first.
 func TestRefundComplaintOfTwoOrders(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: "4200000000000000000000000002", OutTradeNo: "20150806125347", Amount: 500})
 	})
 	const second = "4200000000000000000000000002"
@@ -170,7 +170,7 @@ func TestRefundComplaintOfTwoOrders(t *testing.T) {
 
 // A CLOSED refund is returned as what it is, and a further attempt is asked for.
 func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "CLOSED"))
@@ -192,7 +192,7 @@ func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
 
 // A balance that is too low keeps the number.
 func TestRefundComplaintAfterNotEnough(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.RefundRefusal = wechatpaytest.Refusal{StatusCode: 403, Code: "NOT_ENOUGH"}
 	})
@@ -210,7 +210,7 @@ func TestRefundComplaintAfterNotEnough(t *testing.T) {
 // The user files again: the new round has a new number. While the refund of the
 // old one is on its way, nothing is paid.
 func TestRefundComplaintInANewRound(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 	require.NoError(t, err)
 	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
@@ -239,7 +239,7 @@ func TestRefundComplaintInANewRound(t *testing.T) {
 
 // A service provider's refund names the merchant complained of.
 func TestRefundComplaintOfASubMerchant(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" })
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" })
 	server.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000109"} })
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestRefundComplaintOfASubMerchant(t *testing.T) {
 // Many callers at once, through lost answers, 429, 500 and 502: one refund, and
 // each gets it, or an honest unknown that a later call resolves.
 func TestRefundComplaintByManyCallers(t *testing.T) {
-	server, _ := newClaim(t)
+	server, _ := newFakeRefund(t)
 	for i, fault := range []wechatpaytest.Fault{
 		{Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond, TakesEffect: true},
 		{Kind: wechatpaytest.FaultError500}, {Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
@@ -261,7 +261,7 @@ func TestRefundComplaintByManyCallers(t *testing.T) {
 	refunds, errs := make([]*wechatpay.Refund, callers), make([]error, callers)
 	clients := make([]*wechatpay.Client, 5) // from several machines
 	for i := range clients {
-		clients[i] = payClient(t, server)
+		clients[i] = fakeClient(t, server)
 	}
 	var wg sync.WaitGroup
 	for i := range callers {
@@ -349,9 +349,9 @@ func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
 	steps := 0
 	for at := 1; ; at++ {
 		for _, after := range []bool{false, true} {
-			server, _ := newClaim(t)
+			server, _ := newFakeRefund(t)
 			dying := &killed{at: at, after: after}
-			err := workflow(payClient(t, server, func(cfg *wechatpay.Config) {
+			err := workflow(fakeClient(t, server, func(cfg *wechatpay.Config) {
 				dying.base, cfg.Transport = cfg.Transport, dying
 				cfg.Retry.MaxAttempts = 1
 			}))
@@ -363,10 +363,10 @@ func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
 			}
 			require.ErrorIs(t, err, errKilled)
 			server.Advance(time.Minute)
-			require.NoError(t, workflow(payClient(t, server)))
+			require.NoError(t, workflow(fakeClient(t, server)))
 			require.Len(t, server.Refunds(), 1)
 			require.Equal(t, refundNo(1, 1), server.Refunds()[0].OutRefundNo)
-			refund, err := payClient(t, server).Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{OutRefundNo: refundNo(1, 1)})
+			refund, err := fakeClient(t, server).Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{OutRefundNo: refundNo(1, 1)})
 			require.NoError(t, err)
 			require.Equal(t, int64(600), refund.Amount.Refund)
 		}
@@ -377,7 +377,7 @@ func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
 // What cannot be read leaves nothing paid.
 func TestRefundComplaintThatCannotRead(t *testing.T) {
 	for _, path := range []string{"GET /v3/merchant-service/complaints-v2/{complaint_id}", "GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", "GET /v3/refund/domestic/refunds/{out_refund_no}"} {
-		server, client := newClaim(t)
+		server, client := newFakeRefund(t)
 		server.AddFault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError500, Times: 99})
 		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 		require.Error(t, err)
@@ -388,7 +388,7 @@ func TestRefundComplaintThatCannotRead(t *testing.T) {
 
 // afterFirst runs do once, after the first request of a kind.
 func afterFirst(t *testing.T, server *wechatpaytest.Server, method, part string, do func()) *wechatpay.Client {
-	return payClient(t, server, func(cfg *wechatpay.Config) {
+	return fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base, done := cfg.Transport, false
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := base.RoundTrip(req)
@@ -413,7 +413,7 @@ func filesAgain(t *testing.T, server *wechatpaytest.Server) {
 func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
 		t.Run(string(kind), func(t *testing.T) {
-			server, _ := newClaim(t)
+			server, _ := newFakeRefund(t)
 			server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
 			client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() { require.NoError(t, server.PlatformRefunds(testComplaintID)) })
 			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
@@ -429,7 +429,7 @@ func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
 
 // What cannot be read again is not sent again, and its error is not the refund's.
 func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
-	server, _ := newClaim(t)
+	server, _ := newFakeRefund(t)
 	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
 		server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}", answer(403, `{"code":"NO_AUTH"}`))
@@ -444,7 +444,7 @@ func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
 
 // So too while what is to be paid changes.
 func TestRefundComplaintOfAnotherAmountMeanwhile(t *testing.T) {
-	server, _ := newClaim(t)
+	server, _ := newFakeRefund(t)
 	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultError500})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
 		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 700 }))
@@ -468,7 +468,7 @@ func TestRefundComplaintUnderAUsedNumber(t *testing.T) {
 			&wechatpay.RefundComplaintRequest{Amount: 600}, "is of 100 fen"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, client := newClaim(t)
+			server, client := newFakeRefund(t)
 			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
 			_, err := client.Refunds.Create(context.Background(), tt.first)
 			require.NoError(t, err)
@@ -485,7 +485,7 @@ func TestRefundComplaintUnderAUsedNumber(t *testing.T) {
 // What was applied for is for all orders together.
 func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
 	const second = "4200000000000000000000000002"
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
@@ -499,7 +499,7 @@ func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
 
 // Where no refund is asked for, the amount that a complaint may show means nothing.
 func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
 	var refused *wechatpay.RefundRefusedError
 	require.ErrorAs(t, err, &refused)
@@ -512,7 +512,7 @@ func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
 
 // A call that is repeated late is for the round that was decided on.
 func TestRefundComplaintOfARound(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
 	first, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
@@ -561,7 +561,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 		{"one by hand in the new round", nil, []wechatpay.OperateType{partial}, wechatpay.RefundRefusedReasonElsewhere},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, client := newClaim(t)
+			server, client := newFakeRefund(t)
 			record(t, server, tt.before...)
 			filesAgain(t, server)
 			server.Advance(time.Minute)
@@ -579,7 +579,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 		})
 	}
 	t.Run("ours arrived in the new round", func(t *testing.T) {
-		server, client := newClaim(t)
+		server, client := newFakeRefund(t)
 		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
 		require.NoError(t, err)
 		filesAgain(t, server)
@@ -591,7 +591,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 		require.Equal(t, refundNo(3, 1), refund.OutRefundNo)
 	})
 	t.Run("it is refunded and filed again between the readings", func(t *testing.T) {
-		server, _ := newClaim(t)
+		server, _ := newFakeRefund(t)
 		client := afterFirst(t, server, http.MethodGet, testComplaintID, func() {
 			require.NoError(t, server.PlatformRefunds(testComplaintID))
 			filesAgain(t, server)
@@ -607,7 +607,7 @@ func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
 func TestRefundComplaintReadsCoarseTimes(t *testing.T) {
 	for name, at := range map[string]string{"the same second": "2020-01-01T00:00:35+08:00", "no time": ""} {
 		t.Run(name, func(t *testing.T) {
-			server, client := newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+			server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
 			server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				fmt.Fprintf(w, `{"limit":100,"offset":0,"total_count":2,"data":[{"log_id":"1","operate_type":"USER_CONTINUE_COMPLAINT","operate_time":"2020-01-01T00:00:35.120+08:00"},`+
@@ -625,8 +625,8 @@ func TestRefundComplaintReadsCoarseTimes(t *testing.T) {
 // Of two callers with different reasons one is refused: the refund stands, and is
 // the answer to both.
 func TestRefundComplaintBesideAnotherReason(t *testing.T) {
-	server, other := newClaim(t)
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
+	server, other := newFakeRefund(t)
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPost {
@@ -649,9 +649,9 @@ func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultDrop, wechatpaytest.FaultError500} {
 		for _, amount := range []int64{0, 600} {
 			t.Run(fmt.Sprint(kind, amount), func(t *testing.T) {
-				server, other := newClaim(t)
+				server, other := newFakeRefund(t)
 				first := true
-				client := payClient(t, server, func(cfg *wechatpay.Config) {
+				client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 					base := cfg.Transport
 					cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 						if req.Method == http.MethodPost && first {
@@ -682,9 +682,9 @@ func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
 
 // A refusal is not the last word while a refund may show late.
 func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
-	server, other := newClaim(t)
+	server, other := newFakeRefund(t)
 	late := false
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPost {
@@ -706,7 +706,7 @@ func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
 // An arrival that the history does not show yet is nobody else's refund.
 func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
 	const second = "4200000000000000000000000002"
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
@@ -723,12 +723,12 @@ func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
 
 // A number in the wrong field, and a service that knows every number, end at once.
 func TestRefundComplaintIsBounded(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
 	require.ErrorContains(t, err, "round 1700000000 does not exist yet, the current round is 1")
 	require.Len(t, server.Requests(), 1)
 
-	server, client = newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+	server, client = newFakeRefund(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
 	server.Handle("GET /v3/refund/domestic/refunds/{out_refund_no}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "-2-1") {
 			answer(404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
@@ -744,7 +744,7 @@ func TestRefundComplaintIsBounded(t *testing.T) {
 // An order that is listed twice is one order, and hides no refund of another.
 func TestRefundComplaintOfAnOrderListedTwice(t *testing.T) {
 	const second = "4200000000000000000000000002"
-	_, client := newClaim(t, func(c *wechatpay.Complaint) {
+	_, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
 		order := c.ComplaintOrderInfo[0]
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, order, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
 	})

@@ -216,7 +216,7 @@ func TestMoneyEndpointsRefuseArguments(t *testing.T) {
 }
 
 func TestEchoBothWays(t *testing.T) {
-	_, client := newPay(t)
+	_, client := newFake(t)
 	resp, err := client.Echo(context.Background(), &wechatpay.EchoRequest{EchoMessage: "你好", EncryptedEchoMessage: "秘密"})
 	require.NoError(t, err)
 	require.Equal(t, &wechatpay.EchoResponse{EchoMessage: "你好", EncryptedEchoMessage: "秘密"}, resp)
@@ -256,7 +256,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		{wechatpaytest.Fault{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, 2, 2},
 	} {
 		t.Run(string(tt.fault.Kind), func(t *testing.T) {
-			server, client := newPay(t)
+			server, client := newFake(t)
 			tt.fault.Path = "POST /v3/refund"
 			server.AddFault(tt.fault)
 			refund, err := client.Refunds.Create(context.Background(), request(server))
@@ -269,7 +269,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 		})
 	}
 	t.Run("it cannot be looked up", func(t *testing.T) {
-		server, client := newPay(t)
+		server, client := newFake(t)
 		server.AddFault(wechatpaytest.Fault{Path: "/v3/refund", Kind: wechatpaytest.FaultError500, Times: 9})
 		_, err := client.Refunds.Create(context.Background(), request(server))
 		var unknown *wechatpay.OutcomeUnknownError
@@ -289,7 +289,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 				reply(t, 404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
 			}
 		})
-		_, err := hastyClient(t, mock.URL).Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: "1", OutRefundNo: "1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
+		_, err := retryClient(t, mock.URL).Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: "1", OutRefundNo: "1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
 		var refusal *wechatpay.APIError
 		require.ErrorAs(t, err, &refusal)
 		require.Equal(t, wechatpay.ErrorCodeInvalidRequest, refusal.Code)
@@ -301,7 +301,7 @@ func TestCreateRefundLooksUpItsNumber(t *testing.T) {
 func TestCreateRefundUnderAUsedNumber(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
 		t.Run(string(kind), func(t *testing.T) {
-			server, client := newClaim(t)
+			server, client := newFakeRefund(t)
 			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
 			_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: "4200000000000000000000000009", OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 50, Total: 50}})
 			require.NoError(t, err)
@@ -321,7 +321,7 @@ func TestCreateRefundUnderAUsedNumber(t *testing.T) {
 
 // The order may be named by the merchant's own number.
 func TestCreateRefundUnderANumberUsedForAnotherOutTradeNo(t *testing.T) {
-	server, client := newClaim(t)
+	server, client := newFakeRefund(t)
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 1000}}})
 	for i, order := range []string{"20150806125399", "20150806125346"} {
 		if i == 1 {
@@ -339,7 +339,7 @@ func TestCreateRefundUnderANumberUsedForAnotherOutTradeNo(t *testing.T) {
 // A refund that shows late is waited for, and a refusal meanwhile is not its end.
 func TestCreateRefundThatShowsLate(t *testing.T) {
 	var posts, looks int
-	client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+	client := retryClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
 		cfg.InsecureSkipVerify = true
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			status, body := 404, `{"code":"RESOURCE_NOT_EXISTS"}`

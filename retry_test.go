@@ -24,14 +24,14 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// hasty is the default policy without its patience.
-var hasty = wechatpay.RetryPolicy{MinDelay: time.Millisecond, MaxDelay: time.Millisecond, AttemptTimeout: 10 * time.Second, HistoryLag: time.Millisecond}
+// fastRetry is the default policy without its patience.
+var fastRetry = wechatpay.RetryPolicy{MinDelay: time.Millisecond, MaxDelay: time.Millisecond, AttemptTimeout: 10 * time.Second, HistoryLag: time.Millisecond}
 
-// hastyClient repeats against a service at baseURL.
-func hastyClient(t testing.TB, baseURL string, change ...func(*wechatpay.Config)) *wechatpay.Client {
+// retryClient repeats against a service at baseURL.
+func retryClient(t testing.TB, baseURL string, change ...func(*wechatpay.Config)) *wechatpay.Client {
 	t.Helper()
 	cfg := testConfig(t, baseURL)
-	cfg.Retry = hasty
+	cfg.Retry = fastRetry
 	for _, change := range change {
 		change(&cfg)
 	}
@@ -94,7 +94,7 @@ func TestWhatIsRepeated(t *testing.T) {
 					reply(t, endpoint.status, endpoint.answer)(w, r)
 				})
 				var dials atomic.Int32
-				client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {
+				client := retryClient(t, server.URL, func(cfg *wechatpay.Config) {
 					transport := wechatpay.NewTransport()
 					t.Cleanup(transport.CloseIdleConnections)
 					transport.DisableKeepAlives = true // Go's own repetition of a GET would count
@@ -139,7 +139,7 @@ func TestDoRepeatsOnlyGET(t *testing.T) {
 				}
 				reply(t, 200, `{}`)(w, r)
 			})
-			err := hastyClient(t, server.URL).Do(context.Background(), method, "/v3/x", nil, nil)
+			err := retryClient(t, server.URL).Do(context.Background(), method, "/v3/x", nil, nil)
 			if method == http.MethodGet && failure.class != "definite" {
 				require.NoError(t, err, failure.name)
 			} else {
@@ -159,7 +159,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 			requests.Add(1)
 			answer(500, `{"code":"SYSTEM_ERROR"}`)(w, r)
 		})
-		client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.MaxAttempts = attempts })
+		client := retryClient(t, server.URL, func(cfg *wechatpay.Config) { cfg.Retry.MaxAttempts = attempts })
 		_, err := client.ComplaintsV2.Get(context.Background(), testComplaintID)
 		var refusal *wechatpay.APIError
 		require.ErrorAs(t, err, &refusal)
@@ -181,7 +181,7 @@ func TestDoubtStays(t *testing.T) {
 		}
 		answer(403, `{"code":"NO_AUTH"}`)(w, r)
 	})
-	_, err := hastyClient(t, server.URL).ComplaintsV2.UpdateNotificationURL(context.Background(), "https://www.example.com/")
+	_, err := retryClient(t, server.URL).ComplaintsV2.UpdateNotificationURL(context.Background(), "https://www.example.com/")
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, io.EOF)
 	var refusal *wechatpay.APIError
@@ -192,7 +192,7 @@ func TestDoubtStays(t *testing.T) {
 
 // A second DELETE that is refused because the first took effect is a success.
 func TestDeleteNotificationURLAfterALostAnswer(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	_, err := client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://www.example.com/notify")
 	require.NoError(t, err)
 	server.AddFault(wechatpaytest.Fault{Path: "DELETE ", Kind: wechatpaytest.FaultLostResponse})
@@ -212,7 +212,7 @@ func TestDeleteNotificationURLAfterALostAnswer(t *testing.T) {
 }
 
 func TestUploadIsRepeated(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "upload", Kind: wechatpaytest.FaultLostResponse})
 	mediaID, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", bytes.NewReader(picture("png", 100)))
 	require.NoError(t, err)
@@ -231,7 +231,7 @@ func TestRetryAfter(t *testing.T) {
 			}
 			reply(t, 200, `{}`)(w, r)
 		})
-		_, err = hastyClient(t, server.URL).ComplaintsV2.NotificationURL(ctx)
+		_, err = retryClient(t, server.URL).ComplaintsV2.NotificationURL(ctx)
 		return count.Load(), err
 	}
 
@@ -276,7 +276,7 @@ func TestContextsEndEveryPhase(t *testing.T) {
 			w.(http.Flusher).Flush()
 			time.AfterFunc(10*time.Millisecond, cancel)
 		})
-		err := approve(ctx, hastyClient(t, server.URL))
+		err := approve(ctx, retryClient(t, server.URL))
 		var refusal *wechatpay.APIError
 		require.ErrorAs(t, err, &refusal)
 		require.ErrorIs(t, err, context.Canceled)
@@ -293,7 +293,7 @@ func TestContextsEndEveryPhase(t *testing.T) {
 			cancel()
 			<-release
 		})
-		err := approve(ctx, hastyClient(t, server.URL))
+		err := approve(ctx, retryClient(t, server.URL))
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	})
@@ -309,7 +309,7 @@ func TestContextsEndEveryPhase(t *testing.T) {
 			cancel()
 			<-release
 		})
-		err := approve(ctx, hastyClient(t, server.URL))
+		err := approve(ctx, retryClient(t, server.URL))
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	})
@@ -321,7 +321,7 @@ func TestContextsEndEveryPhase(t *testing.T) {
 			requests.Add(1)
 			<-release
 		})
-		client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {
+		client := retryClient(t, server.URL, func(cfg *wechatpay.Config) {
 			cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = 50*time.Millisecond, 2
 		})
 		_, err := client.ComplaintsV2.Get(context.Background(), testComplaintID)
@@ -347,7 +347,7 @@ func TestFailOver(t *testing.T) {
 	down.Close()
 	var dials atomic.Int32
 	clock := testTime
-	client := hastyClient(t, down.URL, func(cfg *wechatpay.Config) {
+	client := retryClient(t, down.URL, func(cfg *wechatpay.Config) {
 		cfg.BackupURL = backup.URL
 		cfg.Retry.MinDelay, cfg.Retry.MaxDelay = time.Hour, time.Hour // the backup needs no pause
 		cfg.Time = func() time.Time { return clock }
@@ -373,7 +373,7 @@ func TestFailOver(t *testing.T) {
 
 	backup.Close()
 	var ticks atomic.Int64
-	client = hastyClient(t, down.URL, func(cfg *wechatpay.Config) {
+	client = retryClient(t, down.URL, func(cfg *wechatpay.Config) {
 		cfg.BackupURL = backup.URL
 		cfg.Time = func() time.Time { return testTime.Add(time.Duration(ticks.Add(1)) * time.Millisecond) }
 	})
@@ -394,7 +394,7 @@ func TestFailOverFromAGateway(t *testing.T) {
 			spare.Add(1)
 			reply(t, 200, `{}`)(w, r)
 		})
-		client := hastyClient(t, gateway.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL })
+		client := retryClient(t, gateway.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL })
 		for range 2 {
 			_, err := client.ComplaintsV2.Get(context.Background(), testComplaintID)
 			require.NoError(t, err)
@@ -412,7 +412,7 @@ func TestNoFailOverFromAWrongCertificate(t *testing.T) {
 	stranger.StartTLS()
 	t.Cleanup(stranger.Close)
 	_, backup := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
-	err := approve(context.Background(), hastyClient(t, stranger.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL }))
+	err := approve(context.Background(), retryClient(t, stranger.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL }))
 	var failed *tls.CertificateVerificationError
 	require.ErrorAs(t, err, &failed)
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
@@ -427,7 +427,7 @@ func TestDownloadImageFailsOver(t *testing.T) {
 		w.Header().Set("Content-Type", "image/png")
 		w.Write(picture("png", 64))
 	})
-	client := hastyClient(t, down.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL })
+	client := retryClient(t, down.URL, func(cfg *wechatpay.Config) { cfg.BackupURL = backup.URL })
 	image, err := client.ComplaintsV2.DownloadImage(context.Background(), "https://api2.mch.weixin.qq.com/v3/merchant-service/images/a")
 	require.NoError(t, err)
 	content, err := io.ReadAll(image)
@@ -490,7 +490,7 @@ func TestSilentHTTP2Connection(t *testing.T) {
 	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
 	transport.ResponseHeaderTimeout = 0
 	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	client := hastyClient(t, "https://"+proxy.Addr().String(), func(cfg *wechatpay.Config) {
+	client := retryClient(t, "https://"+proxy.Addr().String(), func(cfg *wechatpay.Config) {
 		cfg.Transport, cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = transport, time.Hour, 1
 	})
 	_, err = client.ComplaintsV2.Get(context.Background(), testComplaintID)
@@ -531,7 +531,7 @@ func TestLogger(t *testing.T) {
 		reply(t, 200, `{"data":[`+complaintJSON+`],"limit":50,"offset":0}`)(w, r)
 	})
 	var out bytes.Buffer
-	client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {
+	client := retryClient(t, server.URL, func(cfg *wechatpay.Config) {
 		cfg.Logger = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	_, err := client.ComplaintsV2.List(context.Background(), &wechatpay.ListComplaintsRequest{BeginDate: day(2026, 1, 1), EndDate: day(2026, 1, 1), ComplaintedMchID: "1900000002"})
@@ -563,7 +563,7 @@ func TestLogger(t *testing.T) {
 
 // A busy gateway is given the time that it asks for by a decision, too.
 func TestDecisionHonoursRetryAfter(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	server.Handle("POST /v3/merchant-service/complaints-v2/{id}/update-refund-progress", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "31")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -588,7 +588,7 @@ func TestRestOfAHostWhenTheClockIsPutBack(t *testing.T) {
 		reply(t, 200, `{}`)(w, r)
 	})
 	clock := testTime
-	client := hastyClient(t, gateway.URL, func(cfg *wechatpay.Config) {
+	client := retryClient(t, gateway.URL, func(cfg *wechatpay.Config) {
 		cfg.BackupURL, cfg.Time = backup.URL, func() time.Time { return clock }
 	})
 	_, err := client.ComplaintsV2.Get(context.Background(), testComplaintID)
@@ -602,10 +602,10 @@ func TestRestOfAHostWhenTheClockIsPutBack(t *testing.T) {
 
 // A key that takes all of an attempt's time is asked again, and no host is blamed.
 func TestAKeyThatTakesAnAttempt(t *testing.T) {
-	server, client := newPay(t, func(cfg *wechatpay.Config) {
+	server, client := newFake(t, func(cfg *wechatpay.Config) {
 		cfg.Retry.AttemptTimeout = 100 * time.Millisecond
 		cfg.BackupURL = "http://127.0.0.1:1"
-		cfg.PrivateKey = &remoteKey{Signer: cfg.PrivateKey, fails: func(n int) error {
+		cfg.PrivateKey = &failingKey{Signer: cfg.PrivateKey, fails: func(n int) error {
 			if n == 1 {
 				return context.DeadlineExceeded // as an HSM's client would say it
 			}
