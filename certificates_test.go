@@ -43,7 +43,7 @@ func newCertificateMode(t testing.TB, change ...func(*wechatpay.Config)) (*wecha
 		b.KeyMode, b.Time = wechatpaytest.KeyModeCertificate, testClock
 	})
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
-	return server, payClient(t, server, change...)
+	return server, fakeClient(t, server, change...)
 }
 
 func get(ctx context.Context, client *wechatpay.Client) error {
@@ -143,7 +143,7 @@ func TestCertificatesComeFirst(t *testing.T) {
 	}
 
 	// Of HTTPClient too, which repeats nothing.
-	client = payClient(t, server)
+	client = fakeClient(t, server)
 	req, err := http.NewRequest(http.MethodGet, server.URL+"/v3/merchant-service/complaints-v2/"+testComplaintID, nil)
 	require.NoError(t, err)
 	req.Header.Set("Accept", "application/json")
@@ -162,7 +162,7 @@ func TestCertificatesBeforeAnImage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, count(server, downloads))
 
-	client = payClient(t, server)
+	client = fakeClient(t, server)
 	media := server.AddImage("1", []byte("\x89PNG\r\n\x1a\n"))
 	image, err := client.ComplaintsV2.DownloadImage(context.Background(), media)
 	require.NoError(t, err)
@@ -395,7 +395,7 @@ func TestCertificateDownloadEndsWithTheLastWaiter(t *testing.T) {
 	require.Equal(t, 1, count(server, downloads))
 
 	// A context that has ended already downloads nothing, and uses up no floor.
-	client = payClient(t, server)
+	client = fakeClient(t, server)
 	require.ErrorIs(t, get(ctx, client), context.Canceled)
 	err := verifierOf(t, client).Verify(ctx, forged(testTime, "AB"), []byte("body"))
 	requireUnproved(t, err, wechatpay.VerificationReasonUnknownSerial)
@@ -478,7 +478,7 @@ func TestCertificateDownloadIsRepeated(t *testing.T) {
 			require.NoError(t, get(context.Background(), client))
 			require.Equal(t, 3, count(server, downloads))
 
-			client = payClient(t, server, func(cfg *wechatpay.Config) { cfg.Retry.MaxAttempts = 2 })
+			client = fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.Retry.MaxAttempts = 2 })
 			server.AddFault(wechatpaytest.Fault{Path: downloads, Kind: kind, Times: 2, Delay: time.Millisecond})
 			require.ErrorContains(t, get(context.Background(), client), "wechatpay: ComplaintsV2.Get: nothing was sent, as there is no platform certificate to verify the answer with: 2 attempts: ")
 		})
@@ -534,7 +534,7 @@ func TestCertificatesWithAnotherAPIv3Key(t *testing.T) {
 // certificateAnswer gives the answer of the download, to be changed.
 func certificateAnswer(t testing.TB, server *wechatpaytest.Server) (all map[string][]map[string]any) {
 	t.Helper()
-	require.NoError(t, get(context.Background(), payClient(t, server)))
+	require.NoError(t, get(context.Background(), fakeClient(t, server)))
 	for _, request := range server.Requests() {
 		if strings.HasPrefix(request.Path, "/v3/certificates") {
 			require.NoError(t, json.Unmarshal(request.Response, &all))
@@ -589,7 +589,7 @@ func TestCertificateAnswerTamperedWith(t *testing.T) {
 			body, err := json.Marshal(answer)
 			require.NoError(t, err)
 
-			client := payClient(t, server, func(cfg *wechatpay.Config) {
+			client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 				base := cfg.Transport
 				cfg.Retry.MaxAttempts = 1
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -606,7 +606,7 @@ func TestCertificateAnswerTamperedWith(t *testing.T) {
 			require.Len(t, server.Requests(), before+1, "something else was sent")
 
 			server.Handle(downloads, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
-			err = get(context.Background(), payClient(t, server))
+			err = get(context.Background(), fakeClient(t, server))
 			if tt.sure == fine {
 				require.NoError(t, err)
 			} else {
@@ -689,9 +689,9 @@ func TestCertificatesOfAnotherKindAreLeftOut(t *testing.T) {
 				server.Handle(downloads, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
 			}
 			answer(other, genuine)
-			require.NoError(t, get(context.Background(), payClient(t, server)))
+			require.NoError(t, get(context.Background(), fakeClient(t, server)))
 			answer(other)
-			require.ErrorContains(t, get(context.Background(), payClient(t, server)), tt.problem)
+			require.ErrorContains(t, get(context.Background(), fakeClient(t, server)), tt.problem)
 		})
 	}
 }
@@ -766,7 +766,7 @@ func TestExpiredCertificate(t *testing.T) {
 	require.NoError(t, get(context.Background(), client))
 
 	// One that is not valid yet, on a clock that is a second behind.
-	cold := payClient(t, server, func(cfg *wechatpay.Config) {
+	cold := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		at := server.PlatformCertificate().NotBefore.Add(-time.Second)
 		cfg.Time = func() time.Time { return at }
 	})
@@ -783,8 +783,8 @@ func TestPlatformCertificatesByHand(t *testing.T) {
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID})
 	first := server.PlatformCertificate()
 	byHand = append(byHand, first)
-	noKey := payClient(t, server, func(cfg *wechatpay.Config) { cfg.PlatformCertificates, cfg.APIv3Key = byHand, "" })
-	withKey := payClient(t, server, func(cfg *wechatpay.Config) { cfg.PlatformCertificates = byHand })
+	noKey := fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.PlatformCertificates, cfg.APIv3Key = byHand, "" })
+	withKey := fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.PlatformCertificates = byHand })
 	for _, client := range []*wechatpay.Client{noKey, withKey} {
 		require.NoError(t, get(context.Background(), client))
 	}
@@ -816,7 +816,7 @@ func TestPlatformCertificatesByHand(t *testing.T) {
 // A merchant that switches holds both: answers and notifications are verified by
 // the key that they name.
 func TestSwitchingToThePublicKey(t *testing.T) {
-	server, client := newPay(t)
+	server, client := newFake(t)
 	require.NoError(t, get(context.Background(), client))
 	cfg := server.Config()
 	for _, request := range server.Requests() {
@@ -845,7 +845,7 @@ func TestSwitchingToThePublicKey(t *testing.T) {
 	// certificate.
 	server.Configure(func(b *wechatpaytest.Behavior) { b.KeyMode = wechatpaytest.KeyModePublicKey })
 	require.NoError(t, get(context.Background(), client))
-	cold := payClient(t, server)
+	cold := fakeClient(t, server)
 	require.NoError(t, get(context.Background(), cold))
 	require.Equal(t, 1, count(server, downloads))
 	err := verifierOf(t, cold).Verify(context.Background(), forged(server.Now(), "AB"), []byte("body"))
@@ -856,7 +856,7 @@ func TestSwitchingToThePublicKey(t *testing.T) {
 // A merchant that switches and has not set the public key yet: the answer to a
 // request that names no key is signed with it.
 func TestSwitchingWithTheCertificateAlone(t *testing.T) {
-	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.PublicKey, cfg.PublicKeyID = nil, "" })
+	server, client := newFake(t, func(cfg *wechatpay.Config) { cfg.PublicKey, cfg.PublicKeyID = nil, "" })
 	require.NoError(t, approve(context.Background(), client))
 	requests := server.Requests()
 	require.Len(t, requests, 3)
@@ -865,7 +865,7 @@ func TestSwitchingWithTheCertificateAlone(t *testing.T) {
 		require.Equal(t, []string{serialOf(server.PlatformCertificate())}, request.Header.Values("Wechatpay-Serial"))
 	}
 
-	client = payClient(t, server, func(cfg *wechatpay.Config) {
+	client = fakeClient(t, server, func(cfg *wechatpay.Config) {
 		cfg.PublicKey, cfg.PublicKeyID = nil, ""
 		cfg.Retry.MaxAttempts = 1
 	})
@@ -875,7 +875,7 @@ func TestSwitchingWithTheCertificateAlone(t *testing.T) {
 // With InsecureSkipVerify a plain mock is enough: nothing is downloaded.
 func TestInsecureSkipVerifyDownloadsNoCertificates(t *testing.T) {
 	server, _ := newCertificateMode(t)
-	client := payClient(t, server, func(cfg *wechatpay.Config) { cfg.InsecureSkipVerify = true })
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.InsecureSkipVerify = true })
 	require.NoError(t, get(context.Background(), client))
 	require.Len(t, server.Requests(), 1)
 	require.Empty(t, server.Requests()[0].Header.Values("Wechatpay-Serial"))

@@ -239,7 +239,7 @@ func TestComplaintsV2_Get_undecodable(t *testing.T) {
 		const body = `{"complaint_order_info":[{"transaction_id":"T1"}],"complaint_time":"yesterday"}`
 		reply(t, 200, body)(w, r)
 	})
-	complaint, err := hastyClient(t, server.URL).ComplaintsV2.Get(context.Background(), testComplaintID)
+	complaint, err := retryClient(t, server.URL).ComplaintsV2.Get(context.Background(), testComplaintID)
 	require.Nil(t, complaint)
 	require.ErrorContains(t, err, "cannot be decoded")
 	require.Equal(t, 1, calls)
@@ -260,7 +260,7 @@ func TestClient_Do_errorText(t *testing.T) {
 		require.Less(t, len(err.Error()), 1000)
 	})
 	t.Run("newline", func(t *testing.T) {
-		client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+		client := retryClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
 			cfg.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
 				return nil, errors.New("refused\nlevel=INFO msg=paid")
 			})

@@ -166,7 +166,7 @@ func TestComplaintsV2_UploadImage_retry(t *testing.T) {
 		requireUpload(t, r, "a.png", "image/png", content)
 		reply(t, 200, `{"media_id":"1"}`)(w, r)
 	})
-	client := hastyClient(t, server.URL, func(*wechatpay.Config) {})
+	client := retryClient(t, server.URL, func(*wechatpay.Config) {})
 	_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", bytes.NewReader(content))
 	require.NoError(t, err)
 	require.Equal(t, 3, requests)
@@ -524,7 +524,7 @@ func TestComplaintsV2_DownloadImage_stalledBody(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 	})
-	client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {
+	client := retryClient(t, server.URL, func(cfg *wechatpay.Config) {
 		cfg.Retry.AttemptTimeout = 50 * time.Millisecond
 	})
 	image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
@@ -550,7 +550,7 @@ func TestComplaintsV2_DownloadImage_stalledError(t *testing.T) {
 				w.(http.Flusher).Flush()
 				<-release
 			})
-			client := hastyClient(t, server.URL, func(cfg *wechatpay.Config) {
+			client := retryClient(t, server.URL, func(cfg *wechatpay.Config) {
 				cfg.Retry.AttemptTimeout, cfg.Retry.MaxAttempts = 50*time.Millisecond, 1
 			})
 			_, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
@@ -568,7 +568,7 @@ func TestComplaintsV2_DownloadImage_lateResponse(t *testing.T) {
 		t.Run(content[:2], func(t *testing.T) {
 			t.Parallel()
 			requests := 0
-			client := hastyClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
+			client := retryClient(t, "http://127.0.0.1:1", func(cfg *wechatpay.Config) {
 				cfg.Retry.AttemptTimeout = time.Second // enough for the second attempt
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if requests++; requests == 1 {

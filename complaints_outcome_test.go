@@ -19,19 +19,22 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// newPay starts a WeChat Pay with one refund request, and a Client for it.
-func newPay(t testing.TB, change ...func(*wechatpay.Config)) (*wechatpaytest.Server, *wechatpay.Client) {
+// newFake starts a fake with one refund complaint, and returns a Client for it.
+func newFake(t testing.TB, change ...func(*wechatpay.Config)) (*wechatpaytest.Server, *wechatpay.Client) {
 	t.Helper()
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
-	return server, payClient(t, server, change...)
+	return server, fakeClient(t, server, change...)
 }
 
-func payClient(t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config)) *wechatpay.Client {
+// fakeClient returns a Client for a fake that retries with short pauses.
+func fakeClient(
+	t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config),
+) *wechatpay.Client {
 	t.Helper()
 	cfg := server.Config()
-	cfg.Retry = hasty
+	cfg.Retry = fastRetry
 	transport := wechatpay.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg.Transport = transport
@@ -43,7 +46,19 @@ func payClient(t testing.TB, server *wechatpaytest.Server, change ...func(*wecha
 	return client
 }
 
-// count tells how many requests of a kind came: "POST update-refund-progress".
+// Kinds of requests for count.
+const (
+	postDecision = "POST update-refund-progress"
+	postComplete = "POST complete"
+	getHistory   = "GET negotiation-historys"
+	postRefund   = "POST /v3/refund"
+	getRefund    = "GET /v3/refund"
+)
+
+// historyPattern is the pattern of the negotiation history for Server.Handle.
+const historyPattern = "GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys"
+
+// count returns the number of requests of a kind: a method and a part of the path.
 func count(server *wechatpaytest.Server, kind string) (n int) {
 	method, path, _ := strings.Cut(kind, " ")
 	for _, request := range server.Requests() {
@@ -54,7 +69,7 @@ func count(server *wechatpaytest.Server, kind string) (n int) {
 	return n
 }
 
-// operations are the types of a complaint's records.
+// operations returns the types of the records in the complaint's history.
 func operations(server *wechatpaytest.Server) (types []wechatpay.OperateType) {
 	for _, record := range server.History(testComplaintID) {
 		types = append(types, record.OperateType)
@@ -62,73 +77,122 @@ func operations(server *wechatpaytest.Server) (types []wechatpay.OperateType) {
 	return types
 }
 
-const decision = "POST update-refund-progress"
+// historyJSON returns a page of the negotiation history.
+func historyJSON(records ...string) string {
+	return fmt.Sprintf(`{"data":[%s],"limit":100,"offset":0,"total_count":%d}`,
+		strings.Join(records, ","), len(records))
+}
 
-// A decision that took effect is found, whatever became of its answer, and is
-// not sent again.
-func TestDecisionThatStandsIsFound(t *testing.T) {
+func recordJSON(logID string, operation wechatpay.OperateType, at time.Time) string {
+	return fmt.Sprintf(`{"log_id":%q,"operate_type":%q,"operate_time":%q}`,
+		logID, operation, at.Format(time.RFC3339Nano))
+}
+
+func reject(client *wechatpay.Client) error {
+	return client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID,
+		wechatpay.RejectRefund("已使用"))
+}
+
+// A decision that was applied is found and not sent again.
+func TestComplaintsV2_UpdateRefundProgress_applied(t *testing.T) {
 	for _, fault := range []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultCut}, {Kind: wechatpaytest.FaultForged}, {Kind: wechatpaytest.FaultUnsigned},
-		{Kind: wechatpaytest.FaultProbe}, {Kind: wechatpaytest.FaultOld},
-		{Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502, TakesEffect: true}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
+		{Kind: wechatpaytest.FaultLostResponse},
+		{Kind: wechatpaytest.FaultCut},
+		{Kind: wechatpaytest.FaultForged},
+		{Kind: wechatpaytest.FaultUnsigned},
+		{Kind: wechatpaytest.FaultProbe},
+		{Kind: wechatpaytest.FaultOld},
+		{Kind: wechatpaytest.FaultError500, TakesEffect: true},
+		{Kind: wechatpaytest.FaultError502, TakesEffect: true},
+		{Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
 	} {
-		for _, req := range []*wechatpay.UpdateRefundProgressRequest{wechatpay.ApproveRefund(0), wechatpay.RejectRefund("已使用")} {
+		for _, req := range []*wechatpay.UpdateRefundProgressRequest{
+			wechatpay.ApproveRefund(0),
+			wechatpay.RejectRefund("已使用"),
+		} {
 			t.Run(string(fault.Kind)+" "+string(req.Action), func(t *testing.T) {
-				server, client := newPay(t)
+				server, client := newFake(t)
 				fault.Path, fault.Times = "update-refund-progress", 1
 				server.AddFault(fault)
-				require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, req))
-				require.Equal(t, 1, count(server, decision))
+				err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, req)
+				require.NoError(t, err)
+				require.Equal(t, 1, count(server, postDecision))
 				require.Len(t, operations(server), 2)
 			})
 		}
 	}
 }
 
-// One that did not is sent again, once the history has twice not shown it.
-func TestDecisionThatDoesNotStandIsSentAgain(t *testing.T) {
-	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultError500, wechatpaytest.FaultError502, wechatpaytest.FaultError503, wechatpaytest.FaultHTML502} {
+// A decision that was not applied is sent again after two lookups.
+func TestComplaintsV2_UpdateRefundProgress_notApplied(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{
+		wechatpaytest.FaultDrop,
+		wechatpaytest.FaultError500,
+		wechatpaytest.FaultError502,
+		wechatpaytest.FaultError503,
+		wechatpaytest.FaultHTML502,
+	} {
 		t.Run(string(kind), func(t *testing.T) {
-			server, client := newPay(t)
+			server, client := newFake(t)
 			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: kind, Times: 2})
 			require.NoError(t, approve(context.Background(), client))
-			require.Equal(t, 3, count(server, decision))
-			require.Equal(t, 4, count(server, "GET negotiation-historys"))
-			require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeMerchantApproveRefund}, operations(server))
+			require.Equal(t, 3, count(server, postDecision))
+			require.Equal(t, 4, count(server, getHistory))
+			require.Equal(t, []wechatpay.OperateType{
+				wechatpay.OperateTypeUserCreateComplaint,
+				wechatpay.OperateTypeMerchantApproveRefund,
+			}, operations(server))
 		})
 	}
 }
 
-// The history lags behind: the decision shows by the second look.
-func TestDecisionIsFoundInAHistoryThatLags(t *testing.T) {
-	server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = 500 * time.Millisecond })
-	server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryLag = 100 * time.Millisecond })
+// The second lookup finds a decision that the history shows late.
+func TestComplaintsV2_UpdateRefundProgress_historyLag(t *testing.T) {
+	server, _ := newFake(t)
+	start := server.Now()
+	server.Configure(func(b *wechatpaytest.Behavior) {
+		b.HistoryLag = 10 * time.Second
+		b.WireTime = func() time.Time { return start } // Advance must not make the decision older
+	})
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
+	lookups := 0
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+		base := cfg.Transport
+		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodGet {
+				if lookups++; lookups == 2 {
+					server.Advance(10 * time.Second)
+				}
+			}
+			return base.RoundTrip(req)
+		})
+	})
 	require.NoError(t, approve(context.Background(), client))
-	require.Equal(t, 1, count(server, decision))
-	require.Equal(t, 2, count(server, "GET negotiation-historys"))
+	require.Equal(t, 1, count(server, postDecision))
+	require.Equal(t, 2, lookups)
 }
 
-// A decision of an earlier round is not this one, nor is one of minutes ago.
-func TestAnEarlierDecisionProvesNothing(t *testing.T) {
-	server, client := newPay(t)
-	reject := func() error {
-		return client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用"))
-	}
-	require.NoError(t, reject())
+// A decision of an earlier round, and from minutes ago, is not this one.
+func TestComplaintsV2_UpdateRefundProgress_decisionOfEarlierRound(t *testing.T) {
+	server, client := newFake(t)
+	require.NoError(t, reject(client))
 	server.Advance(time.Minute)
 	require.NoError(t, server.UserContinues(testComplaintID))
 	server.Advance(time.Minute)
 
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
-	require.NoError(t, reject())
-	require.Equal(t, 3, count(server, decision))
-	require.Equal(t, []wechatpay.OperateType{wechatpay.OperateTypeUserCreateComplaint, wechatpay.OperateTypeMerchantRefuseRefund,
-		wechatpay.OperateTypeUserContinueComplaint, wechatpay.OperateTypeMerchantRefuseRefund}, operations(server))
+	require.NoError(t, reject(client))
+	require.Equal(t, 3, count(server, postDecision))
+	require.Equal(t, []wechatpay.OperateType{
+		wechatpay.OperateTypeUserCreateComplaint,
+		wechatpay.OperateTypeMerchantRefuseRefund,
+		wechatpay.OperateTypeUserContinueComplaint,
+		wechatpay.OperateTypeMerchantRefuseRefund,
+	}, operations(server))
 }
 
-// onDecision runs f before the first decision is sent.
-func onDecision(f func()) func(*wechatpay.Config) {
+// beforeFirstPost calls f before the first POST is sent.
+func beforeFirstPost(f func()) func(*wechatpay.Config) {
 	return func(cfg *wechatpay.Config) {
 		base, done := cfg.Transport, false
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -141,24 +205,23 @@ func onDecision(f func()) func(*wechatpay.Config) {
 	}
 }
 
-// A colleague decides the opposite while the answer is lost.
-func TestTheOppositeDecisionIsADefiniteError(t *testing.T) {
-	server, colleague := newPay(t)
-	client := payClient(t, server, onDecision(func() {
-		require.NoError(t, colleague.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用")))
+// A colleague makes the opposite decision while the response is lost.
+func TestComplaintsV2_UpdateRefundProgress_oppositeDecision(t *testing.T) {
+	server, colleague := newFake(t)
+	client := fakeClient(t, server, beforeFirstPost(func() {
+		require.NoError(t, reject(colleague))
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
 	}))
 	err := approve(context.Background(), client)
 	require.ErrorContains(t, err, "the opposite decision was applied: the history shows MERCHANT_REFUSE_RERUND")
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	require.Equal(t, 2, count(server, decision))
+	require.Equal(t, 2, count(server, postDecision))
 }
 
-// The user files again while the outcome is unknown: nothing is sent into the
-// new round.
-func TestNothingIsSentIntoANewRound(t *testing.T) {
-	server, colleague := newPay(t)
-	client := payClient(t, server, onDecision(func() {
+// If the user files the complaint again, no decision is sent in the new round.
+func TestComplaintsV2_UpdateRefundProgress_filedAgain(t *testing.T) {
+	server, colleague := newFake(t)
+	client := fakeClient(t, server, beforeFirstPost(func() {
 		require.NoError(t, colleague.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
 		require.NoError(t, server.UserContinues(testComplaintID))
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
@@ -166,326 +229,309 @@ func TestNothingIsSentIntoANewRound(t *testing.T) {
 	err := approve(context.Background(), client)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "the user filed the complaint again during the call")
-	require.Equal(t, 1, count(server, decision))
+	require.Equal(t, 1, count(server, postDecision))
 }
 
-// A refusal after a doubt is looked up before it is called a failure: the lost
-// first attempt is what the second is refused for.
-func TestARefusalAfterADoubtIsLookedUp(t *testing.T) {
-	server, _ := newPay(t)
-	var posts atomic.Int32
-	// The first attempt takes effect after two looks have not shown it.
-	late := make(chan *http.Request, 1)
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
-		base := cfg.Transport
+// delayedRequest holds a request back in the network.
+type delayedRequest struct {
+	base    http.RoundTripper
+	request *http.Request
+}
+
+func (d *delayedRequest) hold(req *http.Request) { d.request = req.Clone(context.Background()) }
+
+// deliver sends the request, which the server accepts.
+func (d *delayedRequest) deliver(t *testing.T) {
+	t.Helper()
+	d.request.Body, _ = d.request.GetBody()
+	resp, err := d.base.RoundTrip(d.request)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusNoContent, resp.StatusCode)
+}
+
+var errLostConnection = errors.New("connection lost")
+
+// The second attempt is rejected because the first was applied late, after two
+// lookups.
+func TestComplaintsV2_UpdateRefundProgress_rejectedRetry(t *testing.T) {
+	server, _ := newFake(t)
+	first, posts := &delayedRequest{}, 0
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+		first.base = cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method != http.MethodPost {
-				return base.RoundTrip(req)
+				return first.base.RoundTrip(req)
 			}
-			if posts.Add(1) == 1 {
-				late <- req.Clone(context.Background())
-				return nil, errors.New("the line is dead")
+			if posts++; posts == 1 {
+				first.hold(req)
+				return nil, errLostConnection
 			}
-			first := <-late
-			body, err := first.GetBody()
-			require.NoError(t, err)
-			first.Body = body
-			resp, err := base.RoundTrip(first)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			return base.RoundTrip(req)
+			first.deliver(t)
+			return first.base.RoundTrip(req)
 		})
 	})
 	require.NoError(t, approve(context.Background(), client))
-	require.Equal(t, int32(2), posts.Load())
+	require.Equal(t, 2, posts)
 	require.Len(t, operations(server), 2)
 }
 
-// A refusal without a doubt is a failure at once, and one that the history does
-// not explain is the failure that it says.
-func TestRefusals(t *testing.T) {
-	server, client := newPay(t)
+func TestComplaintsV2_UpdateRefundProgress_rejected(t *testing.T) {
+	server, client := newFake(t)
 	require.NoError(t, approve(context.Background(), client))
-	err := approve(context.Background(), client)
-	var refusal *wechatpay.APIError
-	require.ErrorAs(t, err, &refusal)
-	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	require.Zero(t, count(server, "GET negotiation-historys"))
-
-	// Decided long ago, and the first answer is a gateway's.
-	server.Advance(time.Hour)
-	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultHTML502})
-	err = approve(context.Background(), client)
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, 400, refusal.StatusCode)
-	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	var rejected *wechatpay.APIError
+	t.Run("first attempt", func(t *testing.T) {
+		err := approve(context.Background(), client)
+		require.ErrorAs(t, err, &rejected)
+		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+		require.Zero(t, count(server, getHistory))
+	})
+	t.Run("after a gateway error", func(t *testing.T) {
+		server.Advance(time.Hour)
+		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultHTML502})
+		err := approve(context.Background(), client)
+		require.ErrorAs(t, err, &rejected)
+		require.Equal(t, 400, rejected.StatusCode)
+		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	})
 }
 
-func TestWhatLeavesADecisionUnknown(t *testing.T) {
+func TestComplaintsV2_UpdateRefundProgress_unknownOutcome(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		prepare func(*wechatpaytest.Server)
+		fault   wechatpaytest.Fault // after the first; optional
 		policy  wechatpay.RetryPolicy
 		posts   int
-		looks   int
+		lookups int // -1: any number
 		text    string
 	}{
-		{"the looks fail", func(s *wechatpaytest.Server) {
-			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4})
-		}, wechatpay.RetryPolicy{}, 1, 4, "lookup: "},
-		{"one look fails", func(s *wechatpaytest.Server) {
-			s.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }))
-		}, wechatpay.RetryPolicy{}, 1, 1, "lookup: "},
-		{"the attempts are used up", func(s *wechatpaytest.Server) {
-			s.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3})
-		}, wechatpay.RetryPolicy{MaxAttempts: 2}, 2, 4, "2 attempts"},
-		{"looking takes too long", func(s *wechatpaytest.Server) {
-			s.AddFault(wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9})
-		}, wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond}, 1, -1, "lookup: "},
-		{"nothing is to be repeated or looked up", func(*wechatpaytest.Server) {}, wechatpay.RetryPolicy{MaxAttempts: 1}, 1, 0, "outcome unknown"},
+		{
+			name:    "lookups fail",
+			fault:   wechatpaytest.Fault{Path: "negotiation-historys", Kind: wechatpaytest.FaultError500, Times: 4},
+			posts:   1,
+			lookups: 4,
+			text:    "lookup: ",
+		},
+		{
+			name:    "no attempts left",
+			fault:   wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500, Times: 3},
+			policy:  wechatpay.RetryPolicy{MaxAttempts: 2},
+			posts:   2,
+			lookups: 4,
+			text:    "2 attempts",
+		},
+		{
+			name: "lookup takes too long",
+			fault: wechatpaytest.Fault{
+				Path: "negotiation-historys", Kind: wechatpaytest.FaultSlow, Delay: time.Minute, Times: 9,
+			},
+			policy:  wechatpay.RetryPolicy{AttemptTimeout: 200 * time.Millisecond},
+			posts:   1,
+			lookups: -1,
+			text:    "lookup: ",
+		},
+		{
+			name:   "MaxAttempts is 1",
+			policy: wechatpay.RetryPolicy{MaxAttempts: 1},
+			posts:  1,
+			text:   "outcome unknown",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, client := newPay(t, func(cfg *wechatpay.Config) {
+			server, client := newFake(t, func(cfg *wechatpay.Config) {
 				cfg.Retry.MaxAttempts = tt.policy.MaxAttempts
 				if tt.policy.AttemptTimeout != 0 {
 					cfg.Retry.AttemptTimeout = tt.policy.AttemptTimeout
 				}
 			})
 			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultError500})
-			tt.prepare(server)
+			if tt.fault.Kind != "" {
+				server.AddFault(tt.fault)
+			}
 			err := approve(context.Background(), client)
 			requireOutcome(t, err, true)
 			require.ErrorContains(t, err, tt.text)
-			require.Equal(t, tt.posts, count(server, decision))
-			if tt.looks >= 0 {
-				require.Equal(t, tt.looks, count(server, "GET negotiation-historys"))
+			require.Equal(t, tt.posts, count(server, postDecision))
+			if tt.lookups >= 0 {
+				require.Equal(t, tt.lookups, count(server, getHistory))
 			}
 		})
 	}
-
-	t.Run("the context leaves no time to look again", func(t *testing.T) {
-		server, client := newPay(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
-		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		err := approve(ctx, client)
-		requireOutcome(t, err, true)
-		require.ErrorContains(t, err, "no time to look it up again")
-		require.NoError(t, ctx.Err(), "it waits for nothing")
-		require.Equal(t, 1, count(server, decision))
-	})
 }
 
-// The history's order is not documented, and the record may be on any page.
-func TestDecisionIsFoundOnAnyPage(t *testing.T) {
+// A second lookup that the context leaves no time for is not waited for.
+func TestComplaintsV2_UpdateRefundProgress_noTimeForLookup(t *testing.T) {
+	server, client := newFake(t, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := approve(ctx, client)
+	requireOutcome(t, err, true)
+	require.ErrorContains(t, err, "no time to look it up again")
+	require.NoError(t, ctx.Err())
+	require.Equal(t, 1, count(server, postDecision))
+}
+
+// The order of the history is not documented, so a lookup reads all its pages.
+func TestComplaintsV2_UpdateRefundProgress_historyPages(t *testing.T) {
 	for _, oldestFirst := range []bool{true, false} {
-		server, client := newPay(t)
+		server, client := newFake(t)
 		server.Configure(func(b *wechatpaytest.Behavior) { b.HistoryOldestFirst = oldestFirst })
 		for range 250 {
 			require.NoError(t, server.UserReplies(testComplaintID, "在吗"))
 		}
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		require.NoError(t, approve(context.Background(), client))
-		require.Equal(t, 3, count(server, "GET negotiation-historys"))
+		require.Equal(t, 3, count(server, getHistory))
 	}
 }
 
-// The service's clock counts, not this machine's.
-func TestLookingUpWithAWrongClock(t *testing.T) {
-	for _, off := range []time.Duration{-4 * time.Minute, 4 * time.Minute} {
-		server := wechatpaytest.NewServer()
-		t.Cleanup(server.Close)
-		server.AddComplaint(wechatpay.Complaint{ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund})
-		client := payClient(t, server, func(cfg *wechatpay.Config) {
-			cfg.Time = func() time.Time { return server.Now().Add(off) }
+// Lookups use WeChat Pay's clock, not this machine's.
+func TestComplaintsV2_UpdateRefundProgress_wrongClock(t *testing.T) {
+	for _, offset := range []time.Duration{-4 * time.Minute, 4 * time.Minute} {
+		server, _ := newFake(t)
+		client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+			cfg.Time = func() time.Time { return server.Now().Add(offset) }
 		})
 		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
 		require.NoError(t, approve(context.Background(), client))
-		require.Equal(t, 1, count(server, decision))
+		require.Equal(t, 1, count(server, postDecision))
 	}
 }
 
-// A completion is never sent again; it is done if the history and the state say
-// so.
-func TestCompletion(t *testing.T) {
-	server, client := newPay(t)
-	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostResponse})
+// A decision may be recorded in the same second as the filing of its round.
+func TestComplaintsV2_UpdateRefundProgress_sameSecondAsFiling(t *testing.T) {
+	server, client := newFake(t)
 	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
-	require.Equal(t, 1, count(server, "POST complete"))
-	require.Equal(t, 1, count(server, "GET negotiation-historys"))
-
-	server, client = newPay(t)
-	server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
-	err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
-	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	require.Equal(t, 1, count(server, "POST complete"))
-	require.Equal(t, 2, count(server, "GET negotiation-historys"))
-
-	// Completed, and filed again before the look.
-	server, _ = newPay(t)
-	client = payClient(t, server, func(cfg *wechatpay.Config) {
-		base := cfg.Transport
-		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
-			resp, err := base.RoundTrip(req)
-			if req.Method == http.MethodPost {
-				require.NoError(t, err)
-				require.NoError(t, resp.Body.Close())
-				require.NoError(t, server.UserContinues(testComplaintID))
-				return nil, errors.New("the line is dead")
-			}
-			return resp, err
-		})
-	})
-	err = client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
-	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-}
-
-// A reply is never sent again once it may have been taken.
-func TestRespondIsNotRepeated(t *testing.T) {
-	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultDrop, wechatpaytest.FaultLostResponse, wechatpaytest.FaultError500} {
-		server, client := newPay(t)
-		server.AddFault(wechatpaytest.Fault{Path: "response", Kind: kind})
-		err := client.ComplaintsV2.Respond(context.Background(), testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
-		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-		require.Len(t, server.Requests(), 1)
-	}
-}
-
-// A record that cannot be read otherwise does not hide the decision.
-func TestAnOddRecordDoesNotHideTheDecision(t *testing.T) {
-	server, client := newPay(t)
+	server.Advance(time.Hour)
+	require.NoError(t, server.UserContinues(testComplaintID))
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
-	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"data":[{"log_id":"1","operate_type":"USER_RESPONSE","operate_time":"`+server.Now().Format(time.RFC3339)+`","normal_message":{"blocks":[{"text":"odd"}]}},`+
-			`{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":2}`)
+	require.NoError(t, approve(context.Background(), client))
+	require.Equal(t, 1, count(server, postDecision))
+}
+
+// A record with an unexpected field does not hide the decision.
+func TestComplaintsV2_UpdateRefundProgress_oddRecord(t *testing.T) {
+	server, client := newFake(t)
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
+	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		odd := recordJSON("1", wechatpay.OperateTypeUserResponse, server.Now())
+		odd = strings.TrimSuffix(odd, "}") + `,"normal_message":{"blocks":[{"text":"odd"}]}}`
+		decision := recordJSON("2", wechatpay.OperateTypeMerchantApproveRefund, server.Now())
+		io.WriteString(w, historyJSON(odd, decision))
 	}))
 	require.NoError(t, approve(context.Background(), client))
-	require.Equal(t, 1, count(server, decision))
+	require.Equal(t, 1, count(server, postDecision))
 }
 
-// Records that are stamped by a clock behind the one that signs: the decision is
-// seen, and it is not known whether it is this one. No other is sent.
-func TestADecisionFromShortlyBefore(t *testing.T) {
-	for behind, unknown := range map[time.Duration]bool{time.Second: false, 10 * time.Second: true, 4 * time.Minute: true} {
-		server, client := newPay(t)
-		server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
-		server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, `{"data":[{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"`+server.Now().Add(-behind).Format(time.RFC3339)+`"}],"limit":100,"offset":0,"total_count":1}`)
-		}))
-		err := approve(context.Background(), client)
-		require.Equal(t, 1, count(server, decision))
-		if unknown {
+// If the clock of the records is behind, the same decision shortly before the
+// call may be this one. The limits are tested in complaints_outcome_synctest_test.go.
+func TestComplaintsV2_UpdateRefundProgress_sameDecisionShortlyBefore(t *testing.T) {
+	for age, unknown := range map[time.Duration]bool{
+		time.Second:      false,
+		10 * time.Second: true,
+		4 * time.Minute:  true,
+	} {
+		t.Run(age.String(), func(t *testing.T) {
+			server, client := newFake(t)
+			server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
+			server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				at := server.Now().Add(-age).Truncate(time.Second)
+				io.WriteString(w, historyJSON(recordJSON("2", wechatpay.OperateTypeMerchantApproveRefund, at)))
+			}))
+			err := approve(context.Background(), client)
+			require.Equal(t, 1, count(server, postDecision))
+			if !unknown {
+				require.NoError(t, err)
+				return
+			}
 			requireOutcome(t, err, true)
 			require.ErrorContains(t, err, "the history shows the same decision shortly before the call")
-		} else {
-			require.NoError(t, err)
-		}
+		})
 	}
 }
 
-// A request that lands late was handed to a network that held it back.
-type lateRequest struct {
-	base http.RoundTripper
-	held *http.Request
-}
-
-// hold keeps a request, to be delivered by lands.
-func (l *lateRequest) hold(req *http.Request) { l.held = req.Clone(context.Background()) }
-
-func (l *lateRequest) lands(t *testing.T) {
-	t.Helper()
-	l.held.Body, _ = l.held.GetBody()
-	resp, err := l.base.RoundTrip(l.held)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	require.Equal(t, http.StatusNoContent, resp.StatusCode)
-}
-
-// What fails on this machine, or in a gateway, says nothing of an attempt before.
-func TestALocalFailureAfterADoubtLeavesIt(t *testing.T) {
-	for name, second := range map[string]func(*http.Request) (*http.Response, error){
-		"a certificate that does not verify": func(*http.Request) (*http.Response, error) {
+// A failure of this machine or of a gateway does not show that an earlier
+// attempt was not applied.
+func TestComplaintsV2_UpdateRefundProgress_localFailureOfRetry(t *testing.T) {
+	for name, second := range map[string]roundTripper{
+		"certificate error": func(*http.Request) (*http.Response, error) {
 			return nil, &tls.CertificateVerificationError{Err: errors.New("unknown authority")}
 		},
-		"a login page of a network": func(req *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"https://portal.example.com/"}}, Body: http.NoBody, Request: req}, nil
+		"login page of a network": func(req *http.Request) (*http.Response, error) {
+			resp := fakeResponse(req, 302, "")
+			resp.Header.Set("Location", "https://portal.example.com/")
+			return resp, nil
 		},
-		"a gateway's refusal": func(req *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 403, Body: io.NopCloser(strings.NewReader("<html>blocked")), Request: req}, nil
+		"blocked by a gateway": func(req *http.Request) (*http.Response, error) {
+			return fakeResponse(req, 403, "<html>blocked"), nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, _ := newPay(t)
-			late, posts := &lateRequest{}, 0
-			client := payClient(t, server, func(cfg *wechatpay.Config) {
-				late.base = cfg.Transport
+			server, _ := newFake(t)
+			first, posts := &delayedRequest{}, 0
+			client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+				first.base = cfg.Transport
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if req.Method != http.MethodPost {
-						return late.base.RoundTrip(req)
+						return first.base.RoundTrip(req)
 					}
 					if posts++; posts > 1 {
 						return second(req)
 					}
-					late.hold(req)
-					return nil, errors.New("the line is dead")
+					first.hold(req)
+					return nil, errLostConnection
 				})
 			})
 			err := approve(context.Background(), client)
 			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-			require.ErrorContains(t, err, "the line is dead", "what left the doubt is told")
+			require.ErrorIs(t, err, errLostConnection)
+			require.ErrorContains(t, err, "; earlier: complaint "+testComplaintID+" at ")
+			require.ErrorContains(t, err, ": connection lost")
 			require.Equal(t, 2, posts)
-			late.lands(t)
+			first.deliver(t)
 			require.Contains(t, operations(server), wechatpay.OperateTypeMerchantApproveRefund)
 		})
 	}
 }
 
-// A key that fails is such a failure too, of a decision and of a refund.
-func TestAKeyThatFailsAfterADoubtLeavesIt(t *testing.T) {
-	failing := func(cfg *wechatpay.Config) {
-		key := &remoteKey{Signer: cfg.PrivateKey}
-		key.fails = func(n int) error {
-			if n == 4 { // sent, looked for twice, sent again
-				return errors.New("the HSM is busy")
-			}
-			return nil
-		}
-		cfg.PrivateKey = key
-	}
-	server, client := newPay(t, failing)
-	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
-	err := approve(context.Background(), client)
-	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-	require.ErrorContains(t, err, "the HSM is busy")
-
-	server, client = newPay(t, failing)
-	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
-	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "refund-1", Amount: wechatpay.CreateRefundAmount{Refund: 1, Total: 1}})
-	var unknown *wechatpay.OutcomeUnknownError
-	require.ErrorAs(t, err, &unknown)
-	require.Equal(t, "refund-1", unknown.IdempotencyKey)
-	require.ErrorContains(t, err, "the HSM is busy")
-}
-
-// remoteKey is a key that is somewhere else.
-type remoteKey struct {
+// failingKey is a private key whose n-th signature fails with fail(n).
+type failingKey struct {
 	crypto.Signer
-	signed atomic.Int32
-	fails  func(n int) error
+	signatures atomic.Int32
+	fail       func(n int) error
 }
 
-func (k *remoteKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if err := k.fails(int(k.signed.Add(1))); err != nil {
+func (k *failingKey) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := k.fail(int(k.signatures.Add(1))); err != nil {
 		return nil, err
 	}
 	return k.Signer.Sign(r, digest, opts)
 }
 
-// A key that takes all the time leaves nothing unknown: nothing was sent.
-func TestAKeyThatTakesAllTheTime(t *testing.T) {
+// failRetrySignature makes the second attempt of a call fail to be signed.
+func failRetrySignature(cfg *wechatpay.Config) {
+	cfg.PrivateKey = &failingKey{Signer: cfg.PrivateKey, fail: func(n int) error {
+		if n == 4 { // after the first attempt and two lookups
+			return errors.New("the HSM is busy")
+		}
+		return nil
+	}}
+}
+
+func TestComplaintsV2_UpdateRefundProgress_signingOfRetryFails(t *testing.T) {
+	server, client := newFake(t, failRetrySignature)
+	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultDrop})
+	err := approve(context.Background(), client)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "the HSM is busy")
+}
+
+// If the context ends while the request is signed, nothing is sent.
+func TestComplaintsV2_UpdateRefundProgress_contextEndsInSigning(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	server, client := newPay(t, func(cfg *wechatpay.Config) {
-		cfg.PrivateKey = &remoteKey{Signer: cfg.PrivateKey, fails: func(int) error { cancel(); return nil }}
+	server, client := newFake(t, func(cfg *wechatpay.Config) {
+		cfg.PrivateKey = &failingKey{Signer: cfg.PrivateKey, fail: func(int) error { cancel(); return nil }}
 	})
 	err := approve(ctx, client)
 	require.ErrorIs(t, err, context.Canceled)
@@ -493,67 +539,111 @@ func TestAKeyThatTakesAllTheTime(t *testing.T) {
 	require.Empty(t, server.Requests())
 }
 
-// While the service makes us wait, the decision may take effect and the user file
-// again: it is looked for once more.
-func TestALongWaitAfterADoubtEndsInAnotherLook(t *testing.T) {
+// Without a deadline, a Retry-After of more than 30 s ends the call.
+func TestComplaintsV2_UpdateRefundProgress_longRetryAfter(t *testing.T) {
+	server, client := newFake(t)
+	server.Handle("POST /v3/merchant-service/complaints-v2/{complaint_id}/update-refund-progress",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "31")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+	err := approve(context.Background(), client)
+	requireOutcome(t, err, true)
+	require.Equal(t, 1, count(server, postDecision))
+}
+
+// After a long pause, a decision in doubt is looked up again: meanwhile it may
+// have been applied and the user may have filed the complaint again.
+func TestComplaintsV2_UpdateRefundProgress_lookupAfterLongPause(t *testing.T) {
 	for _, statuses := range [][]int{{503}, {500, 429}} {
 		t.Run(fmt.Sprint(statuses), func(t *testing.T) {
-			t.Parallel()
-			server, _ := newPay(t)
-			late, posts, looks := &lateRequest{}, 0, 0
-			client := payClient(t, server, func(cfg *wechatpay.Config) {
-				late.base = cfg.Transport
+			server, _ := newFake(t)
+			clock := server.Now().Truncate(time.Second).Add(970 * time.Millisecond)
+			first, posts, lookups := &delayedRequest{}, 0, 0
+			client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+				cfg.Time = func() time.Time { return clock }
+				first.base = cfg.Transport
 				cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 					if req.Method != http.MethodPost {
-						if looks++; looks == 3 { // two found nothing; this one follows the wait
-							late.lands(t)
+						if lookups++; lookups == 3 { // after two that find nothing, and the pause
+							first.deliver(t)
 							server.Advance(time.Second)
 							require.NoError(t, server.UserContinues(testComplaintID))
 						}
-						return late.base.RoundTrip(req)
+						return first.base.RoundTrip(req)
 					}
 					if posts++; posts > len(statuses) {
-						return late.base.RoundTrip(req)
+						return first.base.RoundTrip(req)
 					}
 					if posts == 1 {
-						late.hold(req)
+						first.hold(req)
 					}
-					header := http.Header{}
+					resp := fakeResponse(req, statuses[posts-1], `{"code":"X"}`)
 					if posts == len(statuses) {
-						header.Set("Retry-After", "1")
+						retryAt := clock.Add(30 * time.Millisecond) // the next second
+						resp.Header.Set("Retry-After", retryAt.UTC().Format(http.TimeFormat))
 					}
-					return &http.Response{StatusCode: statuses[posts-1], Header: header, Body: io.NopCloser(strings.NewReader(`{"code":"X"}`)), Request: req}, nil
+					return resp, nil
 				})
 			})
-			err := client.ComplaintsV2.UpdateRefundProgress(context.Background(), testComplaintID, wechatpay.RejectRefund("已使用"))
+			err := reject(client)
 			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 			require.ErrorContains(t, err, "filed the complaint again")
-			require.Equal(t, 3, looks)
-			require.Equal(t, len(statuses), posts, "nothing is sent into the new round")
+			require.Equal(t, 3, lookups)
+			require.Equal(t, len(statuses), posts, "a decision is sent in the new round")
 		})
 	}
 }
 
-// The answer to a look is not the answer to the decision.
-func TestTheErrorOfALookIsNotTheDecisions(t *testing.T) {
-	server, client := newPay(t)
+// An error response to a lookup is not the response to the decision.
+func TestComplaintsV2_UpdateRefundProgress_rejectedLookup(t *testing.T) {
+	server, client := newFake(t)
 	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
-	server.Handle("GET /v3/merchant-service/complaints-v2/{id}/negotiation-historys", answer(403, `{"code":"NO_AUTH"}`))
+	server.Handle(historyPattern, respondUnsigned(403, `{"code":"NO_AUTH"}`))
 	err := approve(context.Background(), client)
-	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	requireOutcome(t, err, true)
+	require.ErrorContains(t, err, "lookup: ")
 	require.ErrorContains(t, err, "NO_AUTH")
-	var refusal *wechatpay.APIError
-	require.False(t, errors.As(err, &refusal), "the decision was not refused: it stands")
+	var rejected *wechatpay.APIError
+	require.False(t, errors.As(err, &rejected))
+	require.Equal(t, 1, count(server, postDecision))
+	require.Equal(t, 1, count(server, getHistory))
 	require.Contains(t, operations(server), wechatpay.OperateTypeMerchantApproveRefund)
 }
 
-// A decision at once after the user filed again is recognized by the same second.
-func TestADecisionInTheSecondOfTheFiling(t *testing.T) {
-	server, client := newPay(t)
-	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
-	server.Advance(time.Hour)
-	require.NoError(t, server.UserContinues(testComplaintID))
-	server.AddFault(wechatpaytest.Fault{Path: "update-refund-progress", Kind: wechatpaytest.FaultLostResponse})
-	require.NoError(t, approve(context.Background(), client))
-	require.Equal(t, 1, count(server, "POST update-refund-progress"))
+// A completion is never sent again.
+func TestComplaintsV2_Complete_lookup(t *testing.T) {
+	t.Run("applied", func(t *testing.T) {
+		server, client := newFake(t)
+		server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultLostResponse})
+		require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
+		require.Equal(t, 1, count(server, postComplete))
+		require.Equal(t, 1, count(server, getHistory))
+	})
+	t.Run("not applied", func(t *testing.T) {
+		server, client := newFake(t)
+		server.AddFault(wechatpaytest.Fault{Path: "complete", Kind: wechatpaytest.FaultDrop})
+		err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
+		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+		require.Equal(t, 1, count(server, postComplete))
+		require.Equal(t, 2, count(server, getHistory))
+	})
+	t.Run("applied and filed again", func(t *testing.T) {
+		server, _ := newFake(t)
+		client := fakeClient(t, server, func(cfg *wechatpay.Config) {
+			base := cfg.Transport
+			cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+				resp, err := base.RoundTrip(req)
+				if req.Method == http.MethodPost {
+					require.NoError(t, err)
+					require.NoError(t, resp.Body.Close())
+					require.NoError(t, server.UserContinues(testComplaintID))
+					return nil, errLostConnection
+				}
+				return resp, err
+			})
+		})
+		err := client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil)
+		require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+	})
 }

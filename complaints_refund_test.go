@@ -19,109 +19,244 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-const testOrder = "4200000000000000000000000001"
+const (
+	testOrder       = "4200000000000000000000000001" // of 1000 fen
+	testSecondOrder = "4200000000000000000000000002"
+	testOtherOrder  = "4200000000000000000000000009" // of another complaint
+)
 
-// newClaim starts a WeChat Pay with a complaint that asks for 600 of 1000 fen.
-func newClaim(t testing.TB, change ...func(*wechatpay.Complaint)) (*wechatpaytest.Server, *wechatpay.Client) {
+// complaintPattern is the pattern of the complaint for Server.Handle.
+const complaintPattern = "GET /v3/merchant-service/complaints-v2/{complaint_id}"
+
+// refundPattern is the pattern of a refund for Server.Handle.
+const refundPattern = "GET /v3/refund/domestic/refunds/{out_refund_no}"
+
+// newFakeRefund starts a fake with a complaint that asks for 600 of 1000 fen, and
+// returns a Client for it.
+func newFakeRefund(
+	t testing.TB, change ...func(*wechatpay.Complaint),
+) (*wechatpaytest.Server, *wechatpay.Client) {
 	t.Helper()
 	server := wechatpaytest.NewServer()
 	t.Cleanup(server.Close)
 	complaint := wechatpay.Complaint{
-		ComplaintID: testComplaintID, ProblemType: wechatpay.ProblemTypeRefund, ApplyRefundAmount: 600,
-		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: testOrder, OutTradeNo: "20150806125346", Amount: 1000}},
+		ComplaintID:       testComplaintID,
+		ProblemType:       wechatpay.ProblemTypeRefund,
+		ApplyRefundAmount: 600,
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
+			{TransactionID: testOrder, OutTradeNo: "20150806125346", Amount: 1000},
+		},
 	}
 	for _, change := range change {
 		change(&complaint)
 	}
 	server.AddComplaint(complaint)
-	return server, payClient(t, server)
+	return server, fakeClient(t, server)
 }
 
-// refundNo is the documented formula, written again.
+// withSecondOrder adds an order of 1000 fen to a complaint.
+func withSecondOrder(c *wechatpay.Complaint) {
+	c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{
+		TransactionID: testSecondOrder,
+		OutTradeNo:    "20150806125347",
+		Amount:        1000,
+	})
+}
+
+// addOtherComplaint adds a complaint about testOtherOrder.
+func addOtherComplaint(server *wechatpaytest.Server, amount int64) {
+	server.AddComplaint(wechatpay.Complaint{
+		ComplaintID: "other",
+		ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{
+			{TransactionID: testOtherOrder, OutTradeNo: "20150806125399", Amount: amount},
+		},
+	})
+}
+
+// refundComplaint refunds the complaint.
+func refundComplaint(client *wechatpay.Client, req *wechatpay.RefundComplaintRequest) (*wechatpay.Refund, error) {
+	return client.ComplaintsV2.Refund(context.Background(), testComplaintID, req)
+}
+
+// addRecords adds records to the history of the complaint, with the current time.
+func addRecords(t *testing.T, server *wechatpaytest.Server, operations ...wechatpay.OperateType) {
+	t.Helper()
+	for _, operation := range operations {
+		require.NoError(t, server.AddRecord(testComplaintID, wechatpay.NegotiationRecord{
+			OperateType: operation,
+			OperateTime: server.Now(),
+		}))
+	}
+}
+
+// fileAgain completes the complaint, and files it again a minute later.
+func fileAgain(t *testing.T, server *wechatpaytest.Server) {
+	t.Helper()
+	require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) {
+		c.ComplaintState = wechatpay.ComplaintStateProcessed
+	}))
+	server.Advance(time.Minute)
+	require.NoError(t, server.UserContinues(testComplaintID))
+}
+
+// requireRefused checks that a refund was refused.
+func requireRefused(t *testing.T, err error, reason wechatpay.RefundRefusedReason) {
+	t.Helper()
+	var refused *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, reason, refused.Reason, "%v", err)
+}
+
+// refundNo returns the documented refund number.
 func refundNo(round, attempt int) string {
 	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%d", testComplaintID, testOrder, round, attempt))
 	return fmt.Sprintf("cr%s-%d-%d", hex.EncodeToString(digest[:])[:40], round, attempt)
 }
 
-func TestRefundComplaintPaysOnce(t *testing.T) {
-	server, client := newClaim(t)
+func TestComplaintsV2_Refund_paysOnce(t *testing.T) {
+	server, client := newFakeRefund(t)
 	require.NoError(t, approve(context.Background(), client))
-	var first *wechatpay.Refund
-	for range 3 {
-		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "投诉退款", NotifyURL: "https://www.example.com/refund"})
+	var refundID string
+	for i := range 3 {
+		refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{
+			Reason:    "投诉退款",
+			NotifyURL: "https://www.example.com/refund",
+		})
 		require.NoError(t, err)
 		require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 		require.LessOrEqual(t, len(refund.OutRefundNo), 64)
 		require.Equal(t, int64(600), refund.Amount.Refund)
 		require.Equal(t, int64(1000), refund.Amount.Total)
 		require.Equal(t, testOrder, refund.TransactionID)
-		if first == nil {
-			first = refund
+		if i == 0 {
+			refundID = refund.RefundID
 		}
-		require.Equal(t, first.RefundID, refund.RefundID)
+		require.Equal(t, refundID, refund.RefundID)
 	}
-	require.Equal(t, 1, count(server, "POST /v3/refund"))
+	require.Equal(t, 1, count(server, postRefund))
 
-	// The answer stays when it has arrived and the complaint is finished.
+	// Also after the refund arrived and the complaint is processed.
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	refund, err := refundComplaint(client, nil)
 	require.NoError(t, err)
 	require.Equal(t, wechatpay.RefundStatusSuccess, refund.Status)
 	require.Len(t, server.Refunds(), 1)
 }
 
-func TestRefundComplaintRefuses(t *testing.T) {
-	two := func(c *wechatpay.Complaint) {
-		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: "4200000000000000000000000002", OutTradeNo: "20150806125347", Amount: 500})
-	}
-	for _, tt := range []struct {
-		name    string
-		change  func(*wechatpay.Complaint)
-		prepare func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client)
-		req     *wechatpay.RefundComplaintRequest
-		reason  wechatpay.RefundRefusedReason
-		text    string
-	}{
-		{"the platform refunded it", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			require.NoError(t, approve(context.Background(), c))
-			require.NoError(t, s.PlatformRefunds(testComplaintID))
-		}, nil, "", ""},
-		{"the platform is refunding it", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage, OperateTime: s.Now()}))
-		}, nil, wechatpay.RefundRefusedReasonElsewhere, "on the merchant's behalf"},
-		{"refunded in full", func(c *wechatpay.Complaint) { c.ComplaintFullRefunded = true }, nil, nil, wechatpay.RefundRefusedReasonFullyRefunded, "refunded in full"},
-		{"a refund under another number", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			_, err := c.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}})
+type refundRefusal struct {
+	name    string
+	change  func(*wechatpay.Complaint)
+	prepare func(*testing.T, *wechatpaytest.Server, *wechatpay.Client)
+	req     *wechatpay.RefundComplaintRequest
+	reason  wechatpay.RefundRefusedReason // empty: any
+	text    string
+}
+
+var refundRefusals = []refundRefusal{
+	{
+		name: "refunded by WeChat Pay",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, client *wechatpay.Client) {
+			require.NoError(t, approve(context.Background(), client))
+			require.NoError(t, server.PlatformRefunds(testComplaintID))
+		},
+	},
+	{
+		name: "being refunded by WeChat Pay",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
+			addRecords(t, server, wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage)
+		},
+		reason: wechatpay.RefundRefusedReasonElsewhere,
+		text:   "on the merchant's behalf",
+	},
+	{
+		name:   "fully refunded",
+		change: func(c *wechatpay.Complaint) { c.ComplaintFullRefunded = true },
+		reason: wechatpay.RefundRefusedReasonFullyRefunded,
+		text:   "refunded in full",
+	},
+	{
+		name: "refunded with another number",
+		prepare: func(t *testing.T, _ *wechatpaytest.Server, client *wechatpay.Client) {
+			_, err := createRefund(client, testOrder, "own-1", 100, 1000)
 			require.NoError(t, err)
-		}, nil, wechatpay.RefundRefusedReasonElsewhere, "1 launched in this round and 0 arrived"},
-		{"withdrawn", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			require.NoError(t, s.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: wechatpay.OperateTypeUserRevokeComplaint, OperateTime: s.Now()}))
-		}, nil, wechatpay.RefundRefusedReasonWithdrawn, "withdrew"},
-		{"several orders and none is named", two, nil, nil, wechatpay.RefundRefusedReasonNoSuchOrder, "it has 2 orders"},
-		{"another order is named", two, nil, &wechatpay.RefundComplaintRequest{TransactionID: "1"}, wechatpay.RefundRefusedReasonNoSuchOrder, "order 1 is not among its 2"},
-		{"no amount", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			require.NoError(t, s.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 0 }))
-		}, nil, wechatpay.RefundRefusedReasonNoAmount, "set Amount"},
-		{"more than the order", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 1001, AllowMoreThanApplied: true}, wechatpay.RefundRefusedReasonMoreThanOrder, "1001 fen exceeds the order amount (1000 fen)"},
-		{"more than was applied for", nil, nil, &wechatpay.RefundComplaintRequest{Amount: 601}, wechatpay.RefundRefusedReasonMoreThanApplied, "exceeds the 600 fen applied for"},
-		{"an attempt after none", nil, nil, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "refund " + refundNo(1, 1) + " of attempt 1 does not exist"},
-		{"an attempt after one that is under way", nil, func(t *testing.T, s *wechatpaytest.Server, c *wechatpay.Client) {
-			_, err := c.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+		},
+		reason: wechatpay.RefundRefusedReasonElsewhere,
+		text:   "1 launched in this round and 0 arrived",
+	},
+	{
+		name: "withdrawn",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
+			addRecords(t, server, wechatpay.OperateTypeUserRevokeComplaint)
+		},
+		reason: wechatpay.RefundRefusedReasonWithdrawn,
+		text:   "withdrew",
+	},
+	{
+		name:   "two orders, none named",
+		change: withSecondOrder,
+		reason: wechatpay.RefundRefusedReasonNoSuchOrder,
+		text:   "it has 2 orders",
+	},
+	{
+		name:   "unknown order",
+		change: withSecondOrder,
+		req:    &wechatpay.RefundComplaintRequest{TransactionID: "1"},
+		reason: wechatpay.RefundRefusedReasonNoSuchOrder,
+		text:   "order 1 is not among its 2",
+	},
+	{
+		name: "no amount",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
+			require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) {
+				c.ApplyRefundAmount = 0
+			}))
+		},
+		reason: wechatpay.RefundRefusedReasonNoAmount,
+		text:   "set Amount",
+	},
+	{
+		name:   "more than the order",
+		req:    &wechatpay.RefundComplaintRequest{Amount: 1001, AllowMoreThanApplied: true},
+		reason: wechatpay.RefundRefusedReasonMoreThanOrder,
+		text:   "1001 fen exceeds the order amount (1000 fen)",
+	},
+	{
+		name:   "more than applied for",
+		req:    &wechatpay.RefundComplaintRequest{Amount: 601},
+		reason: wechatpay.RefundRefusedReasonMoreThanApplied,
+		text:   "exceeds the 600 fen applied for",
+	},
+	{
+		name:   "second attempt without a first",
+		req:    &wechatpay.RefundComplaintRequest{Attempt: 2},
+		reason: wechatpay.RefundRefusedReasonEarlierAttempt,
+		text:   "refund " + refundNo(1, 1) + " of attempt 1 does not exist",
+	},
+	{
+		name: "second attempt while the first is on its way",
+		prepare: func(t *testing.T, _ *wechatpaytest.Server, client *wechatpay.Client) {
+			_, err := refundComplaint(client, nil)
 			require.NoError(t, err)
-		}, &wechatpay.RefundComplaintRequest{Attempt: 2}, wechatpay.RefundRefusedReasonEarlierAttempt, "is PROCESSING, not CLOSED"},
-	} {
+		},
+		req:    &wechatpay.RefundComplaintRequest{Attempt: 2},
+		reason: wechatpay.RefundRefusedReasonEarlierAttempt,
+		text:   "refund " + refundNo(1, 1) + " of attempt 1 is PROCESSING, not CLOSED",
+	},
+}
+
+func TestComplaintsV2_Refund_refused(t *testing.T) {
+	for _, tt := range refundRefusals {
 		t.Run(tt.name, func(t *testing.T) {
 			var change []func(*wechatpay.Complaint)
 			if tt.change != nil {
 				change = append(change, tt.change)
 			}
-			server, client := newClaim(t, change...)
+			server, client := newFakeRefund(t, change...)
 			if tt.prepare != nil {
 				tt.prepare(t, server, client)
 			}
-			before := len(server.Refunds())
-			sent := count(server, "POST /v3/refund")
-			refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, tt.req)
+			refunds, posts := len(server.Refunds()), count(server, postRefund)
+			refund, err := refundComplaint(client, tt.req)
 			require.Nil(t, refund)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
@@ -131,58 +266,74 @@ func TestRefundComplaintRefuses(t *testing.T) {
 			}
 			require.ErrorContains(t, err, tt.text)
 			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-			require.Len(t, server.Refunds(), before)
-			require.Equal(t, sent, count(server, "POST /v3/refund"), "nothing that moves money is sent")
+			require.Len(t, server.Refunds(), refunds)
+			require.Equal(t, posts, count(server, postRefund))
 		})
 	}
 }
 
-func TestRefundComplaintMoreThanApplied(t *testing.T) {
-	_, client := newClaim(t)
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 1000, AllowMoreThanApplied: true})
-	require.NoError(t, err)
-	require.Equal(t, int64(1000), refund.Amount.Refund)
-}
-
-func TestRefundComplaintWithAnOwnNumber(t *testing.T) {
-	server, client := newClaim(t)
+func TestComplaintsV2_Refund_ownNumber(t *testing.T) {
+	server, client := newFakeRefund(t)
 	for range 2 {
-		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{OutRefundNo: "mine-1", TransactionID: testOrder})
+		refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{
+			OutRefundNo:   "own-1",
+			TransactionID: testOrder,
+		})
 		require.NoError(t, err)
-		require.Equal(t, "mine-1", refund.OutRefundNo)
+		require.Equal(t, "own-1", refund.OutRefundNo)
 	}
 	require.Len(t, server.Refunds(), 1)
 }
 
-// A second order of the same complaint is refunded too, though the history shows
-// the first.
-func TestRefundComplaintOfTwoOrders(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
-		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: "4200000000000000000000000002", OutTradeNo: "20150806125347", Amount: 500})
-	})
-	const second = "4200000000000000000000000002"
-	for order, amount := range map[string]int64{testOrder: 400, second: 200} {
-		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
+func TestComplaintsV2_Refund_twoOrders(t *testing.T) {
+	server, client := newFakeRefund(t, withSecondOrder)
+	for order, amount := range map[string]int64{testOrder: 400, testSecondOrder: 200} {
+		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
 		require.NoError(t, err)
 	}
 	require.Len(t, server.Refunds(), 2)
 }
 
-// A CLOSED refund is returned as what it is, and a further attempt is asked for.
-func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
-	server, client := newClaim(t)
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+// The amount applied for is for all orders together.
+func TestComplaintsV2_Refund_moreThanApplied(t *testing.T) {
+	t.Run("two orders", func(t *testing.T) {
+		server, client := newFakeRefund(t, withSecondOrder)
+		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
+		require.NoError(t, err)
+		second := &wechatpay.RefundComplaintRequest{TransactionID: testSecondOrder}
+		_, err = refundComplaint(client, second)
+		require.ErrorContains(t, err, "600 fen, with 600 fen refunded in this round, exceeds the 600")
+		require.Len(t, server.Refunds(), 1)
+		second.AllowMoreThanApplied = true
+		_, err = refundComplaint(client, second)
+		require.NoError(t, err)
+	})
+	t.Run("allowed", func(t *testing.T) {
+		_, client := newFakeRefund(t)
+		refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{
+			Amount:               1000,
+			AllowMoreThanApplied: true,
+		})
+		require.NoError(t, err)
+		require.Equal(t, int64(1000), refund.Amount.Refund)
+	})
+}
+
+// A CLOSED refund is returned as it is. The next attempt pays again.
+func TestComplaintsV2_Refund_closed(t *testing.T) {
+	server, client := newFakeRefund(t)
+	_, err := refundComplaint(client, nil)
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "CLOSED"))
 
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	refund, err := refundComplaint(client, nil)
 	require.NoError(t, err)
 	require.Equal(t, wechatpay.RefundStatusClosed, refund.Status)
 	require.Len(t, server.Refunds(), 1)
 
-	server.Advance(time.Minute) // refunds of an order are taken a minute apart
+	server.Advance(time.Minute) // the least time between two refunds of an order
 	for range 2 {
-		refund, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Attempt: 2})
+		refund, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{Attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, refundNo(1, 2), refund.OutRefundNo)
 		require.Equal(t, wechatpay.RefundStatusProcessing, refund.Status)
@@ -190,85 +341,91 @@ func TestRefundComplaintAfterAClosedRefund(t *testing.T) {
 	require.Len(t, server.Refunds(), 2)
 }
 
-// A balance that is too low keeps the number.
-func TestRefundComplaintAfterNotEnough(t *testing.T) {
-	server, client := newClaim(t)
+// After NOT_ENOUGH the same number is used.
+func TestComplaintsV2_Refund_notEnough(t *testing.T) {
+	server, client := newFakeRefund(t)
 	server.Configure(func(b *wechatpaytest.Behavior) {
 		b.RefundRefusal = wechatpaytest.Refusal{StatusCode: 403, Code: "NOT_ENOUGH"}
 	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-	var refusal *wechatpay.APIError
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, wechatpay.ErrorCodeNotEnough, refusal.Code)
+	_, err := refundComplaint(client, nil)
+	var rejected *wechatpay.APIError
+	require.ErrorAs(t, err, &rejected)
+	require.Equal(t, wechatpay.ErrorCodeNotEnough, rejected.Code)
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	server.Configure(func(b *wechatpaytest.Behavior) { b.RefundRefusal = wechatpaytest.Refusal{} })
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	refund, err := refundComplaint(client, nil)
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 }
 
-// The user files again: the new round has a new number. While the refund of the
-// old one is on its way, nothing is paid.
-func TestRefundComplaintInANewRound(t *testing.T) {
-	server, client := newClaim(t)
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-	require.NoError(t, err)
-	require.NoError(t, client.ComplaintsV2.Complete(context.Background(), testComplaintID, nil))
-	server.Advance(time.Minute)
-	require.NoError(t, server.UserContinues(testComplaintID))
+// A new round has its own number. It is not paid while the refund of an earlier
+// round is on its way.
+func TestComplaintsV2_Refund_newRound(t *testing.T) {
+	for name, arrived := range map[string]time.Duration{
+		"arrived before the user filed again": -30 * time.Second,
+		"arrived after the user filed again":  time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client := newFakeRefund(t)
+			req := &wechatpay.RefundComplaintRequest{Amount: 300}
+			_, err := refundComplaint(client, req)
+			require.NoError(t, err)
+			fileAgain(t, server)
 
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-	var refused *wechatpay.RefundRefusedError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedReasonEarlierRound, refused.Reason)
-	require.ErrorContains(t, err, refundNo(1, 1)+" of round 1 is PROCESSING")
+			_, err = refundComplaint(client, req)
+			requireRefused(t, err, wechatpay.RefundRefusedReasonEarlierRound)
+			require.ErrorContains(t, err, refundNo(1, 1)+" of round 1 is PROCESSING")
 
-	server.Advance(-time.Second * 30) // it arrived before the user filed again
-	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-	server.Advance(time.Minute)
-	complaint, _ := server.Complaint(testComplaintID)
-	if complaint.ComplaintState == wechatpay.ComplaintStateProcessed {
-		require.NoError(t, server.UserContinues(testComplaintID))
+			server.Advance(arrived)
+			require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
+			server.Advance(time.Minute)
+			fileAgain(t, server)
+			refund, err := refundComplaint(client, req)
+			require.NoError(t, err)
+			require.Equal(t, refundNo(3, 1), refund.OutRefundNo)
+			require.Len(t, server.Refunds(), 2)
+		})
 	}
-	complaint, _ = server.Complaint(testComplaintID)
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-	require.NoError(t, err)
-	require.Equal(t, refundNo(complaint.UserComplaintTimes, 1), refund.OutRefundNo)
-	require.Len(t, server.Refunds(), 2)
 }
 
-// A service provider's refund names the merchant complained of.
-func TestRefundComplaintOfASubMerchant(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" })
+// The refund names the merchant of the complaint.
+func TestComplaintsV2_Refund_subMerchant(t *testing.T) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ComplaintedMchID = "1900000109" })
 	server.Configure(func(b *wechatpaytest.Behavior) { b.SubMchIDs = []string{"1900000109"} })
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	_, err := refundComplaint(client, nil)
 	require.NoError(t, err)
 	require.Len(t, server.Refunds(), 1)
 }
 
-// Many callers at once, through lost answers, 429, 500 and 502: one refund, and
-// each gets it, or an honest unknown that a later call resolves.
-func TestRefundComplaintByManyCallers(t *testing.T) {
-	server, _ := newClaim(t)
+// Concurrent callers on several machines, with faults, pay once. Each of them
+// receives the refund or an error that does not deny it.
+func TestComplaintsV2_Refund_concurrentCallers(t *testing.T) {
+	server, _ := newFakeRefund(t)
 	for i, fault := range []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultLostResponse}, {Kind: wechatpaytest.FaultDrop}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond}, {Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond, TakesEffect: true},
-		{Kind: wechatpaytest.FaultError500}, {Kind: wechatpaytest.FaultError500, TakesEffect: true}, {Kind: wechatpaytest.FaultError502}, {Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
+		{Kind: wechatpaytest.FaultLostResponse},
+		{Kind: wechatpaytest.FaultDrop},
+		{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond},
+		{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond, TakesEffect: true},
+		{Kind: wechatpaytest.FaultError500},
+		{Kind: wechatpaytest.FaultError500, TakesEffect: true},
+		{Kind: wechatpaytest.FaultError502},
+		{Kind: wechatpaytest.FaultHTML502, TakesEffect: true},
 	} {
 		fault.Probability, fault.Seed = 0.05, uint64(i)
 		server.AddFault(fault)
 	}
 	const callers = 50
 	refunds, errs := make([]*wechatpay.Refund, callers), make([]error, callers)
-	clients := make([]*wechatpay.Client, 5) // from several machines
-	for i := range clients {
-		clients[i] = payClient(t, server)
+	machines := make([]*wechatpay.Client, 5)
+	for i := range machines {
+		machines[i] = fakeClient(t, server)
 	}
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			refunds[i], errs[i] = clients[i%len(clients)].ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+			refunds[i], errs[i] = refundComplaint(machines[i%len(machines)], nil)
 		}()
 	}
 	wg.Wait()
@@ -280,21 +437,21 @@ func TestRefundComplaintByManyCallers(t *testing.T) {
 			require.Equal(t, refundNo(1, 1), refunds[i].OutRefundNo)
 			continue
 		}
-		// A read may fail for good, too; what is not said is that it was paid, or was not, against the truth.
 		var refused *wechatpay.RefundRefusedError
 		require.False(t, errors.As(err, &refused), "%v", err)
 	}
-	t.Logf("%d of %d callers got the refund, over %d requests", paid, callers, len(server.Requests()))
+	t.Logf("%d of %d callers received the refund, with %d requests", paid, callers, len(server.Requests()))
 	require.Greater(t, paid, callers/2)
 	server.ClearFaults()
-	refund, err := clients[0].ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	refund, err := refundComplaint(machines[0], nil)
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 1)
 }
 
-// killed is a machine that dies at a request: before it is sent, or after.
-type killed struct {
+// killedMachine is a machine that is killed at its n-th request, before or after
+// it is sent.
+type killedMachine struct {
 	base  http.RoundTripper
 	at    int
 	after bool
@@ -303,7 +460,7 @@ type killed struct {
 
 var errKilled = errors.New("killed")
 
-func (k *killed) RoundTrip(req *http.Request) (*http.Response, error) {
+func (k *killedMachine) RoundTrip(req *http.Request) (*http.Response, error) {
 	k.n++
 	switch {
 	case k.n > k.at || k.n == k.at && !k.after:
@@ -317,443 +474,397 @@ func (k *killed) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errKilled
 }
 
-// The workflow is killed at each of its requests, sent and unsent, and begun
-// anew: there is one refund, of the right amount.
-func TestRefundWorkflowKilledAtEveryStep(t *testing.T) {
-	workflow := func(client *wechatpay.Client) error {
-		ctx := context.Background()
-		complaint, err := client.ComplaintsV2.Get(ctx, testComplaintID)
+// refundWorkflow replies to the complaint, approves the refund and pays it. It
+// skips the steps that are done.
+func refundWorkflow(client *wechatpay.Client) error {
+	ctx := context.Background()
+	complaint, err := client.ComplaintsV2.Get(ctx, testComplaintID)
+	if err != nil {
+		return err
+	}
+	if complaint.ComplaintState == wechatpay.ComplaintStatePending {
+		reply := &wechatpay.RespondRequest{ResponseContent: "为您退款"}
+		if err := client.ComplaintsV2.Respond(ctx, testComplaintID, reply); err != nil {
+			return err
+		}
+	}
+	approved := false
+	for record, err := range client.ComplaintsV2.AllNegotiationHistory(ctx, testComplaintID) {
 		if err != nil {
 			return err
 		}
-		if complaint.ComplaintState == wechatpay.ComplaintStatePending {
-			if err := client.ComplaintsV2.Respond(ctx, testComplaintID, &wechatpay.RespondRequest{ResponseContent: "为您退款"}); err != nil {
-				return err
-			}
-		}
-		approved := false
-		for record, err := range client.ComplaintsV2.AllNegotiationHistory(ctx, testComplaintID) {
-			if err != nil {
-				return err
-			}
-			approved = approved || record.OperateType == wechatpay.OperateTypeMerchantApproveRefund
-		}
-		if !approved {
-			if err := approve(ctx, client); err != nil {
-				return err
-			}
-		}
-		_, err = client.ComplaintsV2.Refund(ctx, testComplaintID, nil)
-		return err
+		approved = approved || record.OperateType == wechatpay.OperateTypeMerchantApproveRefund
 	}
-	steps := 0
+	if !approved {
+		if err := approve(ctx, client); err != nil {
+			return err
+		}
+	}
+	_, err = refundComplaint(client, nil)
+	return err
+}
+
+// The workflow is killed at each of its requests and started again.
+func TestComplaintsV2_Refund_killedWorkflow(t *testing.T) {
 	for at := 1; ; at++ {
 		for _, after := range []bool{false, true} {
-			server, _ := newClaim(t)
-			dying := &killed{at: at, after: after}
-			err := workflow(payClient(t, server, func(cfg *wechatpay.Config) {
-				dying.base, cfg.Transport = cfg.Transport, dying
+			server, _ := newFakeRefund(t)
+			killed := &killedMachine{at: at, after: after}
+			err := refundWorkflow(fakeClient(t, server, func(cfg *wechatpay.Config) {
+				killed.base, cfg.Transport = cfg.Transport, killed
 				cfg.Retry.MaxAttempts = 1
 			}))
 			if err == nil {
-				require.Less(t, dying.n, at, "it lived on")
+				require.Less(t, killed.n, at, "the workflow survived")
 				require.Greater(t, at, 6)
-				t.Logf("killed at each of %d requests, unsent and sent", steps)
 				return
 			}
 			require.ErrorIs(t, err, errKilled)
 			server.Advance(time.Minute)
-			require.NoError(t, workflow(payClient(t, server)))
+			client := fakeClient(t, server)
+			require.NoError(t, refundWorkflow(client))
 			require.Len(t, server.Refunds(), 1)
 			require.Equal(t, refundNo(1, 1), server.Refunds()[0].OutRefundNo)
-			refund, err := payClient(t, server).Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{OutRefundNo: refundNo(1, 1)})
+			refund, err := client.Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{
+				OutRefundNo: refundNo(1, 1),
+			})
 			require.NoError(t, err)
 			require.Equal(t, int64(600), refund.Amount.Refund)
 		}
-		steps = at
 	}
 }
 
-// What cannot be read leaves nothing paid.
-func TestRefundComplaintThatCannotRead(t *testing.T) {
-	for _, path := range []string{"GET /v3/merchant-service/complaints-v2/{complaint_id}", "GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", "GET /v3/refund/domestic/refunds/{out_refund_no}"} {
-		server, client := newClaim(t)
-		server.AddFault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError500, Times: 99})
-		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-		require.Error(t, err)
-		require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
-		require.Zero(t, count(server, "POST /v3/refund"))
+func TestComplaintsV2_Refund_failedRead(t *testing.T) {
+	for _, path := range []string{complaintPattern, historyPattern, refundPattern} {
+		t.Run(path, func(t *testing.T) {
+			server, client := newFakeRefund(t)
+			server.AddFault(wechatpaytest.Fault{Path: path, Kind: wechatpaytest.FaultError500, Times: 99})
+			_, err := refundComplaint(client, nil)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+			require.Zero(t, count(server, postRefund))
+		})
 	}
 }
 
-// afterFirst runs do once, after the first request of a kind.
-func afterFirst(t *testing.T, server *wechatpaytest.Server, method, part string, do func()) *wechatpay.Client {
-	return payClient(t, server, func(cfg *wechatpay.Config) {
+// afterFirst returns a Client that calls f after its first request with a method
+// and a part of a path.
+func afterFirst(t *testing.T, server *wechatpaytest.Server, method, part string, f func()) *wechatpay.Client {
+	return fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base, done := cfg.Transport, false
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := base.RoundTrip(req)
 			if !done && req.Method == method && strings.Contains(req.URL.Path, part) {
 				done = true
-				do()
+				f()
 			}
 			return resp, err
 		})
 	})
 }
 
-// filesAgain ends the present round, and the user files again.
-func filesAgain(t *testing.T, server *wechatpaytest.Server) {
-	t.Helper()
-	require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ComplaintState = wechatpay.ComplaintStateProcessed }))
-	server.Advance(time.Minute)
-	require.NoError(t, server.UserContinues(testComplaintID))
-}
-
-// While an attempt fails, WeChat Pay refunds: it is not made again.
-func TestRefundComplaintLooksBeforeEachAttempt(t *testing.T) {
-	for _, kind := range []wechatpaytest.FaultKind{wechatpaytest.FaultError500, wechatpaytest.FaultBusy429, wechatpaytest.FaultDrop} {
+// Before a retry the rules are checked again.
+func TestComplaintsV2_Refund_refundedDuringCall(t *testing.T) {
+	for _, kind := range []wechatpaytest.FaultKind{
+		wechatpaytest.FaultError500,
+		wechatpaytest.FaultBusy429,
+		wechatpaytest.FaultDrop,
+	} {
 		t.Run(string(kind), func(t *testing.T) {
-			server, _ := newClaim(t)
-			server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind, Delay: time.Millisecond})
-			client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() { require.NoError(t, server.PlatformRefunds(testComplaintID)) })
-			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+			server, _ := newFakeRefund(t)
+			server.AddFault(wechatpaytest.Fault{Path: postRefund, Kind: kind, Delay: time.Millisecond})
+			client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
+				require.NoError(t, server.PlatformRefunds(testComplaintID))
+			})
+			_, err := refundComplaint(client, nil)
 			var refused *wechatpay.RefundRefusedError
 			require.ErrorAs(t, err, &refused)
-			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may stand")
+			require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown, "the first attempt may have been applied")
 			require.ErrorContains(t, err, "call Refund again with the same request")
 			require.Empty(t, server.Refunds())
-			require.Equal(t, 1, count(server, "POST /v3/refund"))
+			require.Equal(t, 1, count(server, postRefund))
 		})
 	}
 }
 
-// What cannot be read again is not sent again, and its error is not the refund's.
-func TestRefundComplaintThatCannotBeReadAgain(t *testing.T) {
-	server, _ := newClaim(t)
-	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+// If the complaint cannot be read again, there is no retry. Its error is not the
+// response to the refund.
+func TestComplaintsV2_Refund_failedReadDuringCall(t *testing.T) {
+	server, _ := newFakeRefund(t)
+	server.AddFault(wechatpaytest.Fault{Path: postRefund, Kind: wechatpaytest.FaultDrop})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
-		server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}", answer(403, `{"code":"NO_AUTH"}`))
+		server.Handle(complaintPattern, respondUnsigned(403, `{"code":"NO_AUTH"}`))
 	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	_, err := refundComplaint(client, nil)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "NO_AUTH")
-	var refusal *wechatpay.APIError
-	require.False(t, errors.As(err, &refusal), "the refund was not refused")
-	require.Equal(t, 1, count(server, "POST /v3/refund"))
+	require.ErrorContains(t, err, "; earlier: POST /v3/refund/domestic/refunds at "+hostOf(server.URL)+": ")
+	var rejected *wechatpay.APIError
+	require.False(t, errors.As(err, &rejected))
+	require.Equal(t, 1, count(server, postRefund))
 }
 
-// So too while what is to be paid changes.
-func TestRefundComplaintOfAnotherAmountMeanwhile(t *testing.T) {
-	server, _ := newClaim(t)
-	server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultError500})
+func TestComplaintsV2_Refund_amountChangedDuringCall(t *testing.T) {
+	server, _ := newFakeRefund(t)
+	server.AddFault(wechatpaytest.Fault{Path: postRefund, Kind: wechatpaytest.FaultError500})
 	client := afterFirst(t, server, http.MethodPost, "/v3/refund", func() {
-		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 700 }))
+		require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) {
+			c.ApplyRefundAmount = 700
+		}))
 	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	_, err := refundComplaint(client, nil)
 	require.ErrorContains(t, err, "the amount changed from 600 to 700 fen during the call")
 	require.Empty(t, server.Refunds())
 }
 
-// A refund that is there, and is another than the one asked for, is no answer.
-func TestRefundComplaintUnderAUsedNumber(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		first *wechatpay.CreateRefundRequest
-		req   *wechatpay.RefundComplaintRequest
-		text  string
-	}{
-		{"of another order", &wechatpay.CreateRefundRequest{TransactionID: "4200000000000000000000000009", OutRefundNo: "R-77", Amount: wechatpay.CreateRefundAmount{Refund: 50, Total: 50}},
-			&wechatpay.RefundComplaintRequest{OutRefundNo: "R-77"}, "is of 50 fen of order 4200000000000000000000000009"},
-		{"of another amount", &wechatpay.CreateRefundRequest{TransactionID: testOrder, OutRefundNo: refundNo(1, 1), Amount: wechatpay.CreateRefundAmount{Refund: 100, Total: 1000}},
-			&wechatpay.RefundComplaintRequest{Amount: 600}, "is of 100 fen"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			server, client := newClaim(t)
-			server.AddComplaint(wechatpay.Complaint{ComplaintID: "other", ComplaintOrderInfo: []wechatpay.ComplaintOrderInfo{{TransactionID: "4200000000000000000000000009", OutTradeNo: "20150806125399", Amount: 50}}})
-			_, err := client.Refunds.Create(context.Background(), tt.first)
-			require.NoError(t, err)
-			_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, tt.req)
-			var refused *wechatpay.RefundRefusedError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, wechatpay.RefundRefusedReasonOtherRefund, refused.Reason)
-			require.ErrorContains(t, err, tt.text)
-			require.Len(t, server.Refunds(), 1)
-		})
-	}
-}
-
-// What was applied for is for all orders together.
-func TestRefundComplaintPaysWhatWasAppliedForOnce(t *testing.T) {
-	const second = "4200000000000000000000000002"
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
-		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
+// The number belongs to another refund.
+func TestComplaintsV2_Refund_usedNumber(t *testing.T) {
+	t.Run("another order", func(t *testing.T) {
+		server, client := newFakeRefund(t)
+		addOtherComplaint(server, 50)
+		_, err := createRefund(client, testOtherOrder, "R-77", 50, 50)
+		require.NoError(t, err)
+		_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{OutRefundNo: "R-77"})
+		requireRefused(t, err, wechatpay.RefundRefusedReasonOtherRefund)
+		require.ErrorContains(t, err, "is of 50 fen of order "+testOtherOrder)
+		require.Len(t, server.Refunds(), 1)
 	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
-	require.NoError(t, err)
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second})
-	require.ErrorContains(t, err, "600 fen, with 600 fen refunded in this round, exceeds the 600")
-	require.Len(t, server.Refunds(), 1)
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, AllowMoreThanApplied: true})
-	require.NoError(t, err)
+	t.Run("another amount", func(t *testing.T) {
+		server, client := newFakeRefund(t)
+		_, err := createRefund(client, testOrder, refundNo(1, 1), 100, 1000)
+		require.NoError(t, err)
+		_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{Amount: 600})
+		requireRefused(t, err, wechatpay.RefundRefusedReasonOtherRefund)
+		require.ErrorContains(t, err, "is of 100 fen")
+		require.Len(t, server.Refunds(), 1)
+	})
 }
 
-// Where no refund is asked for, the amount that a complaint may show means nothing.
-func TestRefundComplaintThatAsksForNoRefund(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-	var refused *wechatpay.RefundRefusedError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedReasonNoAmount, refused.Reason)
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 900})
+// The amount applied for is valid only if the complaint asks for a refund.
+func TestComplaintsV2_Refund_notARefundComplaint(t *testing.T) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ProblemType = wechatpay.ProblemTypeOthers })
+	_, err := refundComplaint(client, nil)
+	requireRefused(t, err, wechatpay.RefundRefusedReasonNoAmount)
+	refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Amount: 900})
 	require.NoError(t, err)
 	require.Equal(t, int64(900), refund.Amount.Refund)
 	require.Len(t, server.Refunds(), 1)
 }
 
-// A call that is repeated late is for the round that was decided on.
-func TestRefundComplaintOfARound(t *testing.T) {
-	server, client := newClaim(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
-	first, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+// A late call with Round set refunds that round only.
+func TestComplaintsV2_Refund_round(t *testing.T) {
+	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ApplyRefundAmount = 300 })
+	first, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: 1})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-	filesAgain(t, server)
+	fileAgain(t, server)
 
-	again, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1})
+	again, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: 1})
 	require.NoError(t, err)
 	require.Equal(t, first.RefundID, again.RefundID)
 	require.Equal(t, wechatpay.RefundStatusSuccess, again.Status)
 
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1, Attempt: 2})
-	var refused *wechatpay.RefundRefusedError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedReasonEarlierRound, refused.Reason)
+	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: 1, Attempt: 2})
+	requireRefused(t, err, wechatpay.RefundRefusedReasonEarlierRound)
 	require.ErrorContains(t, err, "the request is for round 1, the current round is 2")
 	require.Len(t, server.Refunds(), 1)
 
-	second, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 2})
+	second, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: 2})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(2, 1), second.OutRefundNo)
 }
 
-// Whatever an earlier round left on its way is waited for; what arrived is done.
-func TestRefundComplaintAfterEarlierRounds(t *testing.T) {
-	record := func(t *testing.T, server *wechatpaytest.Server, operations ...wechatpay.OperateType) {
-		for _, operation := range operations {
-			require.NoError(t, server.AddRecord(testComplaintID, wechatpay.NegotiationRecord{OperateType: operation, OperateTime: server.Now()}))
-		}
-	}
+// A refund of an earlier round blocks this round until it has arrived.
+func TestComplaintsV2_Refund_refundsOfEarlierRounds(t *testing.T) {
 	const (
 		entrusted = wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage
 		partial   = wechatpay.OperateTypeComplaintPartialRefundedSystemMessage
 		received  = wechatpay.OperateTypeComplaintRefundReceivedSystemMessage
+
+		elsewhere    = wechatpay.RefundRefusedReasonElsewhere
+		earlierRound = wechatpay.RefundRefusedReasonEarlierRound
 	)
+	type records []wechatpay.OperateType
 	for _, tt := range []struct {
-		name          string
-		before, after []wechatpay.OperateType // the user files again
-		reason        wechatpay.RefundRefusedReason
+		name   string
+		first  records                       // in the first round
+		second records                       // in the second round
+		reason wechatpay.RefundRefusedReason // empty: not refused
 	}{
-		{"WeChat Pay's is on its way", []wechatpay.OperateType{entrusted}, nil, wechatpay.RefundRefusedReasonEarlierRound},
-		{"WeChat Pay's arrived", []wechatpay.OperateType{entrusted, partial, received}, nil, ""},
-		{"one by hand is on its way", []wechatpay.OperateType{partial}, nil, wechatpay.RefundRefusedReasonEarlierRound},
-		{"one by hand arrived in the new round", []wechatpay.OperateType{partial}, []wechatpay.OperateType{received}, ""},
-		{"of two by hand one arrived", []wechatpay.OperateType{partial, partial, received}, nil, wechatpay.RefundRefusedReasonEarlierRound},
-		{"one arrived that was never launched", nil, []wechatpay.OperateType{received}, wechatpay.RefundRefusedReasonElsewhere},
-		{"one by hand in the new round", nil, []wechatpay.OperateType{partial}, wechatpay.RefundRefusedReasonElsewhere},
+		{"WeChat Pay's refund is on its way", records{entrusted}, nil, earlierRound},
+		{"WeChat Pay's refund arrived", records{entrusted, partial, received}, nil, ""},
+		{"foreign refund is on its way", records{partial}, nil, earlierRound},
+		{"foreign refund arrived in the second round", records{partial}, records{received}, ""},
+		{"one of two foreign refunds arrived", records{partial, partial, received}, nil, earlierRound},
+		{"refund arrived that was not launched", nil, records{received}, elsewhere},
+		{"foreign refund in the second round", nil, records{partial}, elsewhere},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, client := newClaim(t)
-			record(t, server, tt.before...)
-			filesAgain(t, server)
+			server, client := newFakeRefund(t)
+			addRecords(t, server, tt.first...)
+			fileAgain(t, server)
 			server.Advance(time.Minute)
-			record(t, server, tt.after...)
-			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+			addRecords(t, server, tt.second...)
+			_, err := refundComplaint(client, nil)
 			if tt.reason == "" {
 				require.NoError(t, err)
 				require.Len(t, server.Refunds(), 1)
 				return
 			}
-			var refused *wechatpay.RefundRefusedError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, tt.reason, refused.Reason, "%v", err)
+			requireRefused(t, err, tt.reason)
 			require.Empty(t, server.Refunds())
 		})
 	}
-	t.Run("ours arrived in the new round", func(t *testing.T) {
-		server, client := newClaim(t)
-		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-		require.NoError(t, err)
-		filesAgain(t, server)
-		server.Advance(time.Minute)
-		require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-		filesAgain(t, server)
-		refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-		require.NoError(t, err)
-		require.Equal(t, refundNo(3, 1), refund.OutRefundNo)
-	})
-	t.Run("it is refunded and filed again between the readings", func(t *testing.T) {
-		server, _ := newClaim(t)
-		client := afterFirst(t, server, http.MethodGet, testComplaintID, func() {
-			require.NoError(t, server.PlatformRefunds(testComplaintID))
-			filesAgain(t, server)
-		})
-		_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-		var refused *wechatpay.RefundRefusedError
-		require.ErrorAs(t, err, &refused)
-		require.Empty(t, server.Refunds())
-	})
 }
 
-// Times may be whole seconds, or missing: what may be of this round counts.
-func TestRefundComplaintReadsCoarseTimes(t *testing.T) {
-	for name, at := range map[string]string{"the same second": "2020-01-01T00:00:35+08:00", "no time": ""} {
+// WeChat Pay refunds the complaint and the user files it again, after it is read
+// the first time.
+func TestComplaintsV2_Refund_filedAgainDuringCall(t *testing.T) {
+	server, _ := newFakeRefund(t)
+	client := afterFirst(t, server, http.MethodGet, testComplaintID, func() {
+		require.NoError(t, server.PlatformRefunds(testComplaintID))
+		fileAgain(t, server)
+	})
+	_, err := refundComplaint(client, nil)
+	var refused *wechatpay.RefundRefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Empty(t, server.Refunds())
+}
+
+// A record without a time, or in the second of the filing, counts for this round.
+func TestComplaintsV2_Refund_inexactTimes(t *testing.T) {
+	for name, at := range map[string]string{
+		"second of the filing": "2020-01-01T00:00:35+08:00",
+		"no time":              "",
+	} {
 		t.Run(name, func(t *testing.T) {
-			server, client := newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
-			server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprintf(w, `{"limit":100,"offset":0,"total_count":2,"data":[{"log_id":"1","operate_type":"USER_CONTINUE_COMPLAINT","operate_time":"2020-01-01T00:00:35.120+08:00"},`+
-					`{"log_id":"2","operate_type":"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE","operate_time":%q}]}`, at)
+			server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+			server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, historyJSON(
+					`{"log_id":"1","operate_type":"USER_CONTINUE_COMPLAINT",`+
+						`"operate_time":"2020-01-01T00:00:35.120+08:00"}`,
+					`{"log_id":"2","operate_type":"COMPLAINT_ENTRUSTED_REFUND_SYSTEM_MESSAGE","operate_time":"`+at+`"}`,
+				))
 			}))
-			_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-			var refused *wechatpay.RefundRefusedError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, wechatpay.RefundRefusedReasonElsewhere, refused.Reason)
+			_, err := refundComplaint(client, nil)
+			requireRefused(t, err, wechatpay.RefundRefusedReasonElsewhere)
 			require.Empty(t, server.Refunds())
 		})
 	}
 }
 
-// Of two callers with different reasons one is refused: the refund stands, and is
-// the answer to both.
-func TestRefundComplaintBesideAnotherReason(t *testing.T) {
-	server, other := newClaim(t)
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
-		base := cfg.Transport
-		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
-			if req.Method == http.MethodPost {
-				_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
-				require.NoError(t, err)
-			}
-			return base.RoundTrip(req)
-		})
-	})
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+// Another caller used the number first, with another Reason. This request is
+// rejected, and both callers receive the refund.
+func TestComplaintsV2_Refund_concurrentReason(t *testing.T) {
+	server, other := newFakeRefund(t)
+	client := fakeClient(t, server, beforeFirstPost(func() {
+		_, err := refundComplaint(other, &wechatpay.RefundComplaintRequest{Reason: "a"})
+		require.NoError(t, err)
+	}))
+	refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Reason: "b"})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 	require.Len(t, server.Refunds(), 1)
 }
 
-// Of a number that another caller uses meanwhile, for another amount, the answer
-// is the refund, in whatever way this request fails; an amount that is asked for
-// is another matter.
-func TestRefundComplaintBesideAnotherAmount(t *testing.T) {
+// Another caller used the number first, with another amount. Its refund is
+// returned, however this request fails, unless this one names an amount.
+func TestComplaintsV2_Refund_concurrentAmount(t *testing.T) {
 	for _, kind := range []wechatpaytest.FaultKind{"", wechatpaytest.FaultDrop, wechatpaytest.FaultError500} {
 		for _, amount := range []int64{0, 600} {
 			t.Run(fmt.Sprint(kind, amount), func(t *testing.T) {
-				server, other := newClaim(t)
-				first := true
-				client := payClient(t, server, func(cfg *wechatpay.Config) {
-					base := cfg.Transport
-					cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
-						if req.Method == http.MethodPost && first {
-							first = false
-							_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: 300})
-							require.NoError(t, err)
-							if kind != "" {
-								server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: kind})
-							}
-						}
-						return base.RoundTrip(req)
-					})
-				})
-				refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Amount: amount})
+				server, other := newFakeRefund(t)
+				client := fakeClient(t, server, beforeFirstPost(func() {
+					_, err := refundComplaint(other, &wechatpay.RefundComplaintRequest{Amount: 300})
+					require.NoError(t, err)
+					if kind != "" {
+						server.AddFault(wechatpaytest.Fault{Path: postRefund, Kind: kind})
+					}
+				}))
+				refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Amount: amount})
 				require.Len(t, server.Refunds(), 1)
 				if amount == 0 {
 					require.NoError(t, err)
 					require.Equal(t, int64(300), refund.Amount.Refund)
 					return
 				}
-				var refused *wechatpay.RefundRefusedError
-				require.ErrorAs(t, err, &refused)
-				require.Equal(t, wechatpay.RefundRefusedReasonOtherRefund, refused.Reason)
+				require.Nil(t, refund)
+				requireRefused(t, err, wechatpay.RefundRefusedReasonOtherRefund)
 			})
 		}
 	}
 }
 
-// A refusal is not the last word while a refund may show late.
-func TestRefundComplaintBesideARefundThatShowsLate(t *testing.T) {
-	server, other := newClaim(t)
-	late := false
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
+// The refund of the other caller is not visible at the first lookup.
+func TestComplaintsV2_Refund_concurrentRefundVisibleLate(t *testing.T) {
+	server, other := newFakeRefund(t)
+	hidden := false
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		base := cfg.Transport
 		cfg.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPost {
-				_, err := other.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "a"})
+				_, err := refundComplaint(other, &wechatpay.RefundComplaintRequest{Reason: "a"})
 				require.NoError(t, err)
-				late = true
-			} else if late {
-				late = false
-				return &http.Response{StatusCode: 404, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"code":"RESOURCE_NOT_EXISTS"}`)), Request: req}, nil
+				hidden = true
+			} else if hidden {
+				hidden = false
+				return fakeResponse(req, 404, `{"code":"RESOURCE_NOT_EXISTS"}`), nil
 			}
 			return base.RoundTrip(req)
 		})
 	})
-	refund, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Reason: "b"})
+	refund, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Reason: "b"})
 	require.NoError(t, err)
 	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
 }
 
-// An arrival that the history does not show yet is nobody else's refund.
-func TestRefundComplaintWhoseArrivalIsNotRecorded(t *testing.T) {
-	const second = "4200000000000000000000000002"
-	server, client := newClaim(t, func(c *wechatpay.Complaint) {
-		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
-	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+// A refund that arrived, and whose arrival the history does not show yet, is not
+// a foreign refund.
+func TestComplaintsV2_Refund_arrivalNotRecorded(t *testing.T) {
+	server, client := newFakeRefund(t, withSecondOrder)
+	_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
-	server.Handle("GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"limit":100,"offset":0,"total_count":1,"data":[{"log_id":"1","operate_type":"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE","operate_time":"2020-01-01T00:00:35+08:00"}]}`)
+	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, historyJSON(`{"log_id":"1","operate_type":"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE",`+
+			`"operate_time":"2020-01-01T00:00:35+08:00"}`))
 	}))
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
+	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testSecondOrder, Amount: 300})
 	require.NoError(t, err)
 	require.Len(t, server.Refunds(), 2)
 }
 
-// A number in the wrong field, and a service that knows every number, end at once.
-func TestRefundComplaintIsBounded(t *testing.T) {
-	server, client := newClaim(t)
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
-	require.ErrorContains(t, err, "round 1700000000 does not exist yet, the current round is 1")
-	require.Len(t, server.Requests(), 1)
-
-	server, client = newClaim(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
-	server.Handle("GET /v3/refund/domestic/refunds/{out_refund_no}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "-2-1") {
-			answer(404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
-			return
-		}
-		io.WriteString(w, `{"status":"CLOSED"}`)
-	}))
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
-	require.NoError(t, err)
-	require.LessOrEqual(t, count(server, "GET /v3/refund"), 60)
+func TestComplaintsV2_Refund_bounded(t *testing.T) {
+	t.Run("round that does not exist", func(t *testing.T) {
+		server, client := newFakeRefund(t)
+		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: 1_700_000_000})
+		require.ErrorContains(t, err, "round 1700000000 does not exist yet, the current round is 1")
+		require.Len(t, server.Requests(), 1)
+	})
+	t.Run("every number of the first round exists", func(t *testing.T) {
+		server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 2 })
+		server.Handle(refundPattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "-2-1") {
+				respondUnsigned(404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
+				return
+			}
+			fmt.Fprintf(w, `{"out_refund_no":%q,"status":"CLOSED"}`, r.PathValue("out_refund_no"))
+		}))
+		_, err := refundComplaint(client, nil)
+		require.NoError(t, err)
+		require.LessOrEqual(t, count(server, getRefund), 60)
+	})
 }
 
-// An order that is listed twice is one order, and hides no refund of another.
-func TestRefundComplaintOfAnOrderListedTwice(t *testing.T) {
-	const second = "4200000000000000000000000002"
-	_, client := newClaim(t, func(c *wechatpay.Complaint) {
-		order := c.ComplaintOrderInfo[0]
-		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, order, wechatpay.ComplaintOrderInfo{TransactionID: second, OutTradeNo: "20150806125347", Amount: 1000})
-	})
-	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
+// An order that is listed twice counts once, and does not hide a foreign refund.
+func TestComplaintsV2_Refund_orderListedTwice(t *testing.T) {
+	_, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
+		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, c.ComplaintOrderInfo[0])
+	}, withSecondOrder)
+	_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
-	_, err = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{TransactionID: second, OutRefundNo: "by-hand", Amount: wechatpay.CreateRefundAmount{Refund: 300, Total: 1000}})
+	_, err = createRefund(client, testSecondOrder, "own-1", 300, 1000)
 	require.NoError(t, err)
-	_, err = client.ComplaintsV2.Refund(context.Background(), testComplaintID, &wechatpay.RefundComplaintRequest{TransactionID: second, Amount: 300})
-	var refused *wechatpay.RefundRefusedError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, wechatpay.RefundRefusedReasonElsewhere, refused.Reason)
+	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testSecondOrder, Amount: 300})
+	requireRefused(t, err, wechatpay.RefundRefusedReasonElsewhere)
 }

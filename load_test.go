@@ -112,7 +112,7 @@ func TestComplaintsV2_UpdateRefundProgress_faults(t *testing.T) {
 		server.AddComplaint(wechatpay.Complaint{ComplaintID: id(i), ProblemType: wechatpay.ProblemTypeRefund})
 	}
 	addFaults(server)
-	client := payClient(t, server, func(cfg *wechatpay.Config) {
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
 		cfg.Retry.HistoryLag = 100 * time.Millisecond
 		cfg.Retry.MinDelay, cfg.Retry.MaxDelay = 5*time.Millisecond, 50*time.Millisecond
 	})
@@ -304,7 +304,7 @@ func TestNewTransport_idleClose(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	client := payClient(t, pay, func(cfg *wechatpay.Config) {
+	client := fakeClient(t, pay, func(cfg *wechatpay.Config) {
 		cfg.BaseURL = server.URL
 		cfg.Transport.(*http.Transport).IdleConnTimeout = 125 * time.Millisecond
 	})

@@ -219,7 +219,7 @@ func TestClient_NotificationHandler_context(t *testing.T) {
 func TestClient_NotificationHandler_wechatpaytest(t *testing.T) {
 	pay := wechatpaytest.NewServer()
 	t.Cleanup(pay.Close)
-	client := payClient(t, pay)
+	client := fakeClient(t, pay)
 	got := make(chan *wechatpay.Notification, 1)
 	server := httptest.NewServer(client.NotificationHandler(func(_ context.Context, n *wechatpay.Notification) error {
 		got <- n
@@ -257,7 +257,7 @@ func TestClient_NotificationHandler_concurrent(t *testing.T) {
 	const count = 300
 	pay := wechatpaytest.NewServer()
 	t.Cleanup(pay.Close)
-	client := payClient(t, pay)
+	client := fakeClient(t, pay)
 	var mu sync.Mutex
 	handled := map[string]int{}
 	handle := wechatpay.Once(wechatpay.NewMemoryStore(), func(_ context.Context, n *wechatpay.Notification) error {
