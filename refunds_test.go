@@ -254,9 +254,9 @@ func TestRefunds_Create_invalidArguments(t *testing.T) {
 	for _, req := range []*wechatpay.CreateRefundRequest{nil, {}} {
 		_, err := client.Refunds.Create(context.Background(), req)
 		requireFaults(t, err,
-			"TransactionID: empty, and so is OutTradeNo: one of them names the order",
-			"OutRefundNo: 0 bytes, 1 to 64 are required",
-			"Amount.Refund: 0 fen, and 1 is the least",
+			"TransactionID: is required, or OutTradeNo",
+			"OutRefundNo: is required",
+			"Amount.Refund: must be 1 fen or more, got 0",
 		)
 	}
 	_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{
@@ -280,9 +280,9 @@ func TestRefunds_Create_invalidArguments(t *testing.T) {
 		GoodsDetail: []wechatpay.RefundGoodsDetail{{GoodsName: "🙂", UnitPrice: -1}},
 	})
 	requireFaults(t, err,
-		"SubMchID: 33 characters, at most 32 are allowed",
+		"SubMchID: has 33 characters, at most 32 allowed",
 		"OutTradeNo: set together with TransactionID: what WeChat Pay makes of both is not documented",
-		"TransactionID: 33 characters, at most 32 are allowed",
+		"TransactionID: has 33 characters, at most 32 allowed",
 		"OutTradeNo: 5 characters, at least 6 are required",
 		"OutRefundNo: 67 bytes, 1 to 64 are required",
 		"OutRefundNo: holds '退': only 0-9 A-Z a-z _ - | * @ are allowed",
@@ -306,14 +306,14 @@ func TestRefunds_Create_invalidArguments(t *testing.T) {
 func TestRefunds_Get_invalidArguments(t *testing.T) {
 	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	_, err := client.Refunds.Get(context.Background(), nil)
-	requireFaults(t, err, "OutRefundNo: 0 bytes, 1 to 64 are required")
+	requireFaults(t, err, "OutRefundNo: is required")
 	_, err = client.Refunds.Get(context.Background(), &wechatpay.GetRefundRequest{
 		OutRefundNo: "a/b",
 		SubMchID:    strings.Repeat("1", 33),
 	})
 	requireFaults(t, err,
-		"OutRefundNo: holds '/': only 0-9 A-Z a-z _ - | * @ are allowed",
-		"SubMchID: 33 characters, at most 32 are allowed",
+		"OutRefundNo: contains '/', only 0-9 A-Z a-z _ - | * @ allowed",
+		"SubMchID: has 33 characters, at most 32 allowed",
 	)
 }
 
@@ -329,16 +329,15 @@ func TestComplaintsV2_Refund_invalidArguments(t *testing.T) {
 		Attempt:       51,
 	})
 	requireFaults(t, err,
-		"complaintID: empty, 1 to 64 characters are required",
-		"TransactionID: 33 characters, at most 32 are allowed",
-		"Amount: -1 fen, and 0 (what was applied for) is the least",
-		"Reason: 81 bytes, at most 80 are allowed (a Chinese character takes 3)",
-		`NotifyURL: "https://www.example.com/?a" is not a URL without a query`,
-		"SubMchID: 33 characters, at most 32 are allowed",
-		"OutRefundNo: holds ' ': only 0-9 A-Z a-z _ - | * @ are allowed",
-		"Attempt: 51, and OutRefundNo is set: attempts are counted in derived numbers alone; "+
-			"make a further one with Refunds.Create",
-		"Attempt: 51, and 0 to 50 are allowed",
+		"complaintID: is required",
+		"TransactionID: has 33 characters, at most 32 allowed",
+		"Amount: must be 0 fen or more, got -1",
+		"Reason: has 81 bytes, at most 80 allowed (a Chinese character takes 3)",
+		"NotifyURL: must have no query and no fragment",
+		"SubMchID: has 33 characters, at most 32 allowed",
+		"OutRefundNo: contains ' ', only 0-9 A-Z a-z _ - | * @ allowed",
+		"Attempt: is not allowed with OutRefundNo, got 51",
+		"Attempt: must be 0 to 50, got 51",
 	)
 }
 
@@ -352,8 +351,8 @@ func TestClient_Echo_invalidArguments(t *testing.T) {
 	})
 	requireFaults(t, err,
 		"EchoMessage: empty: it is required",
-		`NotifyURL: "http://www.example.com/?a" is not an https URL`,
-		"NotifyURL: it may have no query and no fragment",
+		`NotifyURL: must be an https URL, got "http://www.example.com/?a"`,
+		"NotifyURL: must have no query and no fragment",
 		"EncryptedEchoMessage: 215 bytes, at most 214 are allowed",
 	)
 }
