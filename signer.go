@@ -18,25 +18,29 @@ import (
 	"time"
 )
 
-// algorithm is the only one here: RSA PKCS #1 v1.5 over SHA-256.
+// algorithm is the only signature algorithm supported: RSA PKCS #1 v1.5 with
+// SHA-256.
 const algorithm = "WECHATPAY2-SHA256-RSA2048"
 
-// Signer signs as one merchant, with the private key of its API certificate.
-// It is safe for concurrent use if its key is; printing it shows no secret.
+// Signer signs requests with the private key of a merchant API certificate.
+// It is safe for concurrent use if its key is. Formatting it prints no secret.
 type Signer struct {
-	key    crypto.Signer
-	size   int // of its signatures, in bytes
-	mchID  string
-	serial string
-	prefix string // of the Authorization header: all that stays the same
+	key           crypto.Signer
+	signatureSize int // in bytes
+	mchID         string
+	serialNo      string
+	prefix        string // the constant start of the Authorization header
 }
 
-// NewSigner makes a Signer for a merchant number, the serial number of its API
-// certificate, and that certificate's private key: an *rsa.PrivateKey of at
-// least 2048 bits, or any crypto.Signer over one, such as an HSM's or a KMS's.
+// NewSigner returns a Signer for a merchant number, the serial number of its
+// API certificate, and the private key of that certificate. The key is an
+// *rsa.PrivateKey of at least 2048 bits, or a crypto.Signer for such a key in
+// an HSM or a KMS.
 //
-// Its Sign is called with a SHA-256 digest and crypto.SHA256, and must answer
-// with a PKCS #1 v1.5 signature.
+// The key's Sign method is called with a SHA-256 digest and crypto.SHA256. It
+// must return a PKCS #1 v1.5 signature.
+//
+// The error is an *ArgumentError.
 func NewSigner(mchID, serialNo string, key crypto.Signer) (*Signer, error) {
 	var f faults
 	checkMchID(&f, mchID)
@@ -46,18 +50,18 @@ func NewSigner(mchID, serialNo string, key crypto.Signer) (*Signer, error) {
 		return nil, err
 	}
 	return &Signer{
-		key:    key,
-		size:   public.Size(),
-		mchID:  mchID,
-		serial: serialNo,
-		prefix: algorithm + ` mchid="` + mchID + `",serial_no="` + serialNo + `",nonce_str="`,
+		key:           key,
+		signatureSize: public.Size(),
+		mchID:         mchID,
+		serialNo:      serialNo,
+		prefix:        algorithm + ` mchid="` + mchID + `",serial_no="` + serialNo + `",nonce_str="`,
 	}, nil
 }
 
-// Sign signs any message and gives the signature in base64. For requests use
-// SigningTransport, which builds the message.
-func (s *Signer) Sign(message string) (string, error) {
-	digest := sha256.Sum256([]byte(message))
+// Sign returns the base64 signature of a string. For requests use
+// SigningTransport, which builds the string to sign.
+func (s *Signer) Sign(stringToSign string) (string, error) {
+	digest := sha256.Sum256([]byte(stringToSign))
 	signature, err := s.signDigest(digest[:])
 	if err != nil {
 		return "", err
@@ -67,37 +71,39 @@ func (s *Signer) Sign(message string) (string, error) {
 
 func (s *Signer) signDigest(digest []byte) ([]byte, error) {
 	if s.key == nil {
-		return nil, &signingError{errors.New("no key: NewSigner makes a Signer")}
+		return nil, &signingError{errors.New("the Signer has no key: use NewSigner")}
 	}
 	signature, err := s.key.Sign(rand.Reader, digest, crypto.SHA256)
 	if err != nil {
 		return nil, &signingError{err}
 	}
-	if len(signature) != s.size {
-		return nil, &signingError{fmt.Errorf("the key gave a signature of %d bytes, and a PKCS #1 v1.5 signature of its size has %d", len(signature), s.size)}
+	if len(signature) != s.signatureSize {
+		return nil, &signingError{fmt.Errorf("the key returned %d bytes, a PKCS #1 v1.5 signature has %d",
+			len(signature), s.signatureSize)}
 	}
 	return signature, nil
 }
 
-// Format prints merchant number and serial number, whatever the verb.
+// Format implements fmt.Formatter. For every verb it prints the merchant number
+// and the serial number only.
 func (s Signer) Format(w fmt.State, _ rune) {
-	fmt.Fprintf(w, "wechatpay.Signer{MchID:%q SerialNo:%q}", s.mchID, s.serial)
+	fmt.Fprintf(w, "wechatpay.Signer{MchID:%q SerialNo:%q}", s.mchID, s.serialNo)
 }
 
-// authorization builds the message of one request (method, path and query as
-// sent, time, nonce, body; each line ended by \n), signs it, and gives the
-// value of the Authorization header. The body is hashed as it streams by.
+// authorization returns the Authorization header of a request. The string to
+// sign has five lines, each ending in \n: method, path with query, timestamp,
+// nonce and body. The body is hashed as it is read.
 func (s *Signer) authorization(method, uri string, now time.Time, body io.Reader) (string, error) {
-	var room [1024]byte // on the stack: first the message but for the body, then the header
+	var buf [1024]byte // avoids allocations: holds the first four lines, then the header
 	nonce := rand.Text()
-	message := append(append(append(append(room[:0], method...), '\n'), uri...), '\n')
-	message = append(strconv.AppendInt(message, now.Unix(), 10), '\n')
-	message = append(append(message, nonce...), '\n')
+	lines := append(append(append(append(buf[:0], method...), '\n'), uri...), '\n')
+	lines = append(strconv.AppendInt(lines, now.Unix(), 10), '\n')
+	lines = append(append(lines, nonce...), '\n')
 	hash := sha256.New()
-	hash.Write(message)
+	hash.Write(lines)
 	if body != nil {
 		if _, err := io.Copy(hash, body); err != nil {
-			return "", &signingError{fmt.Errorf("reading the body: %w", err)}
+			return "", &signingError{fmt.Errorf("reading the request body: %w", err)}
 		}
 	}
 	hash.Write([]byte{'\n'})
@@ -106,13 +112,13 @@ func (s *Signer) authorization(method, uri string, now time.Time, body io.Reader
 	if err != nil {
 		return "", err
 	}
-	header := append(append(room[:0], s.prefix...), nonce...)
+	header := append(append(buf[:0], s.prefix...), nonce...)
 	header = strconv.AppendInt(append(header, `",timestamp="`...), now.Unix(), 10)
 	header = base64.StdEncoding.AppendEncode(append(header, `",signature="`...), signature)
 	return string(append(header, '"')), nil
 }
 
-// signingError is a request that could not be signed, and so was not sent.
+// signingError reports that a request was not sent because signing it failed.
 type signingError struct{ err error }
 
 func (e *signingError) Error() string { return "signing: " + e.err.Error() }
@@ -121,37 +127,36 @@ func (e *signingError) Unwrap() error { return e.err }
 
 type signedBodyKey struct{}
 
-// WithSignedBody makes SigningTransport sign these bytes in place of the
-// request's body. An image upload needs it: there the JSON of the meta part is
-// signed, not the multipart body.
+// WithSignedBody returns a context that makes SigningTransport sign body instead
+// of the request body. Image uploads need it: WeChat Pay verifies the JSON of
+// the meta part, not the multipart body.
 func WithSignedBody(ctx context.Context, body []byte) context.Context {
 	return context.WithValue(ctx, signedBodyKey{}, body)
 }
 
-// SigningTransport is a RoundTripper that adds the WECHATPAY2-SHA256-RSA2048
-// Authorization header. It fits any http.Client: retries above it are signed
-// anew, each with its own timestamp and nonce.
+// SigningTransport is an http.RoundTripper that adds the
+// WECHATPAY2-SHA256-RSA2048 Authorization header. It works in any http.Client.
+// A retry by the http.Client is signed again, with a new timestamp and nonce.
 //
-// It signs the method, the path and query exactly as they are sent, and the
-// body, which it streams from Request.GetBody. (http.NewRequest sets GetBody
-// for the usual readers. A body without it is read into memory, 1 MiB at most.)
-// A multipart body is refused unless WithSignedBody says what to sign.
+// The signature covers the method, the path and query as sent, and the body.
+// The body is read from Request.GetBody, which http.NewRequest sets for the
+// usual readers. Without GetBody, a body of up to 1 MiB is read into memory. A
+// multipart body requires WithSignedBody.
 //
-// It refuses, before it signs, a request for another host than Hosts, a
-// redirect, and plain http except on loopback: such an error is an
-// *ArgumentError. Redirects are better stopped in the http.Client, by a
-// CheckRedirect that returns http.ErrUseLastResponse.
+// Requests to other hosts than Hosts, redirects, and plain http except on
+// loopback are rejected with an *ArgumentError and not signed. To stop redirects
+// earlier, set CheckRedirect to return http.ErrUseLastResponse.
 //
-// It never changes the caller's request. It is safe for concurrent use; its
-// fields must not be changed after the first request.
+// The caller's request is not modified. A SigningTransport is safe for
+// concurrent use. Its fields must not be changed after the first request.
 type SigningTransport struct {
 	Signer *Signer
-	Hosts  []string          // host[:port] to sign for; nil: WeChat Pay's four
-	Time   func() time.Time  // nil: time.Now
-	Base   http.RoundTripper // nil: http.DefaultTransport
+	Hosts  []string          // allowed hosts, as host or host:port; nil means WeChat Pay's hosts
+	Time   func() time.Time  // nil means time.Now
+	Base   http.RoundTripper // nil means http.DefaultTransport
 }
 
-// Hosts of WeChat Pay: main and backup, and both under the newer domain.
+// weChatPayHosts are the main and backup hosts, under the old and the new domain.
 var weChatPayHosts = []string{
 	"api.mch.weixin.qq.com",
 	"api2.mch.weixin.qq.com",
@@ -159,31 +164,37 @@ var weChatPayHosts = []string{
 	"api2.wechatpay.cn",
 }
 
-// RoundTrip signs a copy of the request and hands it to Base.
+// RoundTrip signs a copy of the request and sends it through Base.
 func (t *SigningTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	signed, err := t.sign(req)
-	// A key that is far away takes its time. What is not sent must not look as if
-	// it might have been.
-	if ended := req.Context().Err(); err == nil && ended != nil {
-		err = &signingError{fmt.Errorf("the context ended before it was sent: %w", ended)}
+	// Signing in an HSM or a KMS may outlast the context. Return a signingError
+	// then, because Base's error would leave open whether the request was sent.
+	if ctxErr := req.Context().Err(); err == nil && ctxErr != nil {
+		err = &signingError{fmt.Errorf("context ended before the request was sent: %w", ctxErr)}
 	}
 	if err != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
+		closeBody(req)
 		return nil, err
 	}
-	if req.Body != nil && req.GetBody == nil && signed.GetBody != nil {
-		req.Body.Close() // signed has a copy; Base closes that
+	if req.GetBody == nil && signed.GetBody != nil {
+		closeBody(req) // Base closes the copy
 	}
 	return base(t.Base).RoundTrip(signed)
 }
 
-// CloseIdleConnections closes those of Base.
+// closeBody closes the body of a request that is not passed to Base.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+// CloseIdleConnections closes the idle connections of Base.
 func (t *SigningTransport) CloseIdleConnections() { closeIdleConnections(t.Base) }
 
+// sign returns a signed copy of the request.
 func (t *SigningTransport) sign(req *http.Request) (*http.Request, error) {
-	if err := t.guard(req); err != nil {
+	if err := t.check(req); err != nil {
 		return nil, err
 	}
 	signed := req.WithContext(req.Context()) // a shallow copy
@@ -210,29 +221,30 @@ func (t *SigningTransport) sign(req *http.Request) (*http.Request, error) {
 	return signed, nil
 }
 
-// guard refuses what must not be signed: the signature is a proof of the
-// merchant's will, and is given to WeChat Pay alone.
-func (t *SigningTransport) guard(req *http.Request) error {
+// check rejects requests that must not be signed. A signature authorizes the
+// request in the merchant's name, so only the allowed hosts may receive one.
+func (t *SigningTransport) check(req *http.Request) error {
 	var f faults
 	switch {
 	case t.Signer == nil:
-		f.add("Signer", "nil")
+		f.add("Signer", "required")
 	case req.URL == nil:
-		f.add("URL", "nil")
+		f.add("URL", "required")
 	case req.Response != nil:
-		f.add("URL", "a redirect to %s, which is never signed: set CheckRedirect to return http.ErrUseLastResponse", req.URL.Host)
+		f.add("URL", "redirect to %q is not signed: set CheckRedirect to return http.ErrUseLastResponse", req.URL.Host)
 	case !t.allowed(req.URL.Host, req.URL.Scheme):
-		f.add("URL", "%q is none of the hosts that are signed for", req.URL.Host)
+		f.add("URL", "host %q is not allowed for signing", req.URL.Host)
 	case req.Host != "" && !t.allowed(req.Host, req.URL.Scheme):
-		f.add("Host", "%q is none of the hosts that are signed for", req.Host)
+		f.add("Host", "host %q is not allowed for signing", req.Host)
 	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !isLoopback(req.URL.Hostname())):
-		f.add("URL", "scheme %q: https is required, except for http on loopback", req.URL.Scheme)
+		f.add("URL", "scheme must be https, or http on loopback, got %q", req.URL.Scheme)
 	case !strings.HasPrefix(req.URL.RequestURI(), "/"):
-		f.add("URL", "its path must begin with a slash")
+		f.add("URL", "path must begin with /")
 	}
 	return f.err("SigningTransport")
 }
 
+// allowed reports whether requests to the host may be signed.
 func (t *SigningTransport) allowed(host, scheme string) bool {
 	hosts := t.Hosts
 	if hosts == nil {
@@ -246,7 +258,7 @@ func (t *SigningTransport) allowed(host, scheme string) bool {
 	return false
 }
 
-// withPort adds the scheme's port to a host that has none.
+// withPort adds the default port of the scheme if the host has no port.
 func withPort(host, scheme string) string {
 	if (&url.URL{Host: host}).Port() != "" {
 		return host
@@ -257,13 +269,13 @@ func withPort(host, scheme string) string {
 	return host + ":443"
 }
 
-// maxUnreplayableBody bounds what is held in memory of a body that cannot be
-// read twice.
-const maxUnreplayableBody = 1 << 20
+// maxBufferedBody is the size limit of a body without GetBody, in bytes. Such a
+// body is buffered, because it is read once to sign and once to send.
+const maxBufferedBody = 1 << 20
 
-// signedBody gives what stands in the last line of the message: what
-// WithSignedBody said, or else the body. Where the body can be read only once,
-// it is read here and signed gets a copy.
+// signedBody returns the body to sign, or nil if there is none: the bytes set by
+// WithSignedBody, or else a copy of the request body. If the request has no
+// GetBody, signedBody buffers its body and sets the body of signed.
 func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 	if body, ok := req.Context().Value(signedBodyKey{}).([]byte); ok {
 		return io.NopCloser(bytes.NewReader(body)), nil
@@ -272,7 +284,7 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 		return nil, nil
 	}
 	if strings.HasPrefix(strings.ToLower(req.Header.Get("Content-Type")), "multipart/") {
-		return nil, faults{{"Body", "a multipart body is not what WeChat Pay checks: say with WithSignedBody which bytes to sign"}}.err("SigningTransport")
+		return nil, faults{{"Body", "multipart: set the bytes to sign with WithSignedBody"}}.err("SigningTransport")
 	}
 	if req.GetBody != nil {
 		body, err := req.GetBody()
@@ -280,16 +292,18 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 			return nil, &signingError{fmt.Errorf("GetBody: %w", err)}
 		}
 		if body == nil {
-			return nil, &signingError{errors.New("GetBody gave neither a body nor an error")}
+			return nil, &signingError{errors.New("GetBody returned no body and no error")}
 		}
 		return body, nil
 	}
-	content, err := io.ReadAll(io.LimitReader(req.Body, maxUnreplayableBody+1))
+	content, err := io.ReadAll(io.LimitReader(req.Body, maxBufferedBody+1))
 	if err != nil {
-		return nil, &signingError{fmt.Errorf("reading the body: %w", err)}
+		return nil, &signingError{fmt.Errorf("reading the request body: %w", err)}
 	}
-	if len(content) > maxUnreplayableBody {
-		return nil, faults{{"GetBody", fmt.Sprintf("nil, and the body is over %d bytes: set it, so that the body can be read once to sign and once to send", maxUnreplayableBody)}}.err("SigningTransport")
+	if len(content) > maxBufferedBody {
+		var f faults
+		f.add("GetBody", "required for a body over %d bytes", maxBufferedBody)
+		return nil, f.err("SigningTransport")
 	}
 	signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	signed.Body, _ = signed.GetBody()
@@ -297,7 +311,7 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 	return signed.GetBody()
 }
 
-// isLoopback reports whether a host name stands for this machine.
+// isLoopback reports whether a host is localhost or a loopback address.
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

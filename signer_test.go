@@ -1,7 +1,6 @@
 package wechatpay_test
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -31,8 +30,30 @@ func newSigner(t testing.TB) *wechatpay.Signer {
 	return signer
 }
 
+// newSigningTransport returns a SigningTransport that passes the signed request to
+// send and returns a 204.
+func newSigningTransport(t testing.TB, send func(*http.Request)) *wechatpay.SigningTransport {
+	t.Helper()
+	return &wechatpay.SigningTransport{
+		Signer: newSigner(t),
+		Time:   testClock,
+		Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			send(req)
+			return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
+		}),
+	}
+}
+
+// newRequest returns a request to WeChat Pay.
+func newRequest(t testing.TB, method string, body io.Reader) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest(method, "https://api.mch.weixin.qq.com/v3/x", body)
+	require.NoError(t, err)
+	return req
+}
+
 // The vectors are made by openssl dgst -sha256 -sign: testdata/make.sh.
-func TestSignerKnownAnswers(t *testing.T) {
+func TestSigner_Sign_knownVectors(t *testing.T) {
 	for _, name := range []string{"request_approve", "request_reject", "request_list"} {
 		t.Run(name, func(t *testing.T) {
 			signature, err := newSigner(t).Sign(string(testdata(t, name+".txt")))
@@ -42,7 +63,7 @@ func TestSignerKnownAnswers(t *testing.T) {
 	}
 }
 
-// hsm is a signer that is no *rsa.PrivateKey, as an HSM's or a KMS's is.
+// hsm is a crypto.Signer like that of an HSM or a KMS.
 type hsm struct {
 	key *rsa.PrivateKey
 	err error
@@ -60,7 +81,7 @@ func (h hsm) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return rsa.SignPKCS1v15(random, h.key, crypto.SHA256, digest)
 }
 
-func TestSignerOverAnHSM(t *testing.T) {
+func TestSigner_Sign_hsm(t *testing.T) {
 	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{key: privateKey(t, "merchant_key.pem")})
 	require.NoError(t, err)
 	signature, err := signer.Sign(string(testdata(t, "request_reject.txt")))
@@ -70,17 +91,18 @@ func TestSignerOverAnHSM(t *testing.T) {
 	locked := errors.New("the token is locked")
 	signer, err = wechatpay.NewSigner(testMchID, testSerialNo, hsm{key: privateKey(t, "merchant_key.pem"), err: locked})
 	require.NoError(t, err)
-	_, err = signer.Sign("message")
+	_, err = signer.Sign("text")
 	require.ErrorIs(t, err, locked)
 }
 
-// A key that answers with something else is found before anything is sent.
-func TestSignerOverAKeyThatGivesJunk(t *testing.T) {
+func TestSigner_Sign_wrongSignatureSize(t *testing.T) {
 	for _, signature := range [][]byte{nil, {1}, make([]byte, 257)} {
-		signer, err := wechatpay.NewSigner(testMchID, testSerialNo, junkKey{privateKey(t, "merchant_key.pem"), signature})
+		key := junkKey{privateKey(t, "merchant_key.pem"), signature}
+		signer, err := wechatpay.NewSigner(testMchID, testSerialNo, key)
 		require.NoError(t, err)
-		_, err = signer.Sign("message")
-		require.ErrorContains(t, err, fmt.Sprintf("a signature of %d bytes, and a PKCS #1 v1.5 signature of its size has 256", len(signature)))
+		_, err = signer.Sign("text")
+		require.EqualError(t, err, fmt.Sprintf("signing: the key returned %d bytes, a PKCS #1 v1.5 signature has 256",
+			len(signature)))
 	}
 }
 
@@ -91,7 +113,7 @@ type junkKey struct {
 
 func (k junkKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return k.signature, nil }
 
-func TestNewSignerRefuses(t *testing.T) {
+func TestNewSigner_invalidArguments(t *testing.T) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	key := privateKey(t, "merchant_key.pem")
@@ -119,22 +141,23 @@ func TestNewSignerRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := wechatpay.NewSigner(tt.mchID, tt.serialNo, tt.key)
-			var refused *wechatpay.ArgumentError
-			require.ErrorAs(t, err, &refused)
-			require.Len(t, refused.Faults, 1)
-			require.Equal(t, tt.field, refused.Faults[0].Field)
-			require.Contains(t, refused.Faults[0].Problem, tt.problem)
+			var invalid *wechatpay.ArgumentError
+			require.ErrorAs(t, err, &invalid)
+			require.Len(t, invalid.Faults, 1)
+			require.Equal(t, tt.field, invalid.Faults[0].Field)
+			require.Contains(t, invalid.Faults[0].Problem, tt.problem)
 		})
 	}
 }
 
-var authorizationForm = regexp.MustCompile(`^WECHATPAY2-SHA256-RSA2048 mchid="([^"]*)",serial_no="([^"]*)",nonce_str="([^"]*)",timestamp="([^"]*)",signature="([^"]*)"$`)
+var authorizationPattern = regexp.MustCompile(`^WECHATPAY2-SHA256-RSA2048 mchid="([^"]*)",serial_no="([^"]*)",` +
+	`nonce_str="([^"]*)",timestamp="([^"]*)",signature="([^"]*)"$`)
 
-// requireSigned checks a request's Authorization header for a body, with
-// crypto/rsa alone, and gives the nonce.
+// requireSigned checks the Authorization header of a request with the given
+// body, and returns the nonce.
 func requireSigned(t testing.TB, req *http.Request, body string) (nonce string) {
 	t.Helper()
-	parts := authorizationForm.FindStringSubmatch(req.Header.Get("Authorization"))
+	parts := authorizationPattern.FindStringSubmatch(req.Header.Get("Authorization"))
 	require.NotNil(t, parts, "Authorization: %s", req.Header.Get("Authorization"))
 	require.Equal(t, testMchID, parts[1])
 	require.Equal(t, testSerialNo, parts[2])
@@ -144,14 +167,16 @@ func requireSigned(t testing.TB, req *http.Request, body string) (nonce string) 
 	if uri == "" {
 		uri = req.URL.RequestURI()
 	}
-	digest := sha256.Sum256([]byte(req.Method + "\n" + uri + "\n" + parts[4] + "\n" + parts[3] + "\n" + body + "\n"))
+	stringToSign := req.Method + "\n" + uri + "\n" + parts[4] + "\n" + parts[3] + "\n" + body + "\n"
+	digest := sha256.Sum256([]byte(stringToSign))
 	signature, err := base64.StdEncoding.DecodeString(parts[5])
 	require.NoError(t, err)
-	require.NoError(t, rsa.VerifyPKCS1v15(&privateKey(t, "merchant_key.pem").PublicKey, crypto.SHA256, digest[:], signature))
+	key := &privateKey(t, "merchant_key.pem").PublicKey
+	require.NoError(t, rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature))
 	return parts[3]
 }
 
-// countingBody counts how often it is closed.
+// countingBody counts its Close calls.
 type countingBody struct {
 	io.Reader
 	closed int
@@ -162,7 +187,7 @@ func (b *countingBody) Close() error {
 	return nil
 }
 
-func TestSigningTransportContract(t *testing.T) {
+func TestSigningTransport_RoundTrip_contract(t *testing.T) {
 	const text = `{"action":"APPROVE","launch_refund_day":0}`
 	for _, tt := range []struct {
 		name    string
@@ -171,20 +196,25 @@ func TestSigningTransportContract(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var sent []*http.Request
 			var bodies []string
-			transport := &wechatpay.SigningTransport{Signer: newSigner(t), Time: testClock, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			base := roundTripper(func(req *http.Request) (*http.Response, error) {
 				body, err := io.ReadAll(req.Body)
 				require.NoError(t, err)
 				require.NoError(t, req.Body.Close())
 				sent, bodies = append(sent, req), append(bodies, string(body))
 				return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
-			})}
+			})
+			transport := &wechatpay.SigningTransport{Signer: newSigner(t), Time: testClock, Base: base}
 			nonces := map[string]bool{}
 			for range 3 {
 				body := &countingBody{Reader: strings.NewReader(text)}
-				req, err := http.NewRequest(http.MethodPost, "https://api.mch.weixin.qq.com/v3/a%2Fb?x=1&y=%E4%B8%AD", body)
-				require.NoError(t, err)
+				var copies []*countingBody
+				req := newRequest(t, http.MethodPost, body)
+				req.URL.RawPath, req.URL.Path, req.URL.RawQuery = "/v3/a%2Fb", "/v3/a/b", "x=1&y=%E4%B8%AD"
 				if tt.getBody {
-					req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+					req.GetBody = func() (io.ReadCloser, error) {
+						copies = append(copies, &countingBody{Reader: strings.NewReader(text)})
+						return copies[len(copies)-1], nil
+					}
 					req.ContentLength = int64(len(text))
 				}
 				req.Header.Set("X-Mine", "1")
@@ -193,31 +223,36 @@ func TestSigningTransportContract(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 204, resp.StatusCode)
 
-				require.Equal(t, before, fmt.Sprintf("%v %v %v", req.Header, req.ContentLength, req.GetBody == nil), "the caller's request is changed")
+				after := fmt.Sprintf("%v %v %v", req.Header, req.ContentLength, req.GetBody == nil)
+				require.Equal(t, before, after, "the caller's request was modified")
 				require.Same(t, body, req.Body)
 				require.Equal(t, 1, body.closed)
+				for _, c := range copies {
+					require.Equal(t, 1, c.closed, "Close calls of a copy from GetBody")
+				}
+				require.Equal(t, tt.getBody, len(copies) == 1)
 
 				last := sent[len(sent)-1]
 				require.NotSame(t, req, last)
 				require.Equal(t, text, bodies[len(bodies)-1])
 				require.Equal(t, int64(len(text)), last.ContentLength)
-				require.NotNil(t, last.GetBody, "a connection that closes early could not be replaced")
+				require.NotNil(t, last.GetBody, "net/http cannot resend the body on a new connection")
 				require.Equal(t, "1", last.Header.Get("X-Mine"))
 				nonces[requireSigned(t, last, text)] = true
 			}
-			require.Len(t, nonces, 3, "each attempt has its own nonce")
+			require.Len(t, nonces, 3, "want a new nonce for each request")
 		})
 	}
 }
 
-func TestSigningTransportSignsWhatIsSent(t *testing.T) {
+func TestSigningTransport_RoundTrip_stringToSign(t *testing.T) {
 	for _, tt := range []struct{ name, method, url, uri string }{
-		{"no method is GET", "", "https://api.mch.weixin.qq.com/v3/x", "/v3/x"},
+		{"no method", "", "https://api.mch.weixin.qq.com/v3/x", "/v3/x"},
 		{"no path", "GET", "https://api2.mch.weixin.qq.com", "/"},
 		{"escaped once", "GET", "https://api.wechatpay.cn/v3/images/a%2Fb%3D%3D", "/v3/images/a%2Fb%3D%3D"},
-		{"bare", "GET", "https://api2.wechatpay.cn/v3/images/a+b==", "/v3/images/a+b=="},
+		{"not escaped", "GET", "https://api2.wechatpay.cn/v3/images/a+b==", "/v3/images/a+b=="},
 		{"mixed", "GET", "https://api.wechatpay.cn/v3/images/a%2Bb+c%3d==", "/v3/images/a%2Bb+c%3d=="},
-		{"query in its order", "DELETE", "https://API.mch.weixin.qq.com:443/v3/x?b=2&a=%20&c", "/v3/x?b=2&a=%20&c"},
+		{"order of the query", "DELETE", "https://API.mch.weixin.qq.com:443/v3/x?b=2&a=%20&c", "/v3/x?b=2&a=%20&c"},
 		{"empty query", "GET", "https://api.mch.weixin.qq.com/v3/x?", "/v3/x?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -225,15 +260,14 @@ func TestSigningTransportSignsWhatIsSent(t *testing.T) {
 			require.NoError(t, err)
 			req.Method = tt.method
 			called := false
-			transport := &wechatpay.SigningTransport{Signer: newSigner(t), Time: testClock, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			transport := newSigningTransport(t, func(req *http.Request) {
 				called = true
 				require.Equal(t, tt.uri, req.URL.RequestURI())
 				if req.Method == "" {
 					req.Method = "GET"
 				}
 				requireSigned(t, req, "")
-				return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
-			})}
+			})
 			_, err = transport.RoundTrip(req)
 			require.NoError(t, err)
 			require.True(t, called)
@@ -241,56 +275,76 @@ func TestSigningTransportSignsWhatIsSent(t *testing.T) {
 	}
 }
 
-func TestSigningTransportRefusesBeforeItSigns(t *testing.T) {
+func TestSigningTransport_RoundTrip_rejected(t *testing.T) {
 	request := func(url string) *http.Request {
 		req, err := http.NewRequest(http.MethodPost, url, nil)
 		require.NoError(t, err)
 		return req
 	}
-	redirect := request("https://api.mch.weixin.qq.com/v3/x")
-	redirect.Response = &http.Response{StatusCode: 307}
-	otherHostHeader := request("https://api.mch.weixin.qq.com/v3/x")
-	otherHostHeader.Host = "evil.example"
-	opaque := request("https://api.mch.weixin.qq.com/v3/x")
-	opaque.URL.Opaque = "//evil.example/v3/x"
-	multipart := request("https://api.mch.weixin.qq.com/v3/x")
-	multipart.Header.Set("Content-Type", "Multipart/form-data; boundary=x")
-	endless := request("https://api.mch.weixin.qq.com/v3/x")
-	failing := request("https://api.mch.weixin.qq.com/v3/x")
-	failing.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
-	broken := request("https://api.mch.weixin.qq.com/v3/x")
-
+	valid := func(change func(*http.Request)) *http.Request {
+		req := newRequest(t, http.MethodPost, nil)
+		change(req)
+		return req
+	}
+	const notAllowed = `host %q is not allowed for signing`
 	for _, tt := range []struct {
-		name  string
-		req   *http.Request
-		body  io.Reader
-		hosts []string
-		field string
+		name           string
+		req            *http.Request
+		body           io.Reader
+		hosts          []string
+		field, problem string // of the ArgumentError; if empty, the error is io.ErrUnexpectedEOF
 	}{
-		{"foreign host", request("https://evil.example/v3/x"), nil, nil, "URL"},
-		{"host that begins alike", request("https://api.mch.weixin.qq.com.evil.example/v3/x"), nil, nil, "URL"},
-		{"host in the user part", request("https://api.mch.weixin.qq.com@evil.example/v3/x"), nil, nil, "URL"},
-		{"other port", request("https://api.mch.weixin.qq.com:8443/v3/x"), nil, nil, "URL"},
-		{"other port of an allowed host", request("http://127.0.0.1:81/v3/x"), nil, []string{"127.0.0.1:80"}, "URL"},
-		{"no host allowed", request("https://api.mch.weixin.qq.com/v3/x"), nil, []string{}, "URL"},
-		{"foreign Host header", otherHostHeader, nil, nil, "Host"},
-		{"redirect", redirect, nil, nil, "URL"},
-		{"plain http", request("http://api.mch.weixin.qq.com/v3/x"), nil, nil, "URL"},
-		{"plain http off loopback", request("http://10.0.0.1/v3/x"), nil, []string{"10.0.0.1"}, "URL"},
-		{"other scheme", request("ftp://127.0.0.1/v3/x"), nil, []string{"127.0.0.1"}, "URL"},
-		{"absolute opaque URL", opaque, nil, nil, "URL"},
-		{"multipart", multipart, strings.NewReader("--x"), nil, "Body"},
-		{"endless body without GetBody", endless, zeros{}, nil, "GetBody"},
-		{"failing GetBody", failing, strings.NewReader("x"), nil, ""},
-		{"failing body", broken, io.MultiReader(strings.NewReader("x"), errorReader{io.ErrUnexpectedEOF}), nil, ""},
+		{"other host", request("https://evil.example/v3/x"), nil, nil,
+			"URL", fmt.Sprintf(notAllowed, "evil.example")},
+		{"host with an allowed prefix", request("https://api.mch.weixin.qq.com.evil.example/v3/x"), nil, nil,
+			"URL", fmt.Sprintf(notAllowed, "api.mch.weixin.qq.com.evil.example")},
+		{"allowed host as user", request("https://api.mch.weixin.qq.com@evil.example/v3/x"), nil, nil,
+			"URL", fmt.Sprintf(notAllowed, "evil.example")},
+		{"other port", request("https://api.mch.weixin.qq.com:8443/v3/x"), nil, nil,
+			"URL", fmt.Sprintf(notAllowed, "api.mch.weixin.qq.com:8443")},
+		{"other port of Hosts", request("http://127.0.0.1:81/v3/x"), nil, []string{"127.0.0.1:80"},
+			"URL", fmt.Sprintf(notAllowed, "127.0.0.1:81")},
+		{"empty Hosts", request("https://api.mch.weixin.qq.com/v3/x"), nil, []string{},
+			"URL", fmt.Sprintf(notAllowed, "api.mch.weixin.qq.com")},
+		{"other Host header", valid(func(r *http.Request) { r.Host = "evil.example" }), nil, nil,
+			"Host", fmt.Sprintf(notAllowed, "evil.example")},
+		{"no URL", valid(func(r *http.Request) { r.URL = nil }), nil, nil, "URL", "required"},
+		{"redirect", valid(func(r *http.Request) { r.Response = &http.Response{StatusCode: 307} }), nil, nil, "URL",
+			`redirect to "api.mch.weixin.qq.com" is not signed: set CheckRedirect to return http.ErrUseLastResponse`},
+		{"http", request("http://api.mch.weixin.qq.com/v3/x"), nil, nil,
+			"URL", `scheme must be https, or http on loopback, got "http"`},
+		{"http to a private address", request("http://10.0.0.1/v3/x"), nil, []string{"10.0.0.1"},
+			"URL", `scheme must be https, or http on loopback, got "http"`},
+		{"other scheme", request("ftp://127.0.0.1/v3/x"), nil, []string{"127.0.0.1"},
+			"URL", `scheme must be https, or http on loopback, got "ftp"`},
+		{"opaque URL", valid(func(r *http.Request) { r.URL.Opaque = "//evil.example/v3/x" }), nil, nil,
+			"URL", "path must begin with /"},
+		{"multipart", valid(func(r *http.Request) {
+			r.Header.Set("Content-Type", "Multipart/form-data; boundary=x")
+		}), strings.NewReader("--x"), nil, "Body", "multipart: set the bytes to sign with WithSignedBody"},
+		{"endless body without GetBody", valid(func(*http.Request) {}), zeros{}, nil,
+			"GetBody", "required for a body over 1048576 bytes"},
+		{"failing GetBody", valid(func(r *http.Request) {
+			r.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
+		}), strings.NewReader("x"), nil, "", ""},
+		{"failing body", valid(func(*http.Request) {}),
+			io.MultiReader(strings.NewReader("x"), errorReader{io.ErrUnexpectedEOF}), nil, "", ""},
+		{"failing copy of the body", valid(func(r *http.Request) {
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(errorReader{io.ErrUnexpectedEOF}), nil }
+		}), strings.NewReader("x"), nil, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{privateKey(t, "merchant_key.pem"), errors.New("signed")})
+			key := hsm{privateKey(t, "merchant_key.pem"), errors.New("signed")}
+			signer, err := wechatpay.NewSigner(testMchID, testSerialNo, key)
 			require.NoError(t, err)
-			transport := &wechatpay.SigningTransport{Signer: signer, Hosts: tt.hosts, Base: roundTripper(func(*http.Request) (*http.Response, error) {
-				require.Fail(t, "sent")
-				return nil, nil
-			})}
+			transport := &wechatpay.SigningTransport{
+				Signer: signer,
+				Hosts:  tt.hosts,
+				Base: roundTripper(func(*http.Request) (*http.Response, error) {
+					require.Fail(t, "sent")
+					return nil, nil
+				}),
+			}
 			body := &countingBody{Reader: tt.body}
 			if tt.body != nil {
 				tt.req.Body = body
@@ -298,9 +352,10 @@ func TestSigningTransportRefusesBeforeItSigns(t *testing.T) {
 			_, err = transport.RoundTrip(tt.req)
 			require.Error(t, err)
 			if tt.field != "" {
-				var refused *wechatpay.ArgumentError
-				require.ErrorAs(t, err, &refused)
-				require.Equal(t, tt.field, refused.Faults[0].Field)
+				var invalid *wechatpay.ArgumentError
+				require.ErrorAs(t, err, &invalid)
+				want := []wechatpay.ArgumentFault{{Field: tt.field, Problem: tt.problem}}
+				require.Equal(t, want, invalid.Faults)
 			} else {
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			}
@@ -309,25 +364,55 @@ func TestSigningTransportRefusesBeforeItSigns(t *testing.T) {
 			}
 		})
 	}
-
-	t.Run("no Signer", func(t *testing.T) {
-		_, err := (&wechatpay.SigningTransport{}).RoundTrip(request("https://api.mch.weixin.qq.com/v3/x"))
-		require.ErrorContains(t, err, "Signer")
-	})
-	t.Run("HSM fails", func(t *testing.T) {
-		locked := errors.New("the token is locked")
-		signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{privateKey(t, "merchant_key.pem"), locked})
-		require.NoError(t, err)
-		req := request("https://api.mch.weixin.qq.com/v3/x")
-		body := &countingBody{Reader: strings.NewReader("x")}
-		req.Body = body
-		_, err = (&wechatpay.SigningTransport{Signer: signer}).RoundTrip(req)
-		require.ErrorIs(t, err, locked)
-		require.Equal(t, 1, body.closed)
-	})
 }
 
-func TestSigningTransportHosts(t *testing.T) {
+func TestSigningTransport_RoundTrip_noSigner(t *testing.T) {
+	_, err := (&wechatpay.SigningTransport{}).RoundTrip(newRequest(t, http.MethodPost, nil))
+	require.EqualError(t, err, "wechatpay: SigningTransport: invalid: Signer: required")
+}
+
+func TestSigningTransport_RoundTrip_hsmFails(t *testing.T) {
+	locked := errors.New("the token is locked")
+	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{privateKey(t, "merchant_key.pem"), locked})
+	require.NoError(t, err)
+	body := &countingBody{Reader: strings.NewReader("x")}
+	_, err = (&wechatpay.SigningTransport{Signer: signer}).RoundTrip(newRequest(t, http.MethodPost, body))
+	require.ErrorIs(t, err, locked)
+	require.Equal(t, 1, body.closed)
+}
+
+// A context that ends while the HSM signs means that nothing was sent.
+func TestSigningTransport_RoundTrip_contextEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	key := cancelingKey{privateKey(t, "merchant_key.pem"), cancel}
+	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, key)
+	require.NoError(t, err)
+	body := &countingBody{Reader: strings.NewReader("x")}
+	transport := &wechatpay.SigningTransport{
+		Signer: signer,
+		Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			t.Error("sent")
+			return nil, io.EOF
+		}),
+	}
+	_, err = transport.RoundTrip(newRequest(t, http.MethodPost, body).WithContext(ctx))
+	require.ErrorIs(t, err, context.Canceled)
+	require.EqualError(t, err, "signing: context ended before the request was sent: context canceled")
+	require.Equal(t, 1, body.closed)
+}
+
+// cancelingKey cancels a context when it signs.
+type cancelingKey struct {
+	*rsa.PrivateKey
+	cancel context.CancelFunc
+}
+
+func (k cancelingKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.cancel()
+	return k.PrivateKey.Sign(random, digest, opts)
+}
+
+func TestSigningTransport_RoundTrip_hosts(t *testing.T) {
 	for _, tt := range []struct{ url, host string }{
 		{"http://127.0.0.1:8080/v3/x", "127.0.0.1:8080"},
 		{"http://[::1]:8080/v3/x", "[::1]:8080"},
@@ -338,50 +423,64 @@ func TestSigningTransportHosts(t *testing.T) {
 		req, err := http.NewRequest(http.MethodGet, tt.url, nil)
 		require.NoError(t, err)
 		sent := false
-		transport := &wechatpay.SigningTransport{Signer: newSigner(t), Hosts: []string{tt.host}, Base: roundTripper(func(*http.Request) (*http.Response, error) {
-			sent = true
-			return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
-		})}
+		transport := newSigningTransport(t, func(*http.Request) { sent = true })
+		transport.Hosts = []string{tt.host}
 		_, err = transport.RoundTrip(req)
 		require.NoError(t, err)
 		require.True(t, sent, tt.url)
 	}
 }
 
-func TestWithSignedBody(t *testing.T) {
+func TestWithSignedBody_multipart(t *testing.T) {
 	const meta = `{"filename":"a.png","sha256":"00"}`
 	req, err := http.NewRequestWithContext(wechatpay.WithSignedBody(context.Background(), []byte(meta)),
-		http.MethodPost, "https://api.mch.weixin.qq.com/v3/merchant-service/images/upload", io.NopCloser(strings.NewReader("--x")))
+		http.MethodPost, "https://api.mch.weixin.qq.com/v3/merchant-service/images/upload",
+		io.NopCloser(strings.NewReader("--x")))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
-	transport := &wechatpay.SigningTransport{Signer: newSigner(t), Time: testClock, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	transport := newSigningTransport(t, func(req *http.Request) {
 		requireSigned(t, req, meta)
 		body, err := io.ReadAll(req.Body)
 		require.NoError(t, err)
 		require.Equal(t, "--x", string(body))
-		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-	})}
+	})
 	_, err = transport.RoundTrip(req)
 	require.NoError(t, err)
 }
 
-func TestSigningStreamsTheBody(t *testing.T) {
-	const size = 256 << 20
-	req, err := http.NewRequest(http.MethodPost, "https://api.mch.weixin.qq.com/v3/x", io.LimitReader(zeros{}, size))
-	require.NoError(t, err)
+func TestSigningTransport_RoundTrip_bodyWithoutGetBody(t *testing.T) {
+	const limit = 1 << 20
+	for _, size := range []int64{limit, limit + 1} {
+		var sent int64
+		transport := newSigningTransport(t, func(req *http.Request) { sent, _ = io.Copy(io.Discard, req.Body) })
+		body := &countingBody{Reader: io.LimitReader(zeros{}, size)}
+		_, err := transport.RoundTrip(newRequest(t, http.MethodPost, body))
+		if size == limit {
+			require.NoError(t, err)
+			require.Equal(t, size, sent)
+		} else {
+			require.ErrorContains(t, err, "GetBody: required for a body over 1048576 bytes")
+			require.Zero(t, sent)
+		}
+		require.Equal(t, 1, body.closed)
+	}
+}
+
+// A body with GetBody is not buffered.
+func TestSigningTransport_RoundTrip_largeBody(t *testing.T) {
+	const size = 32 << 20
+	req := newRequest(t, http.MethodPost, io.LimitReader(zeros{}, size))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(zeros{}, size)), nil }
-	transport := &wechatpay.SigningTransport{Signer: newSigner(t), Base: roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
-	})}
+	transport := newSigningTransport(t, func(*http.Request) {})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err = transport.RoundTrip(req)
+	_, err := transport.RoundTrip(req)
 	runtime.ReadMemStats(&after)
 	require.NoError(t, err)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
 
-func TestTransportsForwardCloseIdleConnections(t *testing.T) {
+func TestSigningTransport_CloseIdleConnections(t *testing.T) {
 	base := &closer{}
 	client := http.Client{Transport: &wechatpay.SigningTransport{Base: &wechatpay.VerifyingTransport{Base: base}}}
 	client.CloseIdleConnections()
@@ -395,11 +494,12 @@ type closer struct {
 
 func (c *closer) CloseIdleConnections() { c.closed++ }
 
-func TestSignerIsPrintedWithoutItsKey(t *testing.T) {
+func TestSigner_Format_noKey(t *testing.T) {
 	signer := newSigner(t)
 	d := privateKey(t, "merchant_key.pem").D
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
-		for _, value := range []any{signer, wechatpay.SigningTransport{Signer: signer}, &wechatpay.SigningTransport{Signer: signer}} {
+		transport := wechatpay.SigningTransport{Signer: signer}
+		for _, value := range []any{signer, transport, &transport} {
 			text := fmt.Sprintf(verb, value)
 			require.NotContains(t, text, d.String(), verb)
 			require.NotContains(t, text, fmt.Sprintf("%x", d), verb)
@@ -420,30 +520,26 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-func TestSigningTransportAddsToNoHeaders(t *testing.T) {
-	req, err := http.NewRequest(http.MethodPost, "https://api.mch.weixin.qq.com/v3/x", bytes.NewReader([]byte("{}")))
-	require.NoError(t, err)
+func TestSigningTransport_RoundTrip_nilHeader(t *testing.T) {
+	req := newRequest(t, http.MethodPost, strings.NewReader("{}"))
 	req.Header = nil
-	transport := &wechatpay.SigningTransport{Signer: newSigner(t), Time: testClock, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
-		requireSigned(t, req, "{}")
-		return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
-	})}
-	_, err = transport.RoundTrip(req)
+	transport := newSigningTransport(t, func(req *http.Request) { requireSigned(t, req, "{}") })
+	_, err := transport.RoundTrip(req)
 	require.NoError(t, err)
 	require.Nil(t, req.Header)
 }
 
-// A Signer that was not made by NewSigner is an error, and one whose key is a
-// struct is printed without it.
-func TestZeroSigner(t *testing.T) {
-	_, err := new(wechatpay.Signer).Sign("message")
-	require.ErrorContains(t, err, "NewSigner makes a Signer")
-	req, err := http.NewRequest(http.MethodPost, "https://api.mch.weixin.qq.com/v3/x", strings.NewReader("{}"))
-	require.NoError(t, err)
-	_, err = (&wechatpay.SigningTransport{Signer: new(wechatpay.Signer)}).RoundTrip(req)
-	require.ErrorContains(t, err, "NewSigner makes a Signer")
+func TestSigner_zeroValue(t *testing.T) {
+	_, err := new(wechatpay.Signer).Sign("text")
+	require.EqualError(t, err, "signing: the Signer has no key: use NewSigner")
+	transport := &wechatpay.SigningTransport{Signer: new(wechatpay.Signer)}
+	_, err = transport.RoundTrip(newRequest(t, http.MethodPost, strings.NewReader("{}")))
+	require.EqualError(t, err, "signing: the Signer has no key: use NewSigner")
+}
 
-	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, hsm{privateKey(t, "merchant_key.pem"), errors.New("PIN: hunter2")})
+func TestSigner_Format_structKey(t *testing.T) {
+	key := hsm{privateKey(t, "merchant_key.pem"), errors.New("PIN: hunter2")}
+	signer, err := wechatpay.NewSigner(testMchID, testSerialNo, key)
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v %#v", *signer, *signer), "hunter2")
 }

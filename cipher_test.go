@@ -14,14 +14,14 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// decrypter is an HSM's key that decrypts too.
+// decrypter is an hsm that can also decrypt.
 type decrypter struct{ hsm }
 
 func (d decrypter) Decrypt(random io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	return d.key.Decrypt(random, ciphertext, opts)
 }
 
-func TestDecrypt(t *testing.T) {
+func TestClient_Decrypt(t *testing.T) {
 	key := privateKey(t, "merchant_key.pem")
 	client := func(key crypto.Signer) *wechatpay.Client {
 		cfg := testConfig(t, "http://127.0.0.1:1")
@@ -32,10 +32,13 @@ func TestDecrypt(t *testing.T) {
 	}
 	raw, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, &key.PublicKey, []byte("13800000000"), nil)
 	require.NoError(t, err)
-	made := base64.StdEncoding.EncodeToString(raw)
+	ciphertext := base64.StdEncoding.EncodeToString(raw)
 
-	// Made by openssl pkeyutl: testdata/make.sh.
-	for name, ciphertext := range map[string]string{"openssl": string(testdata(t, "phone.enc")), "crypto/rsa": made} {
+	// phone.enc is made by openssl pkeyutl: testdata/make.sh.
+	for name, ciphertext := range map[string]string{
+		"openssl":    string(testdata(t, "phone.enc")),
+		"crypto/rsa": ciphertext,
+	} {
 		for _, key := range []crypto.Signer{key, decrypter{hsm{key: key}}} {
 			phone, err := client(key).Decrypt(ciphertext)
 			require.NoError(t, err, name)
@@ -43,13 +46,14 @@ func TestDecrypt(t *testing.T) {
 		}
 	}
 
-	_, err = client(privateKey(t, "platform_key.pem")).Decrypt(made)
+	_, err = client(privateKey(t, "platform_key.pem")).Decrypt(ciphertext)
 	require.ErrorIs(t, err, rsa.ErrDecryption)
-	require.ErrorContains(t, err, testSerialNo)
-	_, err = client(hsm{key: key}).Decrypt(made)
-	require.ErrorContains(t, err, "no crypto.Decrypter")
+	want := "wechatpay: Decrypt: not encrypted for merchant certificate " + testSerialNo + ", or modified: "
+	require.ErrorContains(t, err, want)
+	_, err = client(hsm{key: key}).Decrypt(ciphertext)
+	require.EqualError(t, err, "wechatpay: Decrypt: invalid: PrivateKey: wechatpay_test.hsm is not a crypto.Decrypter")
 	_, err = client(key).Decrypt("*")
-	require.ErrorContains(t, err, "not base64")
+	require.ErrorContains(t, err, "wechatpay: Decrypt: invalid: ciphertext: not base64: ")
 	_, err = client(key).Decrypt("")
 	require.ErrorIs(t, err, rsa.ErrDecryption)
 }
