@@ -7,56 +7,54 @@ import (
 	"time"
 )
 
-// NewTransport makes the connection pool that a Client uses when
-// Config.Transport is nil (there without ResponseHeaderTimeout, since
-// RetryPolicy.AttemptTimeout bounds the wait). Change what you like before the first call, and
-// hand it to Config.Transport; one transport may serve many Clients, so that
-// they share its connections.
+// NewTransport returns an http.Transport with settings for WeChat Pay. A Client
+// uses one if Config.Transport is nil, without ResponseHeaderTimeout, because
+// RetryPolicy.AttemptTimeout limits the wait. To change a setting, change it
+// before the first call and set Config.Transport. Clients that use the same
+// transport share its connections.
 //
-// It honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+// It uses the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 
-		// A connection inside China is made in tens of milliseconds. 5 s lets
-		// one lost SYN be repeated twice, and leaves time for the backup host.
+		// Connecting inside China takes tens of milliseconds. 5 s allows for two
+		// retransmissions of a lost SYN, and leaves time for the backup host.
 		DialContext: (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 
-		// The handshake costs two round trips and some milliseconds of RSA.
+		// The handshake takes two round trips and some milliseconds of RSA.
 		TLSHandshakeTimeout: 5 * time.Second,
 
-		// A server that took the request and says nothing for 15 s is not
-		// going to answer. The call then ends with its outcome unknown.
+		// A server that has not responded within 15 s will not respond. The
+		// outcome of a write is then unknown.
 		ResponseHeaderTimeout: 15 * time.Second,
 
-		// WeChat Pay's front closes idle connections after about 8 s, and a
-		// POST that is sent just then is lost. Ours are given up well before.
+		// WeChat Pay closes idle connections after about 8 s, and a POST sent at
+		// that moment is lost. Close them earlier.
 		IdleConnTimeout: 5 * time.Second,
 
-		// Go keeps 2 idle connections a host unless told otherwise, so that a
-		// busy service would make a new handshake for most calls. The cap on
-		// all connections of a host is the same number: without it Go dials
-		// ahead of need, and throws the surplus away.
+		// By default Go keeps 2 idle connections per host, and most calls of a
+		// busy service need a new handshake. Both limits are equal, because Go
+		// otherwise dials more connections than it keeps.
 		MaxIdleConnsPerHost: 100,
 		MaxConnsPerHost:     100,
 
-		// The cache lets later connections resume a TLS session, which saves
-		// the certificate chain and its checks. It serves few hosts.
+		// Later connections resume a TLS session, which saves the verification
+		// of the certificate chain.
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(16),
 		},
 
-		// HTTP/2 where the server speaks it. A connection that goes silent
-		// without closing is pinged after 5 s, and closed 5 s later.
+		// HTTP/2 if the server supports it. A silent connection is pinged after
+		// 5 s, and closed 5 s later.
 		ForceAttemptHTTP2: true,
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 
-		// The signature covers the body's bytes, so they are asked for as
-		// they are. Answers are small.
+		// The signature covers the uncompressed body. Responses are small.
 		DisableCompression: true,
 
-		// WeChat Pay's headers take about 1 KiB.
+		// WeChat Pay sends about 1 KiB of headers.
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

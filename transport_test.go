@@ -15,25 +15,26 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-func TestNewTransport(t *testing.T) {
+func TestNewTransport_settings(t *testing.T) {
 	transport := wechatpay.NewTransport()
-	require.NotSame(t, transport, wechatpay.NewTransport(), "changing one would change the other")
+	require.NotSame(t, transport, wechatpay.NewTransport(), "two calls return the same transport")
 	require.Less(t, transport.IdleConnTimeout, 8*time.Second, "WeChat Pay closes idle connections after 8 s")
 	require.Positive(t, transport.IdleConnTimeout)
 	require.Positive(t, transport.TLSHandshakeTimeout)
-	require.Positive(t, transport.ResponseHeaderTimeout)
+	require.Equal(t, 15*time.Second, transport.ResponseHeaderTimeout)
+	require.Equal(t, transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost)
+	require.Positive(t, transport.HTTP2.SendPingTimeout)
+	require.Positive(t, transport.HTTP2.PingTimeout)
 	require.NotNil(t, transport.Proxy)
 	require.Equal(t, uint16(tls.VersionTLS12), transport.TLSClientConfig.MinVersion)
 }
 
-// HTTP/2 is spoken where the server offers it, and a later connection resumes
-// the TLS session.
-func TestNewTransportSpeaksHTTP2AndResumes(t *testing.T) {
+func TestNewTransport_http2AndSessionResumption(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		var proto []int
 		var resumed []bool
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			require.Empty(t, r.Header["Accept-Encoding"], "the signed bytes are asked for as they are")
+			require.Empty(t, r.Header["Accept-Encoding"], "compression is requested")
 			proto, resumed = append(proto, r.ProtoMajor), append(resumed, r.TLS.DidResume)
 			reply(t, 204, "")(w, r)
 		}))
@@ -41,7 +42,7 @@ func TestNewTransportSpeaksHTTP2AndResumes(t *testing.T) {
 		server.StartTLS()
 		t.Cleanup(server.Close)
 
-		// Two pools with one session cache: the second has to dial.
+		// Two transports with one session cache, so that the second one dials.
 		first, second := wechatpay.NewTransport(), wechatpay.NewTransport()
 		first.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 		second.TLSClientConfig = first.TLSClientConfig.Clone()
@@ -62,9 +63,11 @@ func TestNewTransportSpeaksHTTP2AndResumes(t *testing.T) {
 	}
 }
 
-// A certificate that nobody vouches for ends the call before anything is sent.
-func TestServerCertificateThatDoesNotVerify(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("sent") }))
+// Without a valid server certificate nothing is sent.
+func TestClient_serverCertificateNotTrusted(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("sent")
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
