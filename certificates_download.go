@@ -7,122 +7,153 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
-// A downloadError is why certificates could not be downloaded. A 404 in it would
-// pass for a missing complaint.
+// GET /v3/certificates lists the platform certificates, encrypted with
+// AES-256-GCM under the APIv3 key. They are trusted because only the merchant and
+// WeChat Pay know that key. The response is also signed, by a certificate known
+// before or by one from the list: this proves that the list is complete and
+// less than 300 s old.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012551764
+const certificatesPath = "/v3/certificates"
+
+// A downloadError reports that the certificates could not be downloaded. It hides
+// the *APIError of the download from errors.As: a 404, for example, would be
+// mistaken for a missing complaint.
 type downloadError struct{ *otherError }
 
 func (e *downloadError) Error() string {
 	text := e.err.Error()
-	var refusal *APIError
-	if errors.As(e.err, &refusal) && refusal.StatusCode == http.StatusNotFound {
-		text += " (a merchant that has only the WeChat Pay public key has no platform certificates: set PublicKey and PublicKeyID, which are in the merchant platform under API安全 → 微信支付公钥)"
+	var apiErr *APIError
+	if errors.As(e.err, &apiErr) && apiErr.StatusCode == http.StatusNotFound {
+		text += " (no platform certificates: set PublicKey and PublicKeyID)"
 	}
 	return text
 }
 
-const downloadOp = "certificates"
-
-// downloadCertificates is a read like any other, repeated within the policy and
-// on the backup host, but for how its answer is verified.
+// downloadCertificates downloads the certificates. It retries and fails over
+// like any other GET.
 func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertificate, error) {
-	known, serialNo := c.verifier.certificates.known(), c.verifier.serial()
-	if best := newestOf(known, now(c.time)); best != nil && serialNo == "" {
+	known := c.verifier.certificates.known()
+	// The first request of a Client without any key has no Wechatpay-Serial.
+	serialNo := c.verifier.serial()
+	if best := newestValid(known, now(c.time)); best != nil && serialNo == "" {
 		serialNo = best.serialNo
 	}
 	var listed []*platformCertificate
-	// The first request names no key: none is known yet.
-	request := &call{
-		op:      downloadOp,
-		method:  http.MethodGet,
-		path:    certificatesPath,
-		success: http.StatusOK,
-		serial:  serialNo,
-	}
-	request.out = responseReader(func(x *exchange, h http.Header, body []byte) *failure {
+	read := func(x *exchange, h http.Header, body []byte) *failure {
 		opened, openErr := openCertificates(*c.apiv3Key, body)
-		verifier := Verifier{Keys: c.verifier.Keys, Time: c.verifier.Time, certificates: &certificates{byHand: opened, listed: known}}
-		unproved := verifier.check(h, body)
-		if unproved != nil {
-			unproved.StatusCode = http.StatusOK
-			// A merchant that switches over may be answered under the public
-			// key, until the request asks for a certificate.
-			if best := newestOf(opened, now(c.time)); best != nil && unproved.Reason == VerificationReasonUnknownSerial {
+		verifier := Verifier{
+			Keys:         c.verifier.Keys,
+			Time:         c.verifier.Time,
+			certificates: &certificates{configured: opened, listed: known},
+		}
+		unverified := verifier.check(h, body)
+		if unverified != nil && (openErr == nil || !mayNeedCertificate(unverified.Reason)) {
+			unverified.StatusCode = http.StatusOK
+			// During a switch to the public key WeChat Pay signs with it, unless
+			// the request names a certificate. The retry does.
+			best := newestValid(opened, now(c.time))
+			if best != nil && unverified.Reason == VerificationReasonUnknownSerial {
 				x.serial = best.serialNo
 			}
-			// Without the certificates their signature cannot be judged.
-			if openErr == nil || unproved.Reason != VerificationReasonUnknownSerial && unproved.Reason != VerificationReasonSignatureMismatch {
-				return &failure{class: inDoubt, err: unproved}
-			}
+			return &failure{class: inDoubt, err: unverified}
 		}
 		if openErr != nil {
 			return &failure{class: inDoubt, final: true, err: openErr}
 		}
 		listed = opened
 		return nil
+	}
+	err := c.exchange(context.WithValue(ctx, unsignedAnswerKey{}, true), &call{
+		op:      "certificates",
+		method:  http.MethodGet,
+		path:    certificatesPath,
+		success: http.StatusOK,
+		out:     responseReader(read),
+		serial:  serialNo,
 	})
-	err := c.exchange(context.WithValue(ctx, unsignedAnswerKey{}, true), request)
 	return listed, err
 }
 
-// certificateList is the answer of GET /v3/certificates. Its effective_time and
-// expire_time are not read: the certificate has both.
-type certificateList struct {
-	Data []struct {
-		SerialNo           string `json:"serial_no"`
-		EncryptCertificate struct {
-			Algorithm      string `json:"algorithm"`
-			Nonce          string `json:"nonce"`
-			AssociatedData string `json:"associated_data"`
-			Ciphertext     string `json:"ciphertext"`
-		} `json:"encrypt_certificate"`
-	} `json:"data"`
+// mayNeedCertificate reports whether a verification may have failed only because
+// the certificates of the response could not be opened.
+func mayNeedCertificate(reason VerificationReason) bool {
+	return reason == VerificationReasonUnknownSerial || reason == VerificationReasonSignatureMismatch
 }
 
-// openCertificates decrypts the certificates of an answer that is not verified
-// yet. One of a kind that this package does not know is left out; one that
-// cannot be decrypted, or is not the one that it is called, spoils the answer.
+// certificateList is the response of GET /v3/certificates. effective_time and
+// expire_time are left out, because the certificate has both.
+type certificateList struct {
+	Data []certificateEntry `json:"data"`
+}
+
+type certificateEntry struct {
+	SerialNo           string `json:"serial_no"`
+	EncryptCertificate struct {
+		Algorithm      string `json:"algorithm"`
+		Nonce          string `json:"nonce"`
+		AssociatedData string `json:"associated_data"`
+		Ciphertext     string `json:"ciphertext"`
+	} `json:"encrypt_certificate"`
+}
+
+// openCertificates decrypts the certificates of a response that is not verified
+// yet. It skips entries of an unknown kind.
 func openCertificates(apiv3Key string, body []byte) ([]*platformCertificate, error) {
 	var list certificateList
 	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, fmt.Errorf("the answer of GET %s cannot be decoded: %w", certificatesPath, err)
+		return nil, fmt.Errorf("GET %s: decoding the response: %w", certificatesPath, err)
 	}
 	var opened []*platformCertificate
-	leftOut := "it lists none"
+	skipped := "the list is empty"
 	for _, entry := range list.Data {
-		name, text := oneLine(entry.SerialNo), entry.EncryptCertificate
-		if text.Algorithm != aeadAlgorithm {
-			leftOut = fmt.Sprintf("%q is encrypted with %q", name, oneLine(text.Algorithm))
-			continue
+		p, problem, err := entry.open(apiv3Key)
+		name := oneLine(entry.SerialNo)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("GET %s: platform certificate %q: %w", certificatesPath, name, err)
+		case p == nil:
+			skipped = fmt.Sprintf("%q: %s", name, problem)
+		default:
+			opened = append(opened, p)
 		}
-		plain, err := decryptAEAD(apiv3Key, text.Nonce, text.AssociatedData, text.Ciphertext)
-		if err != nil {
-			return nil, fmt.Errorf("the platform certificate %q: %w", name, err)
-		}
-		// The key encrypts notifications too: nothing is looked for within
-		// another text.
-		if !bytes.HasPrefix(bytes.TrimSpace(plain), []byte("-----BEGIN")) {
-			leftOut = fmt.Sprintf("%q is no certificate", name)
-			continue
-		}
-		certificate, err := ParseCertificate(plain)
-		if err != nil {
-			leftOut = fmt.Sprintf("%q: %s", name, oneLine(err.Error()))
-			continue
-		}
-		if !sameSerial(entry.SerialNo, serialNumber(certificate)) {
-			return nil, fmt.Errorf("the platform certificate that is called %q has the serial number %s", name, serialNumber(certificate))
-		}
-		key, problem := usableKey(certificate.PublicKey)
-		if problem != "" {
-			leftOut = fmt.Sprintf("the key of %q is %s", name, problem)
-			continue
-		}
-		opened = append(opened, newPlatformCertificate(entry.SerialNo, certificate, key))
 	}
 	if len(opened) == 0 {
-		return nil, fmt.Errorf("the answer of GET %s has no certificate that can be used: %s", certificatesPath, leftOut)
+		return nil, fmt.Errorf("GET %s: no usable certificate: %s", certificatesPath, skipped)
 	}
 	return opened, nil
+}
+
+// open decrypts one certificate. It returns a problem for an entry of an unknown
+// kind. It returns an error for one that cannot be decrypted or has another
+// serial number, which makes the whole response invalid.
+func (entry *certificateEntry) open(apiv3Key string) (p *platformCertificate, problem string, err error) {
+	text := &entry.EncryptCertificate
+	if text.Algorithm != aeadAlgorithm {
+		return nil, fmt.Sprintf("algorithm %q is not supported", oneLine(text.Algorithm)), nil
+	}
+	plain, err := decryptAEAD(apiv3Key, text.Nonce, text.AssociatedData, text.Ciphertext)
+	if err != nil {
+		return nil, "", err
+	}
+	// Notifications are encrypted under the same key. A certificate inside their
+	// text does not count.
+	if !bytes.HasPrefix(bytes.TrimSpace(plain), []byte("-----BEGIN")) {
+		return nil, "not a certificate", nil
+	}
+	certificate, err := ParseCertificate(plain)
+	if err != nil {
+		return nil, oneLine(strings.TrimPrefix(err.Error(), "wechatpay: ")), nil
+	}
+	if serialNo := serialNumber(certificate); !sameSerial(entry.SerialNo, serialNo) {
+		return nil, "", fmt.Errorf("its serial number is %s", serialNo)
+	}
+	key, problem := usableKey(certificate.PublicKey)
+	if problem != "" {
+		return nil, "its key is " + problem, nil
+	}
+	return newPlatformCertificate(entry.SerialNo, certificate, key), "", nil
 }

@@ -193,7 +193,7 @@ func TestConfig_InsecureSkipVerify_unsignedServer(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, approve(context.Background(), client))
 	err = client.Do(context.Background(), http.MethodGet, "/v3/large", nil, nil)
-	require.ErrorContains(t, err, "larger than any")
+	require.ErrorContains(t, err, "the body exceeds the size limit")
 
 	cfg.InsecureSkipVerify = false
 	cfg.PublicKey, cfg.PublicKeyID = &privateKey(t, "platform_key.pem").PublicKey, testPublicKeyID

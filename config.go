@@ -259,14 +259,14 @@ func (cfg *Config) signedHosts() []string {
 
 // verifier returns a Verifier with the configured keys.
 func (cfg *Config) verifier() *Verifier {
-	v := &Verifier{Keys: make(map[string]*rsa.PublicKey), Time: cfg.Time}
+	v := &Verifier{Keys: make(map[string]*rsa.PublicKey), Time: cfg.Time, keysOnly: cfg.InsecureSkipVerify}
 	if len(cfg.PlatformCertificates) > 0 || cfg.APIv3Key != "" {
 		v.certificates = &certificates{time: cfg.Time}
 	}
 	for _, certificate := range cfg.PlatformCertificates {
 		key := certificate.PublicKey.(*rsa.PublicKey)
 		added := newPlatformCertificate(serialNumber(certificate), certificate, key)
-		v.certificates.byHand = append(v.certificates.byHand, added)
+		v.certificates.configured = append(v.certificates.configured, added)
 	}
 	if cfg.PublicKey != nil {
 		v.Keys[cfg.PublicKeyID] = cfg.PublicKey

@@ -181,82 +181,102 @@ func oneLine(s string) string {
 	return s
 }
 
-// VerificationReason says why an answer or a notification does not prove to be
-// WeChat Pay's.
+// VerificationReason is the reason of a VerificationError.
 type VerificationReason string
 
 // Reasons of a VerificationError.
 const (
-	VerificationReasonUnsigned            VerificationReason = "UNSIGNED"              // none of the signature headers
-	VerificationReasonMalformedHeader     VerificationReason = "MALFORMED_HEADER"      // a signature header is missing, doubled or unreadable
-	VerificationReasonProbe               VerificationReason = "PROBE"                 // WECHATPAY/SIGNTEST/: WeChat Pay tests whether signatures are checked
-	VerificationReasonTimestamp           VerificationReason = "TIMESTAMP"             // 300 s or more away from this machine's clock
-	VerificationReasonUnknownSerial       VerificationReason = "UNKNOWN_SERIAL"        // no key for this serial number or public key id
-	VerificationReasonCertificateNotValid VerificationReason = "CERTIFICATE_NOT_VALID" // the platform certificate has expired, or is not valid yet, by this machine's clock
-	VerificationReasonSignatureMismatch   VerificationReason = "SIGNATURE_MISMATCH"    // the signature does not hold for this body and key
-	VerificationReasonBodyTooLarge        VerificationReason = "BODY_TOO_LARGE"        // over the limit, so it was not read to the end
+	// VerificationReasonUnsigned: there are no signature headers.
+	VerificationReasonUnsigned VerificationReason = "UNSIGNED"
+	// VerificationReasonMalformedHeader: a signature header is missing, repeated
+	// or malformed.
+	VerificationReasonMalformedHeader VerificationReason = "MALFORMED_HEADER"
+	// VerificationReasonProbe: the signature begins with WECHATPAY/SIGNTEST/. With
+	// such invalid signatures WeChat Pay checks that clients verify.
+	VerificationReasonProbe VerificationReason = "PROBE"
+	// VerificationReasonTimestamp: the timestamp is 300 s or more away from the
+	// local clock.
+	VerificationReasonTimestamp VerificationReason = "TIMESTAMP"
+	// VerificationReasonUnknownSerial: there is no key for the serial number or
+	// public key ID.
+	VerificationReasonUnknownSerial VerificationReason = "UNKNOWN_SERIAL"
+	// VerificationReasonCertificateNotValid: by the local clock the platform
+	// certificate has expired, or is not valid yet.
+	VerificationReasonCertificateNotValid VerificationReason = "CERTIFICATE_NOT_VALID"
+	// VerificationReasonSignatureMismatch: the signature does not match the body
+	// and the key.
+	VerificationReasonSignatureMismatch VerificationReason = "SIGNATURE_MISMATCH"
+	// VerificationReasonBodyTooLarge: the body exceeds the size limit and was not
+	// read.
+	VerificationReasonBodyTooLarge VerificationReason = "BODY_TOO_LARGE"
 )
 
-// VerificationError is an answer or a notification that does not prove to be
-// WeChat Pay's. If it is the answer to a write, the write may have taken
-// effect: the error that the call returns wraps ErrOutcomeUnknown too.
+// VerificationError reports that the signature of a response or a notification
+// could not be verified: it may not come from WeChat Pay. After a write that may
+// have been applied, the error of the call also wraps ErrOutcomeUnknown.
 type VerificationError struct {
 	Reason     VerificationReason
-	SerialNo   string        // Wechatpay-Serial, as it came
-	Skew       time.Duration // this machine's clock less Wechatpay-Timestamp, where that was readable
-	StatusCode int           // of the answer; 0 for a notification
+	SerialNo   string        // Wechatpay-Serial as received
+	Skew       time.Duration // local clock minus Wechatpay-Timestamp; 0 if that is malformed
+	StatusCode int           // HTTP status of the response; 0 for a notification
 	RequestID  string
-	// Err is why the platform certificates could not be downloaded, where that
-	// is why there is no key; else nil. It is the error of another request: no
-	// *APIError is found in it.
+	// Err is the error of the certificate download if that is why the key is
+	// missing, or nil. errors.As finds no *APIError in it, because it belongs to
+	// another request.
 	Err error
 
-	hint string // which of the usual causes it is
+	hint string // the likely cause
 }
 
-// Unwrap gives Err.
+// Unwrap returns Err.
 func (e *VerificationError) Unwrap() error { return e.Err }
 
-// Error tells the reason, the cause as far as it is known, and the usual remedy,
-// in one line.
+// Error returns the reason, the likely cause, and the request ID in one line.
 func (e *VerificationError) Error() string {
 	var b strings.Builder
-	if e.StatusCode != 0 {
-		fmt.Fprintf(&b, "the %d answer is not proved to be WeChat Pay's: ", e.StatusCode)
-	} else {
-		b.WriteString("not proved to be WeChat Pay's: ")
-	}
-	switch e.Reason {
-	case VerificationReasonUnsigned:
-		b.WriteString("it carries no signature; a proxy may have answered (in a test with a plain mock set Config.InsecureSkipVerify, or use wechatpaytest, which signs)")
-	case VerificationReasonMalformedHeader:
-		b.WriteString("a signature header is missing, doubled or unreadable")
-	case VerificationReasonProbe:
-		b.WriteString("it carries a WECHATPAY/SIGNTEST/ signature, by which WeChat Pay tests that wrong signatures are refused; nothing needs mending")
-	case VerificationReasonTimestamp:
-		direction := "ahead"
-		if e.Skew < 0 {
-			direction = "behind"
-		}
-		fmt.Fprintf(&b, "its timestamp is %v away from this machine's clock, and 300 s is too much; if the clock is %s, set it by NTP; else it is an old message, sent again", e.Skew.Abs().Round(time.Second), direction)
-	case VerificationReasonUnknownSerial:
-		fmt.Fprintf(&b, "there is no key for serial number %q; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "compare it with PublicKeyID"))
-	case VerificationReasonCertificateNotValid:
-		fmt.Fprintf(&b, "the certificate %q is not valid by this machine's clock; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "give the newest"))
-	case VerificationReasonSignatureMismatch:
-		fmt.Fprintf(&b, "the signature does not hold with the key %q; %s", oneLine(e.SerialNo), cmp.Or(e.hint, "either that is not its key, or the body was changed on the way"))
-	case VerificationReasonBodyTooLarge:
-		b.WriteString("its body is larger than any that WeChat Pay sends")
-	default:
-		b.WriteString(string(e.Reason))
-	}
+	b.WriteString("signature verification failed: ")
+	b.WriteString(e.problem())
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " [request id %s]", oneLine(e.RequestID))
+	if e.StatusCode != 0 {
+		fmt.Fprintf(&b, " [status %d]", e.StatusCode)
 	}
-	return b.String()
+	return b.String() + requestIDSuffix(e.RequestID)
+}
+
+// problem returns the reason and the likely cause.
+func (e *VerificationError) problem() string {
+	serialNo := oneLine(e.SerialNo)
+	switch e.Reason {
+	case VerificationReasonUnsigned:
+		if e.StatusCode == 0 {
+			return "no signature headers"
+		}
+		return "no signature headers: sent by a proxy, or by a test server (use wechatpaytest or InsecureSkipVerify)"
+	case VerificationReasonMalformedHeader:
+		return "a signature header is missing, repeated or malformed"
+	case VerificationReasonProbe:
+		return "WeChat Pay sent an invalid signature (WECHATPAY/SIGNTEST/) as a check; no action is needed"
+	case VerificationReasonTimestamp:
+		age := e.Skew.Abs().Round(time.Second)
+		if e.Skew < 0 {
+			return fmt.Sprintf("the timestamp is %v in the future (limit 300s): the local clock is behind", age)
+		}
+		return fmt.Sprintf("the timestamp is %v in the past (limit 300s): "+
+			"the local clock is ahead, or the message was replayed", age)
+	case VerificationReasonUnknownSerial:
+		return fmt.Sprintf("no key for serial number %q: %s", serialNo, cmp.Or(e.hint, "compare it with PublicKeyID"))
+	case VerificationReasonCertificateNotValid:
+		return fmt.Sprintf("certificate %q is not valid now: %s", serialNo,
+			cmp.Or(e.hint, "expired, or the clock is wrong"))
+	case VerificationReasonSignatureMismatch:
+		return fmt.Sprintf("the signature does not match key %q: %s", serialNo,
+			cmp.Or(e.hint, "the key is wrong, or the body was modified"))
+	case VerificationReasonBodyTooLarge:
+		return "the body exceeds the size limit"
+	}
+	return string(e.Reason)
 }
 
 // ArgumentError reports invalid arguments: every fault that was found before

@@ -111,32 +111,6 @@ func TestAPIError_bodies(t *testing.T) {
 	}
 }
 
-func TestVerificationError_Error(t *testing.T) {
-	for _, tt := range []struct {
-		err  wechatpay.VerificationError
-		text string
-	}{
-		{
-			wechatpay.VerificationError{Reason: wechatpay.VerificationReasonProbe},
-			"not proved to be WeChat Pay's: it carries a WECHATPAY/SIGNTEST/ signature",
-		},
-		{
-			wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnknownSerial, SerialNo: "12\nAB"},
-			`there is no key for serial number "12 AB"`,
-		},
-		{
-			wechatpay.VerificationError{Reason: "NEW"},
-			"not proved to be WeChat Pay's: NEW",
-		},
-		{
-			wechatpay.VerificationError{Reason: "NEW", StatusCode: 204, RequestID: "1"},
-			"the 204 answer is not proved to be WeChat Pay's: NEW [request id 1]",
-		},
-	} {
-		require.Contains(t, tt.err.Error(), tt.text)
-	}
-}
-
 func FuzzAPIError(f *testing.F) {
 	for _, body := range []string{
 		``,

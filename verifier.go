@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// The headers of a signed answer or notification.
+// Headers of a signed response or notification.
 const (
 	headerTimestamp     = "Wechatpay-Timestamp"
 	headerNonce         = "Wechatpay-Nonce"
@@ -27,208 +27,256 @@ const (
 )
 
 const (
-	// maxSkew is how far a timestamp may be from this machine's clock.
+	// maxSkew is the limit for the difference between Wechatpay-Timestamp and
+	// the local clock.
 	maxSkew = 300 * time.Second
 
-	// probePrefix begins a signature that is wrong on purpose.
+	// probePrefix is the prefix of the invalid signatures by which WeChat Pay
+	// checks that clients verify.
 	probePrefix = "WECHATPAY/SIGNTEST/"
 
 	publicKeyIDPrefix = "PUB_KEY_ID_"
 
-	// maxBody bounds an answer that is held in memory to be verified. The
-	// largest are pages of 50 complaints and of 300 negotiation records.
+	// maxBody is the size limit of a response body, in bytes. The largest
+	// responses are pages of 50 complaints and of 300 negotiation records.
 	maxBody = 16 << 20
 )
 
-// Verifier verifies what WeChat Pay signed: answers and notifications. It is
-// safe for concurrent use; its fields must not be changed after the first.
+// Verifier verifies the signatures of responses and notifications. It is safe
+// for concurrent use. Its fields must not be changed after the first use.
 type Verifier struct {
-	// Keys are WeChat Pay's, by serial number of the platform certificate or
-	// by public key id. The key is chosen by the Wechatpay-Serial header of
-	// each message, so that both kinds can be held while a merchant switches
-	// from certificates to the public key.
+	// Keys are WeChat Pay's public keys, by public key ID or by serial number of
+	// the platform certificate. The Wechatpay-Serial header of each response or
+	// notification selects the key. A merchant that switches from certificates
+	// to the public key needs both kinds.
 	Keys map[string]*rsa.PublicKey
-	Time func() time.Time // nil: time.Now
+	Time func() time.Time // nil means time.Now
 
-	// certificates are those of a Client; nil: there are no keys but Keys.
+	// certificates are the platform certificates of a Client. nil means that
+	// there are no keys other than Keys.
 	certificates *certificates
+
+	// keysOnly makes requestKey ignore certificates. It is set for a Client that
+	// does not verify responses, but does verify notifications.
+	keysOnly bool
 }
 
-// Verify checks the signature headers of an answer or a notification against
-// its raw body. A 204 has an empty body, and is signed all the same. The
-// timestamp must be less than 300 s away from this machine's clock.
+// Verify checks the signature headers of a response or a notification against
+// its raw body. The body of a 204 response is empty, but signed. The timestamp
+// must be less than 300 s away from the local clock.
 //
-// The context is for the Verifier of a Client, which downloads platform
-// certificates if the message names one that it does not know.
+// ctx is used by the Verifier of a Client only, which downloads the platform
+// certificates if it does not know the serial number.
 //
-// The error is a *VerificationError, and says which of the usual causes it is,
-// as far as can be told.
+// The error is a *VerificationError.
 func (v *Verifier) Verify(ctx context.Context, h http.Header, body []byte) error {
 	failed := v.check(h, body)
-	if failed != nil && failed.Reason == VerificationReasonUnknownSerial && v.certificates != nil && isSerialNumber(failed.SerialNo) {
-		if failed.hint, failed.Err = v.certificates.find(ctx, failed.SerialNo); failed.hint == "" {
+	if failed != nil && failed.Reason == VerificationReasonUnknownSerial &&
+		v.certificates != nil && isSerialNumber(failed.SerialNo) {
+		failed.hint, failed.Err = v.certificates.find(ctx, failed.SerialNo)
+		if failed.hint == "" {
 			failed = v.check(h, body)
 		}
 	}
 	if failed == nil {
-		return nil
+		return nil // not a nil *VerificationError in a non-nil error
 	}
 	return failed
 }
 
-// check verifies with the keys that are known; nil means that the message is
-// WeChat Pay's.
+// check verifies the signature with the keys that are known already.
 func (v *Verifier) check(h http.Header, body []byte) *VerificationError {
-	serial := h.Get(headerSerial)
-	fail := func(reason VerificationReason, skew time.Duration, hint string) *VerificationError {
-		return &VerificationError{Reason: reason, SerialNo: serial, Skew: skew, RequestID: h.Get(headerRequestID), hint: hint}
+	s, reason := parseSignature(h)
+	var skew time.Duration
+	fail := func(reason VerificationReason, hint string) *VerificationError {
+		return &VerificationError{
+			Reason:    reason,
+			SerialNo:  s.serialNo,
+			Skew:      skew,
+			RequestID: h.Get(headerRequestID),
+			hint:      hint,
+		}
 	}
-	timestamps, nonces, signatures, serials := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
-	if len(timestamps)+len(nonces)+len(signatures)+len(serials) == 0 {
-		return fail(VerificationReasonUnsigned, 0, "")
+	if reason != "" {
+		return fail(reason, "")
 	}
-	// Before all else, as a probe need not be well-formed otherwise.
-	if len(signatures) > 0 && strings.HasPrefix(signatures[0], probePrefix) {
-		return fail(VerificationReasonProbe, 0, "")
-	}
-	if len(timestamps) != 1 || len(nonces) != 1 || len(signatures) != 1 || len(serials) != 1 {
-		return fail(VerificationReasonMalformedHeader, 0, "")
-	}
-	if kind, ok := h[headerSignatureType]; ok && (len(kind) != 1 || kind[0] != algorithm) {
-		return fail(VerificationReasonMalformedHeader, 0, "")
-	}
-	timestamp, nonce := timestamps[0], nonces[0]
-	seconds, err := strconv.ParseInt(timestamp, 10, 64)
-	if err != nil {
-		return fail(VerificationReasonMalformedHeader, 0, "")
-	}
-	signature, err := base64.StdEncoding.DecodeString(signatures[0])
-	if err != nil {
-		return fail(VerificationReasonMalformedHeader, 0, "")
-	}
-
 	at := now(v.Time)
-	skew := at.Sub(time.Unix(seconds, 0))
+	skew = at.Sub(time.Unix(s.seconds, 0))
 	if skew <= -maxSkew || skew >= maxSkew {
-		return fail(VerificationReasonTimestamp, skew, "")
+		return fail(VerificationReasonTimestamp, "")
 	}
-	key := v.Keys[serial]
+	key := v.Keys[s.serialNo]
 	if key == nil && v.certificates != nil {
-		if p := v.certificates.lookUp(serial); p != nil && !p.validAt(at) {
-			return fail(VerificationReasonCertificateNotValid, skew, "it "+p.validity())
-		} else if p != nil {
+		if p := v.certificates.lookup(s.serialNo); p != nil {
+			if !p.validAt(at) {
+				return fail(VerificationReasonCertificateNotValid, p.validity())
+			}
 			key = p.key
 		}
 	}
 	if key == nil || key.N == nil {
-		return fail(VerificationReasonUnknownSerial, skew, v.whyUnknown(serial))
+		return fail(VerificationReasonUnknownSerial, v.unknownSerialHint(s.serialNo))
 	}
-	digest := messageDigest(timestamp, nonce, body)
-	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
-		return fail(VerificationReasonSignatureMismatch, skew, v.whyMismatch(serial, key, timestamp, nonce, body, signature))
+	digest := s.digest(body)
+	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], s.signature) != nil {
+		return fail(VerificationReasonSignatureMismatch, v.mismatchHint(key, &s, body))
 	}
 	return nil
 }
 
-// messageDigest is what is signed: timestamp, nonce and raw body, each ended by
-// \n.
-func messageDigest(timestamp, nonce string, body []byte) [sha256.Size]byte {
-	var room [512]byte // on the stack, for the usual answer
-	message := append(append(append(append(room[:0], timestamp...), '\n'), nonce...), '\n')
-	message = append(append(message, body...), '\n')
-	return sha256.Sum256(message)
+// A messageSignature is the content of the signature headers.
+type messageSignature struct {
+	timestamp string // as received, because it is part of the string to sign
+	seconds   int64  // timestamp as a Unix time
+	nonce     string
+	serialNo  string // or the public key ID
+	signature []byte
 }
 
-// asks gives what a request says in its Wechatpay-Serial header: by which key
-// the answer is to be signed. It is one of Keys, or else the newest certificate.
-func (v *Verifier) asks(ctx context.Context) (string, error) {
-	if serial := v.serial(); serial != "" || v.certificates == nil {
-		return serial, nil
+// parseSignature reads the signature headers. The reason is empty on success.
+func parseSignature(h http.Header) (s messageSignature, reason VerificationReason) {
+	s.serialNo = h.Get(headerSerial)
+	timestamps, nonces, signatures, serials := h[headerTimestamp], h[headerNonce], h[headerSignature], h[headerSerial]
+	if len(timestamps)+len(nonces)+len(signatures)+len(serials) == 0 {
+		return s, VerificationReasonUnsigned
+	}
+	// First, because the other headers of a probe may be malformed.
+	if len(signatures) > 0 && strings.HasPrefix(signatures[0], probePrefix) {
+		return s, VerificationReasonProbe
+	}
+	if len(timestamps) != 1 || len(nonces) != 1 || len(signatures) != 1 || len(serials) != 1 {
+		return s, VerificationReasonMalformedHeader
+	}
+	if kind, ok := h[headerSignatureType]; ok && (len(kind) != 1 || kind[0] != algorithm) {
+		return s, VerificationReasonMalformedHeader
+	}
+	s.timestamp, s.nonce = timestamps[0], nonces[0]
+	var err error
+	if s.seconds, err = strconv.ParseInt(s.timestamp, 10, 64); err != nil {
+		return s, VerificationReasonMalformedHeader
+	}
+	if s.signature, err = base64.StdEncoding.DecodeString(signatures[0]); err != nil {
+		return s, VerificationReasonMalformedHeader
+	}
+	return s, ""
+}
+
+// digest returns the SHA-256 digest of the string to sign: timestamp, nonce and
+// raw body, each ending in \n.
+func (s *messageSignature) digest(body []byte) [sha256.Size]byte {
+	var buf [512]byte // avoids an allocation for small bodies
+	text := append(append(append(append(buf[:0], s.timestamp...), '\n'), s.nonce...), '\n')
+	text = append(append(text, body...), '\n')
+	return sha256.Sum256(text)
+}
+
+// requestKey returns the key that a request names in its Wechatpay-Serial
+// header, and the value of that header. WeChat Pay signs the response with that
+// key. It is the preferred one of Keys, or else the newest valid platform
+// certificate, which is downloaded if none is known. Without any key the serial
+// number is empty, and no header must be sent.
+func (v *Verifier) requestKey(ctx context.Context) (serialNo string, key *rsa.PublicKey, err error) {
+	serialNo = v.serial()
+	if serialNo != "" || v.certificates == nil || v.keysOnly {
+		return serialNo, v.Keys[serialNo], nil
 	}
 	newest, err := v.certificates.newest(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return newest.serialNo, nil
+	return newest.serialNo, newest.key, nil
 }
 
-// serial gives the name of the best of Keys, or nothing. The public key comes
-// before certificates.
+// serial returns the name of the preferred key of Keys, or "" if there are none.
+// Public keys are preferred to certificates.
 func (v *Verifier) serial() string {
 	var best string
-	for serial := range v.Keys {
-		isPublic, bestIsPublic := strings.HasPrefix(serial, publicKeyIDPrefix), strings.HasPrefix(best, publicKeyIDPrefix)
-		if best == "" || isPublic && !bestIsPublic || isPublic == bestIsPublic && serial < best {
-			best = serial
+	for name := range v.Keys {
+		isPublic, bestIsPublic := strings.HasPrefix(name, publicKeyIDPrefix), strings.HasPrefix(best, publicKeyIDPrefix)
+		if best == "" || isPublic && !bestIsPublic || isPublic == bestIsPublic && name < best {
+			best = name
 		}
 	}
 	return best
 }
 
-// VerifyingTransport is a RoundTripper that verifies every 2xx answer, the
-// empty 204 too, before anybody sees it: an answer that does not prove to be
-// WeChat Pay's becomes a *VerificationError. Other answers pass through; they
-// need no signature, and are errors whoever sent them.
+// VerifyingTransport is an http.RoundTripper that verifies the signature of
+// every 2xx response, including a 204, before it returns the response. If the
+// verification fails, it returns a *VerificationError. Other responses are
+// returned as received: they are errors, and need not be signed.
 //
-// It reads a 2xx answer into memory, 16 MiB at most. It adds the
-// Wechatpay-Serial header, which names the key that the answer is to be signed
-// with, where the request has none.
+// A 2xx response is read into memory, up to 16 MiB. If the request has no
+// Wechatpay-Serial header, VerifyingTransport sets it to the public key ID or
+// the certificate serial number that WeChat Pay is to sign the response with.
 //
-// It never changes the caller's request. It is safe for concurrent use; its
-// fields must not be changed after the first request.
+// The caller's request is not modified. A VerifyingTransport is safe for
+// concurrent use. Its fields must not be changed after the first request.
 type VerifyingTransport struct {
 	Verifier *Verifier
-	Base     http.RoundTripper // nil: http.DefaultTransport
+	Base     http.RoundTripper // nil means http.DefaultTransport
 }
 
-// RoundTrip hands the request to Base and verifies the answer.
+// RoundTrip sends the request through Base and verifies the response.
 func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.Verifier == nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
-		return nil, faults{{"Verifier", "nil"}}.err("VerifyingTransport")
+		closeBody(req)
+		return nil, faults{{"Verifier", "required"}}.err("VerifyingTransport")
 	}
 	unsigned := req.Context().Value(unsignedAnswerKey{}) != nil
-	if req.Header.Get(headerSerial) == "" && !unsigned {
-		serial, err := t.Verifier.asks(req.Context())
+	if !unsigned {
+		named, err := t.nameKey(req)
 		if err != nil {
-			if req.Body != nil {
-				req.Body.Close()
-			}
+			closeBody(req)
 			return nil, err
 		}
-		if serial != "" {
-			header := req.Header.Clone()
-			if header == nil {
-				header = make(http.Header, 1)
-			}
-			header.Set(headerSerial, serial)
-			req = req.WithContext(req.Context()) // a shallow copy
-			req.Header = header
-		}
+		req = named
 	}
 	resp, err := base(t.Base).RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	if resp == nil {
-		return nil, errors.New("the base RoundTripper gave neither an answer nor an error")
+		return nil, errors.New("the base RoundTripper returned no response and no error")
 	}
-	if resp.Body == nil { // as a mock may leave it
+	if resp.Body == nil { // some test transports leave it nil
 		resp.Body = http.NoBody
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || unsigned {
 		return resp, nil
 	}
+	return t.verify(req.Context(), resp)
+}
+
+// nameKey returns the request with a Wechatpay-Serial header. It does not modify
+// req.
+func (t *VerifyingTransport) nameKey(req *http.Request) (*http.Request, error) {
+	if req.Header.Get(headerSerial) != "" {
+		return req, nil
+	}
+	serialNo, _, err := t.Verifier.requestKey(req.Context())
+	if err != nil || serialNo == "" {
+		return req, err
+	}
+	named := req.WithContext(req.Context()) // a shallow copy
+	named.Header = req.Header.Clone()
+	if named.Header == nil {
+		named.Header = make(http.Header, 1)
+	}
+	named.Header.Set(headerSerial, serialNo)
+	return named, nil
+}
+
+// verify reads the body of a 2xx response and verifies its signature.
+func (t *VerifyingTransport) verify(ctx context.Context, resp *http.Response) (*http.Response, error) {
 	defer resp.Body.Close()
 	body, err := readBody(resp, maxBody)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.Verifier.Verify(req.Context(), resp.Header, body); err != nil {
-		if v, ok := err.(*VerificationError); ok {
-			v.StatusCode = resp.StatusCode
+	if err := t.Verifier.Verify(ctx, resp.Header, body); err != nil {
+		var failed *VerificationError
+		if errors.As(err, &failed) {
+			failed.StatusCode = resp.StatusCode
 		}
 		return nil, err
 	}
@@ -239,8 +287,8 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 	return resp, nil
 }
 
-// verifiedBody is an answer that is in memory already. readBody takes it out in
-// one piece.
+// verifiedBody is a response body that is in memory already. readBody returns
+// its content without a copy.
 type verifiedBody struct {
 	*bytes.Reader
 	content []byte
@@ -248,16 +296,16 @@ type verifiedBody struct {
 
 func (*verifiedBody) Close() error { return nil }
 
-// unsignedAnswerKey marks, in a context, the two calls whose answers the
-// transport does not verify: the download of an image, which WeChat Pay does not
-// sign, and that of certificates, whose answer is verified by what is in it.
+// unsignedAnswerKey marks the context of a request whose response
+// VerifyingTransport must not verify: image downloads, which are not signed, and
+// certificate downloads, which are verified by their content.
 type unsignedAnswerKey struct{}
 
-// CloseIdleConnections closes those of Base.
+// CloseIdleConnections closes the idle connections of Base.
 func (t *VerifyingTransport) CloseIdleConnections() { closeIdleConnections(t.Base) }
 
-// readBounded reads up to a limit in bytes, and nothing of what says beforehand
-// that it is longer.
+// readBounded reads up to limit bytes. If length, the announced length, is over
+// the limit, it reads nothing.
 func readBounded(r io.Reader, length, limit int64) (body []byte, tooLarge bool, err error) {
 	if length > limit {
 		return nil, true, nil
@@ -266,8 +314,8 @@ func readBounded(r io.Reader, length, limit int64) (body []byte, tooLarge bool, 
 	return body, int64(len(body)) > limit, err
 }
 
-// readBody reads an answer up to a limit in bytes. A longer one is a
-// *VerificationError, since what was not read cannot be verified.
+// readBody reads a response of up to limit bytes. A larger one is a
+// *VerificationError, because its signature cannot be verified.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if verified, ok := resp.Body.(*verifiedBody); ok {
 		return verified.content, nil
@@ -285,7 +333,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the %d answer: %w", resp.StatusCode, err)
+		return nil, fmt.Errorf("reading the %d response: %w", resp.StatusCode, err)
 	}
 	return body, nil
 }

@@ -10,58 +10,58 @@ import (
 	"strings"
 )
 
-// What is usually wrong when a message does not verify, as far as can be told.
-// Nothing here decides whether it does.
+// The hints of a VerificationError name the likely cause of a failed
+// verification. They do not affect the result.
 
-// whyUnknown says what a serial number for which there is no key points to.
-func (v *Verifier) whyUnknown(serial string) string {
+// unknownSerialHint returns a hint for a serial number or public key ID without
+// a key.
+func (v *Verifier) unknownSerialHint(serialNo string) string {
 	configured := v.serial()
 	switch {
-	case strings.HasPrefix(serial, publicKeyIDPrefix) && strings.HasPrefix(configured, publicKeyIDPrefix):
-		return fmt.Sprintf("PublicKeyID is %q: compare both with the merchant platform under API安全 → 微信支付公钥", configured)
-	case strings.HasPrefix(serial, publicKeyIDPrefix):
-		return "the message is signed with the WeChat Pay public key, and none is set: set PublicKeyID and PublicKey, beside the certificates while the merchant switches over"
-	case isSerialNumber(serial) && v.certificates == nil && (configured == "" || strings.HasPrefix(configured, publicKeyIDPrefix)):
-		return "the message is signed with a platform certificate, as for a merchant that has no public key or switches over: set APIv3Key, so that certificates are downloaded, or PlatformCertificates"
-	case isSerialNumber(serial):
-		return "compare it with the serial numbers of the certificates that are set"
+	case strings.HasPrefix(serialNo, publicKeyIDPrefix) && strings.HasPrefix(configured, publicKeyIDPrefix):
+		return fmt.Sprintf("PublicKeyID is %q: compare it with API安全 → 微信支付公钥", configured)
+	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
+		return "set PublicKeyID and PublicKey"
+	case !isSerialNumber(serialNo):
+		return "it is neither a public key ID nor a certificate serial number"
+	case v.certificates == nil && (configured == "" || strings.HasPrefix(configured, publicKeyIDPrefix)):
+		return "it is a platform certificate: set APIv3Key to download it"
 	}
-	return "it is neither a public key id nor the serial number of a certificate"
+	return "it is not among the configured platform certificates"
 }
 
-// whyMismatch says why a signature does not hold with the key that the message
-// names. A PKCS #1 v1.5 signature tells the digest that was signed to whoever
-// has the right key, and nothing to others: so a wrong key and a changed body can
-// be told apart.
-func (v *Verifier) whyMismatch(serial string, key *rsa.PublicKey, timestamp, nonce string, body, signature []byte) string {
-	if digest, ok := signedDigest(key, signature); ok {
+// mismatchHint returns a hint for a signature that does not match the key. A
+// PKCS #1 v1.5 signature reveals the signed digest to everyone who has the right
+// public key. This distinguishes a wrong key from a modified body.
+func (v *Verifier) mismatchHint(key *rsa.PublicKey, s *messageSignature, body []byte) string {
+	if digest, ok := signedDigest(key, s.signature); ok {
 		if len(body) == 0 {
-			return "the key is right, and the body is empty: something read it before, such as a framework or a middleware; verify the bytes as they came"
+			return "the body is empty: something read it before the verification"
 		}
 		for _, variant := range variants(body) {
-			if messageDigest(timestamp, nonce, variant.body) == digest {
-				return "the key is right, and the signature holds for the body " + variant.name + ": a proxy or a framework changed it; verify the bytes as they came"
+			if s.digest(variant.body) == digest {
+				return "the body was modified: the signature matches it " + variant.name
 			}
 		}
-		return "the key is right, and the signature is over something else: a proxy or a framework changed the body, such as by decoding and encoding it, or the message is forged; verify the bytes as they came"
+		return "the body is not the signed one: it was modified, or the message is forged"
 	}
-	for other, candidate := range v.allKeys() {
-		if _, ok := signedDigest(candidate, signature); ok {
-			return fmt.Sprintf("it was made with the key that is set for %q: the keys are mixed up", other)
+	for serialNo, other := range v.allKeys() {
+		if _, ok := signedDigest(other, s.signature); ok {
+			return fmt.Sprintf("it matches the key of %q: the keys are swapped", serialNo)
 		}
 	}
-	if strings.HasPrefix(serial, publicKeyIDPrefix) {
-		return "it was not made with that key: either PublicKey is not the one of PublicKeyID (take pub_key.pem from the merchant platform under API安全 → 微信支付公钥, not the merchant's own key), or the message is forged"
+	if strings.HasPrefix(s.serialNo, publicKeyIDPrefix) {
+		return "PublicKey is not the key of PublicKeyID, or the message is forged"
 	}
-	return "it was not made with that key: either the certificate is not WeChat Pay's, or the message is forged"
+	return "the certificate is not WeChat Pay's, or the message is forged"
 }
 
-// allKeys gives every key that is known, by serial number or public key id.
+// allKeys returns all known keys by serial number or public key ID.
 func (v *Verifier) allKeys() map[string]*rsa.PublicKey {
 	all := make(map[string]*rsa.PublicKey)
-	for serial, key := range v.Keys {
+	for serialNo, key := range v.Keys {
 		if key != nil && key.N != nil {
-			all[serial] = key
+			all[serialNo] = key
 		}
 	}
 	if v.certificates != nil {
@@ -77,30 +77,33 @@ type variant struct {
 	body []byte
 }
 
-// variants are the forms that proxies and frameworks give a body, undone.
+// variants returns the body without the changes that proxies and frameworks
+// commonly make.
 func variants(body []byte) []variant {
 	all := []variant{
-		{"without the blanks around it", bytes.TrimSpace(body)},
-		{"with a line end after it", append(bytes.Clone(body), '\n')},
-		{"without the byte order mark before it", bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))},
+		{"without surrounding white space", bytes.TrimSpace(body)},
+		{"with a trailing newline", append(bytes.Clone(body), '\n')},
+		{"without the byte order mark", bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))},
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, body) == nil {
-		all = append(all, variant{"without the blanks in it", compact.Bytes()})
+		all = append(all, variant{"as compact JSON", compact.Bytes()})
 	}
 	return all
 }
 
-// digestInfo precedes a SHA-256 digest in a PKCS #1 v1.5 signature.
-var digestInfo = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
+// digestInfo is the DER prefix of a SHA-256 digest in a PKCS #1 v1.5 signature.
+var digestInfo = []byte{
+	0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+}
 
-// signedDigest gives the digest that a signature was made over, if it was made
-// with the key.
+// signedDigest returns the digest in a signature. ok is false if the signature
+// is not by the private key of key.
 func signedDigest(key *rsa.PublicKey, signature []byte) (digest [sha256.Size]byte, ok bool) {
 	size := key.Size()
 	pad := size - 3 - len(digestInfo) - sha256.Size
 	s := new(big.Int).SetBytes(signature)
-	if len(signature) != size || pad < 8 || s.Cmp(key.N) >= 0 {
+	if len(signature) != size || pad < 8 {
 		return digest, false
 	}
 	em := s.Exp(s, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, size))
