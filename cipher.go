@@ -17,16 +17,16 @@ import (
 // the key named in the Wechatpay-Serial header of the request.
 func encrypt(f *faults, field, text string, key *rsa.PublicKey) string {
 	if key == nil {
-		f.add(field, "no key to encrypt it with: set PublicKey and PublicKeyID")
+		f.add(field, "needs a key to encrypt it: set PublicKey and PublicKeyID")
 		return ""
 	}
 	if limit := key.Size() - 2*sha1.Size - 2; len(text) > limit {
-		f.add(field, "must be at most %d bytes, got %d", limit, len(text))
+		f.add(field, "has %d bytes, at most %d allowed", len(text), limit)
 		return ""
 	}
 	raw, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, key, []byte(text), nil)
 	if err != nil {
-		f.add(field, "encryption failed: %v", err)
+		f.add(field, "cannot be encrypted: %v", err)
 		return ""
 	}
 	return base64.StdEncoding.EncodeToString(raw)
@@ -73,11 +73,11 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 func (c *Client) Decrypt(ciphertext string) (string, error) {
 	key, ok := c.signer.key.(crypto.Decrypter)
 	if !ok {
-		return "", faults{{"PrivateKey", fmt.Sprintf("%T is not a crypto.Decrypter", c.signer.key)}}.err("Decrypt")
+		return "", faults{{"PrivateKey", fmt.Sprintf("must be a crypto.Decrypter, got %T", c.signer.key)}}.err("Decrypt")
 	}
 	raw, err := base64.StdEncoding.DecodeString(ciphertext)
 	if err != nil {
-		return "", faults{{"ciphertext", "not base64: " + err.Error()}}.err("Decrypt")
+		return "", faults{{"ciphertext", "is not base64: " + err.Error()}}.err("Decrypt")
 	}
 	plain, err := key.Decrypt(rand.Reader, raw, &rsa.OAEPOptions{Hash: crypto.SHA1, MGFHash: crypto.SHA1})
 	if err != nil {

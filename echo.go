@@ -7,85 +7,97 @@ import (
 	"net/http"
 )
 
-// EchoRequest is what WeChat Pay is to repeat.
+// EchoRequest is the request of Echo.
 type EchoRequest struct {
 	EchoMessage string // required
-	// EncryptedEchoMessage, at most 214 bytes, is sent encrypted for WeChat
-	// Pay: here it is plain text. Empty: none is sent.
+	// EncryptedEchoMessage is plain text of at most 214 bytes, which Echo
+	// encrypts for WeChat Pay. Empty means none.
 	EncryptedEchoMessage string
-	// NotifyURL receives a notification: https, no query. Empty: none is sent.
+	// NotifyURL is an https URL without a query that receives a notification.
+	// Empty means none.
 	NotifyURL string
 }
 
-// EchoResponse is what WeChat Pay repeated.
+// EchoResponse is the response of Echo.
 type EchoResponse struct {
 	EchoMessage string
-	// EncryptedEchoMessage came encrypted for the merchant: here it is plain
-	// text.
+	// EncryptedEchoMessage is plain text: Echo decrypts it.
 	EncryptedEchoMessage string
 }
 
-// echoWire is the body of the request and of the answer.
+// echoWire is the JSON of the request and of the response.
 type echoWire struct {
 	EchoMessage          string `json:"echo_message"`
 	EncryptedEchoMessage string `json:"encrypted_echo_message,omitempty"`
 	NotifyURL            string `json:"notify_url,omitempty"`
 }
 
-// Echo asks WeChat Pay to repeat a message. It proves keys, signing and
-// verifying, and touches nothing: there is no sandbox. With an
-// EncryptedEchoMessage it also proves encryption, both ways.
+// Echo makes WeChat Pay return a message. It checks keys, signing and verifying
+// without a side effect. With an EncryptedEchoMessage it also checks encryption
+// in both directions.
 //
-// The page is for service providers, and by another source ordinary merchants
-// have the call too: a 403 or a 404 says nothing about the keys.
+// The official page is for service providers only. Other merchants may get a 403
+// or a 404, which does not mean that the keys are wrong.
 //
 // https://pay.weixin.qq.com/doc/v3/partner/4015139289
 func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, error) {
 	const op = "Echo"
-	var f faults
 	if req == nil {
-		f.add("req", "nil")
-		return nil, f.err(op)
+		req = new(EchoRequest)
 	}
+	var f faults
 	if req.EchoMessage == "" {
-		f.add("EchoMessage", "empty: it is required")
+		f.add("EchoMessage", "is required")
 	}
 	f.storable("EchoMessage", req.EchoMessage)
 	if req.NotifyURL != "" {
 		f.https("NotifyURL", req.NotifyURL)
 		f.noQuery("NotifyURL", req.NotifyURL)
 	}
-	body := echoWire{EchoMessage: req.EchoMessage, NotifyURL: req.NotifyURL}
-	serial := c.verifier.serial() // of the key that the message is encrypted with
-	switch key := c.verifier.Keys[serial]; {
-	case req.EncryptedEchoMessage == "":
-	case c.certificates == nil:
-		body.EncryptedEchoMessage = encrypt(&f, "EncryptedEchoMessage", req.EncryptedEchoMessage, key)
-	case f == nil: // what is refused anyway downloads no certificate first
-		newest, err := c.certificates.newest(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
-		}
-		serial = newest.serialNo
-		body.EncryptedEchoMessage = encrypt(&f, "EncryptedEchoMessage", req.EncryptedEchoMessage, newest.key)
+	encrypted, serialNo, err := c.encryptEcho(ctx, &f, req.EncryptedEchoMessage)
+	if err != nil {
+		return nil, fmt.Errorf("wechatpay: %s: %w", op, err)
 	}
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	var answer echoWire
-	err := c.call(ctx, &call{op: op, method: http.MethodPost, path: "/v3/security/echo", body: &body, success: http.StatusOK, out: &answer, serial: serial, retry: retryAlways, remedy: "repeat it: it touches nothing"})
-	var refusal *APIError
-	if errors.As(err, &refusal) && (refusal.StatusCode == http.StatusForbidden || refusal.StatusCode == http.StatusNotFound) {
-		return nil, fmt.Errorf("%w (this call may not be open to this merchant, which says nothing about the keys: the request's signature was accepted, or was not looked at)", err)
+	var echoed echoWire
+	err = c.call(ctx, &call{
+		op:      op,
+		method:  http.MethodPost,
+		path:    "/v3/security/echo",
+		body:    &echoWire{EchoMessage: req.EchoMessage, EncryptedEchoMessage: encrypted, NotifyURL: req.NotifyURL},
+		success: http.StatusOK,
+		out:     &echoed,
+		serial:  serialNo,
+		retry:   retryAlways,
+		remedy:  "retry it: it has no side effect",
+	})
+	var api *APIError
+	if errors.As(err, &api) && (api.StatusCode == http.StatusForbidden || api.StatusCode == http.StatusNotFound) {
+		return nil, fmt.Errorf("%w (the merchant may lack access to Echo: this says nothing about the keys)", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	resp := &EchoResponse{EchoMessage: answer.EchoMessage}
-	if answer.EncryptedEchoMessage != "" {
-		if resp.EncryptedEchoMessage, err = c.Decrypt(answer.EncryptedEchoMessage); err != nil {
+	resp := &EchoResponse{EchoMessage: echoed.EchoMessage}
+	if echoed.EncryptedEchoMessage != "" {
+		if resp.EncryptedEchoMessage, err = c.Decrypt(echoed.EncryptedEchoMessage); err != nil {
 			return nil, err
 		}
 	}
 	return resp, nil
+}
+
+// encryptEcho encrypts a message for WeChat Pay. It returns the Wechatpay-Serial
+// of the key. An invalid request does not download a platform certificate.
+func (c *Client) encryptEcho(ctx context.Context, f *faults, message string) (ciphertext, serialNo string, err error) {
+	if message == "" || len(*f) > 0 && len(c.verifier.Keys) == 0 {
+		return "", "", nil
+	}
+	serialNo, key, err := c.verifier.requestKey(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	return encrypt(f, "EncryptedEchoMessage", message, key), serialNo, nil
 }

@@ -344,16 +344,16 @@ func TestComplaintsV2_Refund_invalidArguments(t *testing.T) {
 func TestClient_Echo_invalidArguments(t *testing.T) {
 	client, _ := newMock(t, func(http.ResponseWriter, *http.Request) { t.Error("sent") })
 	_, err := client.Echo(context.Background(), nil)
-	requireFaults(t, err, "req: nil")
+	requireFaults(t, err, "EchoMessage: is required")
 	_, err = client.Echo(context.Background(), &wechatpay.EchoRequest{
 		NotifyURL:            "http://www.example.com/?a",
 		EncryptedEchoMessage: strings.Repeat("a", 215),
 	})
 	requireFaults(t, err,
-		"EchoMessage: empty: it is required",
+		"EchoMessage: is required",
 		`NotifyURL: must be an https URL, got "http://www.example.com/?a"`,
 		"NotifyURL: must have no query and no fragment",
-		"EncryptedEchoMessage: 215 bytes, at most 214 are allowed",
+		"EncryptedEchoMessage: has 215 bytes, at most 214 allowed",
 	)
 }
 
@@ -371,12 +371,12 @@ func TestClient_Echo_encrypted(t *testing.T) {
 		client, err := wechatpay.NewClient(cfg)
 		require.NoError(t, err)
 		_, err = client.Echo(context.Background(), req)
-		require.ErrorContains(t, err, "cannot be encrypted without WeChat Pay's key")
+		require.ErrorContains(t, err, "needs a key to encrypt it: set PublicKey and PublicKeyID")
 	})
 	t.Run("response for another key", func(t *testing.T) {
 		client, _ := newMock(t, reply(t, 200, `{"echo_message":"a","encrypted_echo_message":"AAAA"}`))
 		_, err := client.Echo(context.Background(), &wechatpay.EchoRequest{EchoMessage: "a"})
-		require.ErrorContains(t, err, "the key does not fit")
+		require.ErrorContains(t, err, "not encrypted for merchant certificate ")
 	})
 }
 

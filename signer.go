@@ -227,19 +227,19 @@ func (t *SigningTransport) check(req *http.Request) error {
 	var f faults
 	switch {
 	case t.Signer == nil:
-		f.add("Signer", "required")
+		f.add("Signer", "is required")
 	case req.URL == nil:
-		f.add("URL", "required")
+		f.add("URL", "is required")
 	case req.Response != nil:
-		f.add("URL", "redirect to %q is not signed: set CheckRedirect to return http.ErrUseLastResponse", req.URL.Host)
+		f.add("URL", "is a redirect to %q, which is not signed (CheckRedirect: http.ErrUseLastResponse)", req.URL.Host)
 	case !t.allowed(req.URL.Host, req.URL.Scheme):
-		f.add("URL", "host %q is not allowed for signing", req.URL.Host)
+		f.add("URL", "must be an allowed host, got %q", req.URL.Host)
 	case req.Host != "" && !t.allowed(req.Host, req.URL.Scheme):
-		f.add("Host", "host %q is not allowed for signing", req.Host)
+		f.add("Host", "must be an allowed host, got %q", req.Host)
 	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !isLoopback(req.URL.Hostname())):
-		f.add("URL", "scheme must be https, or http on loopback, got %q", req.URL.Scheme)
+		f.add("URL", "must be https, or http on loopback, got %q", req.URL.Scheme)
 	case !strings.HasPrefix(req.URL.RequestURI(), "/"):
-		f.add("URL", "path must begin with /")
+		f.add("URL", "must have a path that begins with /")
 	}
 	return f.err("SigningTransport")
 }
@@ -284,7 +284,7 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 		return nil, nil
 	}
 	if strings.HasPrefix(strings.ToLower(req.Header.Get("Content-Type")), "multipart/") {
-		return nil, faults{{"Body", "multipart: set the bytes to sign with WithSignedBody"}}.err("SigningTransport")
+		return nil, faults{{"Body", "is multipart: use WithSignedBody"}}.err("SigningTransport")
 	}
 	if req.GetBody != nil {
 		body, err := req.GetBody()
@@ -302,7 +302,7 @@ func signedBody(req, signed *http.Request) (io.ReadCloser, error) {
 	}
 	if len(content) > maxBufferedBody {
 		var f faults
-		f.add("GetBody", "required for a body over %d bytes", maxBufferedBody)
+		f.add("GetBody", "is required for a body over %d bytes", maxBufferedBody)
 		return nil, f.err("SigningTransport")
 	}
 	signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }

@@ -286,7 +286,7 @@ func TestSigningTransport_RoundTrip_rejected(t *testing.T) {
 		change(req)
 		return req
 	}
-	const notAllowed = `host %q is not allowed for signing`
+	const notAllowed = `must be an allowed host, got %q`
 	for _, tt := range []struct {
 		name           string
 		req            *http.Request
@@ -308,22 +308,22 @@ func TestSigningTransport_RoundTrip_rejected(t *testing.T) {
 			"URL", fmt.Sprintf(notAllowed, "api.mch.weixin.qq.com")},
 		{"other Host header", valid(func(r *http.Request) { r.Host = "evil.example" }), nil, nil,
 			"Host", fmt.Sprintf(notAllowed, "evil.example")},
-		{"no URL", valid(func(r *http.Request) { r.URL = nil }), nil, nil, "URL", "required"},
+		{"no URL", valid(func(r *http.Request) { r.URL = nil }), nil, nil, "URL", "is required"},
 		{"redirect", valid(func(r *http.Request) { r.Response = &http.Response{StatusCode: 307} }), nil, nil, "URL",
-			`redirect to "api.mch.weixin.qq.com" is not signed: set CheckRedirect to return http.ErrUseLastResponse`},
+			`is a redirect to "api.mch.weixin.qq.com", which is not signed (CheckRedirect: http.ErrUseLastResponse)`},
 		{"http", request("http://api.mch.weixin.qq.com/v3/x"), nil, nil,
-			"URL", `scheme must be https, or http on loopback, got "http"`},
+			"URL", `must be https, or http on loopback, got "http"`},
 		{"http to a private address", request("http://10.0.0.1/v3/x"), nil, []string{"10.0.0.1"},
-			"URL", `scheme must be https, or http on loopback, got "http"`},
+			"URL", `must be https, or http on loopback, got "http"`},
 		{"other scheme", request("ftp://127.0.0.1/v3/x"), nil, []string{"127.0.0.1"},
-			"URL", `scheme must be https, or http on loopback, got "ftp"`},
+			"URL", `must be https, or http on loopback, got "ftp"`},
 		{"opaque URL", valid(func(r *http.Request) { r.URL.Opaque = "//evil.example/v3/x" }), nil, nil,
-			"URL", "path must begin with /"},
+			"URL", "must have a path that begins with /"},
 		{"multipart", valid(func(r *http.Request) {
 			r.Header.Set("Content-Type", "Multipart/form-data; boundary=x")
-		}), strings.NewReader("--x"), nil, "Body", "multipart: set the bytes to sign with WithSignedBody"},
+		}), strings.NewReader("--x"), nil, "Body", "is multipart: use WithSignedBody"},
 		{"endless body without GetBody", valid(func(*http.Request) {}), zeros{}, nil,
-			"GetBody", "required for a body over 1048576 bytes"},
+			"GetBody", "is required for a body over 1048576 bytes"},
 		{"failing GetBody", valid(func(r *http.Request) {
 			r.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
 		}), strings.NewReader("x"), nil, "", ""},
@@ -368,7 +368,7 @@ func TestSigningTransport_RoundTrip_rejected(t *testing.T) {
 
 func TestSigningTransport_RoundTrip_noSigner(t *testing.T) {
 	_, err := (&wechatpay.SigningTransport{}).RoundTrip(newRequest(t, http.MethodPost, nil))
-	require.EqualError(t, err, "wechatpay: SigningTransport: invalid: Signer: required")
+	require.EqualError(t, err, "wechatpay: SigningTransport: invalid argument: Signer: is required")
 }
 
 func TestSigningTransport_RoundTrip_hsmFails(t *testing.T) {
@@ -459,7 +459,7 @@ func TestSigningTransport_RoundTrip_bodyWithoutGetBody(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, size, sent)
 		} else {
-			require.ErrorContains(t, err, "GetBody: required for a body over 1048576 bytes")
+			require.ErrorContains(t, err, "GetBody: is required for a body over 1048576 bytes")
 			require.Zero(t, sent)
 		}
 		require.Equal(t, 1, body.closed)

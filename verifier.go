@@ -220,7 +220,7 @@ type VerifyingTransport struct {
 func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.Verifier == nil {
 		closeBody(req)
-		return nil, faults{{"Verifier", "required"}}.err("VerifyingTransport")
+		return nil, faults{{"Verifier", "is required"}}.err("VerifyingTransport")
 	}
 	unsigned := req.Context().Value(unsignedAnswerKey{}) != nil
 	if !unsigned {

@@ -289,7 +289,7 @@ func TestVerifyingTransport_RoundTrip_contract(t *testing.T) {
 	body := &countingBody{Reader: strings.NewReader("x")}
 	req := newRequest(t, http.MethodPost, body)
 	_, err := (&wechatpay.VerifyingTransport{}).RoundTrip(req)
-	require.EqualError(t, err, "wechatpay: VerifyingTransport: invalid: Verifier: required")
+	require.EqualError(t, err, "wechatpay: VerifyingTransport: invalid argument: Verifier: is required")
 	require.Equal(t, 1, body.closed)
 
 	down := io.ErrClosedPipe
