@@ -50,7 +50,12 @@ func (s *ComplaintsV2Service) NegotiationHistory(
 	if err != nil {
 		return nil, opError(op, err)
 	}
-	return &NegotiationHistory{Data: page.Data, Limit: page.Limit, Offset: page.Offset, TotalCount: page.TotalCount}, nil
+	return &NegotiationHistory{
+		Data:       page.Data,
+		Limit:      page.Limit,
+		Offset:     page.Offset,
+		TotalCount: page.TotalCount,
+	}, nil
 }
 
 // historyPage is one page of a negotiation history. R has the fields that are
