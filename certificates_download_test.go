@@ -42,8 +42,8 @@ func TestClient_downloadCertificates_knownVector(t *testing.T) {
 			recorder.header.Set("Wechatpay-Timestamp", "1700000000")
 			recorder.header.Set("Wechatpay-Nonce", "EqYtEtmd8XJ1Q2ZFVkAAM3pNSDWg5KYF")
 			recorder.header.Set("Wechatpay-Serial", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1")
-			recorder.header.Set("Wechatpay-Signature", string(testdata(t, "certificates/answer.sig")))
-			recorder.status, recorder.body = 200, testdata(t, "certificates/answer.body")
+			recorder.header.Set("Wechatpay-Signature", string(testdata(t, "certificates/response.sig")))
+			recorder.status, recorder.body = 200, testdata(t, "certificates/response.body")
 		} else {
 			noContent(recorder, req)
 			s := signed(t, "")
@@ -356,7 +356,7 @@ func TestClient_downloadCertificates_skippedEntries(t *testing.T) {
 // Only a response of WeChat Pay yields certificates. Minimizing an input takes
 // long, because several goroutines take part: use -fuzzminimizetime 1x.
 func FuzzClient_downloadCertificates(f *testing.F) {
-	genuine := string(testdata(f, "certificates/answer.body"))
+	genuine := string(testdata(f, "certificates/response.body"))
 	f.Add(genuine, "5157F09EFDC096DE15EBE81A47057A7232F1B8E1", true)
 	f.Add(genuine, "00B8E15157F09EFDC096DE15EBE81A47057A7232", true)
 	f.Add(genuine, "5157F09EFDC096DE15EBE81A47057A7232F1B8E1", false)

@@ -34,7 +34,7 @@ func TestClient_Decrypt(t *testing.T) {
 	require.NoError(t, err)
 	ciphertext := base64.StdEncoding.EncodeToString(raw)
 
-	// phone.enc is made by openssl pkeyutl: testdata/make.sh.
+	// phone.enc is made by OpenSSL: testdata/make.sh.
 	for name, ciphertext := range map[string]string{
 		"openssl":    string(testdata(t, "phone.enc")),
 		"crypto/rsa": ciphertext,

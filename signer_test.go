@@ -52,7 +52,7 @@ func newRequest(t testing.TB, method string, body io.Reader) *http.Request {
 	return req
 }
 
-// The vectors are made by openssl dgst -sha256 -sign: testdata/make.sh.
+// The signatures are made by OpenSSL: testdata/make.sh.
 func TestSigner_Sign_knownVectors(t *testing.T) {
 	for _, name := range []string{"request_approve", "request_reject", "request_list"} {
 		t.Run(name, func(t *testing.T) {

@@ -25,9 +25,9 @@ func newVerifier(t testing.TB) *wechatpay.Verifier {
 	return &wechatpay.Verifier{Keys: map[string]*rsa.PublicKey{testPublicKeyID: key}, Time: testClock}
 }
 
-// The signatures are made by openssl dgst -sha256 -sign: testdata/make.sh.
+// The signatures are made by OpenSSL: testdata/make.sh.
 func TestVerifier_Verify_knownVectors(t *testing.T) {
-	for name, body := range map[string]string{"answer_204": "", "answer_200": `{"media_id":"文件"}`} {
+	for name, body := range map[string]string{"response_204": "", "response_200": `{"media_id":"文件"}`} {
 		t.Run(name, func(t *testing.T) {
 			h := http.Header{}
 			h.Set("Wechatpay-Timestamp", "1700000000")

@@ -1,13 +1,13 @@
-"""How the files of this folder were made, with Python's cryptography package, so
-that nothing here was made by the package that reads it.
+"""Generates the files of this folder with Python's cryptography package, which is
+independent of the tested code.
 
-  answer.body  the answer of GET /v3/certificates: two certificates, encrypted
-               with the APIv3 key of the tests; the second begins to be valid
-               later, and its serial number begins with a zero byte
-  answer.sig   its Wechatpay-Signature by the first, whose key is
-               ../platform_key.pem, with timestamp 1700000000 and the nonce below
-  text.aead    a text under associated data, in base64, and
-  bare.aead    the same without
+  response.body  the response of GET /v3/certificates: two certificates, encrypted
+                 with the APIv3 key of the tests; the second is valid from a later
+                 time, and its serial number begins with a zero byte
+  response.sig   its Wechatpay-Signature by the first certificate, whose key is
+                 ../platform_key.pem, with timestamp 1700000000 and the nonce below
+  text.aead      a text encrypted with associated data, in base64
+  bare.aead      the same without associated data
 """
 import base64, datetime, json, pathlib
 from cryptography import x509
@@ -43,8 +43,8 @@ body = json.dumps({"data": [
     entry(platform, "5157F09EFDC096DE15EBE81A47057A7232F1B8E1", "2023-01-01T08:00:00+08:00", "d215b0511e9c"),
     entry(rsa.generate_private_key(65537, 2048), "00B8E15157F09EFDC096DE15EBE81A47057A7232", "2023-11-14T08:00:00+08:00", "61f9c719728a"),
 ]}).encode()
-(here / "answer.body").write_bytes(body)
+(here / "response.body").write_bytes(body)
 message = b"1700000000\nEqYtEtmd8XJ1Q2ZFVkAAM3pNSDWg5KYF\n" + body + b"\n"
-(here / "answer.sig").write_bytes(base64.b64encode(platform.sign(message, padding.PKCS1v15(), hashes.SHA256())))
+(here / "response.sig").write_bytes(base64.b64encode(platform.sign(message, padding.PKCS1v15(), hashes.SHA256())))
 for name, data in ("text", b"complaint"), ("bare", None):
     (here / (name + ".aead")).write_bytes(base64.b64encode(aead.encrypt(b"fdasflkja484", "投诉 complaint".encode(), data)))
