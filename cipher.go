@@ -71,18 +71,22 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533436
 func (c *Client) Decrypt(ciphertext string) (string, error) {
+	const op = "Decrypt"
+	var f faults
 	key, ok := c.signer.key.(crypto.Decrypter)
 	if !ok {
-		return "", faults{{"PrivateKey", fmt.Sprintf("must be a crypto.Decrypter, got %T", c.signer.key)}}.err("Decrypt")
+		f.add("PrivateKey", "must be a crypto.Decrypter, got %T", c.signer.key)
+		return "", f.err(op)
 	}
 	raw, err := base64.StdEncoding.DecodeString(ciphertext)
 	if err != nil {
-		return "", faults{{"ciphertext", "is not base64: " + err.Error()}}.err("Decrypt")
+		f.add("ciphertext", "is not base64: %v", err)
+		return "", f.err(op)
 	}
 	plain, err := key.Decrypt(rand.Reader, raw, &rsa.OAEPOptions{Hash: crypto.SHA1, MGFHash: crypto.SHA1})
 	if err != nil {
-		return "", fmt.Errorf("wechatpay: Decrypt: not encrypted for merchant certificate %s, or modified: %w",
-			c.signer.serialNo, err)
+		return "", fmt.Errorf("wechatpay: %s: not encrypted for merchant certificate %s, or modified: %w",
+			op, c.signer.serialNo, err)
 	}
 	return string(plain), nil
 }

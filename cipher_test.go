@@ -51,7 +51,8 @@ func TestClient_Decrypt(t *testing.T) {
 	want := "wechatpay: Decrypt: not encrypted for merchant certificate " + testSerialNo + ", or modified: "
 	require.ErrorContains(t, err, want)
 	_, err = client(hsm{key: key}).Decrypt(ciphertext)
-	require.EqualError(t, err, "wechatpay: Decrypt: invalid argument: PrivateKey: must be a crypto.Decrypter, got wechatpay_test.hsm")
+	require.EqualError(t, err, "wechatpay: Decrypt: invalid argument: "+
+		"PrivateKey: must be a crypto.Decrypter, got wechatpay_test.hsm")
 	_, err = client(key).Decrypt("*")
 	require.ErrorContains(t, err, "wechatpay: Decrypt: invalid argument: ciphertext: is not base64: ")
 	_, err = client(key).Decrypt("")
