@@ -3,7 +3,6 @@ package wechatpay
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,17 +22,12 @@ import (
 // sender sends requests through resty.
 type sender struct{ resty *resty.Client }
 
-// newSender returns a sender over an http.Client. It names serial in each
-// request, unless it is empty.
-func newSender(client http.Client, serial string) *sender {
+func newSender(client http.Client) *sender {
 	// resty changes its http.Client, so it has a copy. Its own retry stays off:
 	// it repeats POSTs.
 	r := resty.NewWithClient(&client).SetLogger(discard{}).SetPreRequestHook(setBody).
 		SetHeader("Accept", "application/json").SetHeader("User-Agent", userAgent).
 		SetHeader("Content-Type", "application/json")
-	if serial != "" {
-		r.SetHeader(headerSerial, serial)
-	}
 	return &sender{r}
 }
 
@@ -72,12 +66,15 @@ func setBody(_ *resty.Client, req *http.Request) error {
 // A stream receives a response whose body is neither read nor signed: an image.
 type stream struct{ resp *http.Response }
 
-// A responseReader reads a success that VerifyingTransport does not verify.
-type responseReader func(x *exchange, h http.Header, body []byte) *failure
+// accept is not used: a stream is not read.
+func (*stream) accept(*exchange, *http.Response, []byte) *failure { return nil }
 
-// timestamped is implemented by an out that wants to know when WeChat Pay
-// signed the response.
-type timestamped interface{ setSignedAt(t time.Time) }
+// A responseReader is an out that verifies the response itself.
+type responseReader func(x *exchange, resp *http.Response, body []byte) *failure
+
+func (r responseReader) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	return r(x, resp, body)
+}
 
 // attempt sends one request to one host and reads the response.
 func (c *Client) attempt(ctx context.Context, x *exchange) *failure {
@@ -102,7 +99,7 @@ func (c *Client) attempt(ctx context.Context, x *exchange) *failure {
 // AttemptTimeout applies to the start of the response, then to each read.
 func (c *Client) attemptStream(ctx context.Context, x *exchange, out *stream) *failure {
 	began := time.Now()
-	within, cancel := context.WithCancelCause(context.WithValue(ctx, unsignedAnswerKey{}, true))
+	within, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(c.retry.AttemptTimeout, func() { cancel(context.DeadlineExceeded) })
 	resp, failed := c.send(within, x)
 	switch success := failed == nil && resp.StatusCode == x.success; {
@@ -145,13 +142,18 @@ func (b *streamedBody) Close() error {
 
 // send returns the response with its body unread.
 func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failure) {
-	var conn connection
-	ctx = conn.trace(ctx)
+	x.conn = new(connection)
+	ctx = x.conn.trace(ctx)
 	body, isPayload := x.body.(*payload)
 	if isPayload {
 		ctx = context.WithValue(ctx, payloadKey{}, body)
 	}
-	req := c.sender.resty.R().SetContext(ctx).SetDoNotParseResponse(true)
+	sender := c.verified
+	switch x.out.(type) {
+	case *stream, responseReader:
+		sender = c.unverified
+	}
+	req := sender.resty.R().SetContext(ctx).SetDoNotParseResponse(true)
 	if x.json != nil {
 		req.SetBody(bytes.NewReader(x.json))
 	}
@@ -170,11 +172,13 @@ func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failur
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	err = fmt.Errorf("%s: %w", target(x.method, x.host.url, x.path), &foreignError{err})
-	failed := classify(err, &conn)
+	err = fmt.Errorf("%s: %w", x.target(), &foreignError{err})
+	failed := classify(err, x.conn)
 	failed.err = err
 	return nil, failed
 }
+
+func (x *exchange) target() string { return target(x.method, x.host.url, x.path) }
 
 // target names what a request was sent to, for errors: the complaint, or else
 // method and path, and the host.
@@ -210,25 +214,29 @@ func (c *Client) read(x *exchange, resp *http.Response) *failure {
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		// The status decides, however much of the body can be read.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		var body []byte
+		if resp.StatusCode != http.StatusSwitchingProtocols { // there, the body is the connection
+			body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		}
 		failed := x.apiFailure(resp, body)
 		failed.retryAfter = c.retryAfter(resp.Header)
 		return failed
 	}
-	body, err := readBody(resp, maxBody)
+	limit := int64(maxBody)
+	if _, ok := x.out.(responseReader); ok {
+		limit = maxCertificateList
+	}
+	body, err := readBody(resp, limit)
 	if err != nil {
 		return &failure{class: inDoubt, err: err}
 	}
 	if !x.isSuccess(resp.StatusCode) {
 		return x.apiFailure(resp, body)
 	}
-	if reader, ok := x.out.(responseReader); ok {
-		return reader(x, resp.Header, body)
+	if x.out == nil {
+		return nil
 	}
-	if out, ok := x.out.(timestamped); ok {
-		out.setSignedAt(c.signedAt(resp.Header))
-	}
-	return x.decode(resp, body)
+	return x.out.accept(x, resp, body)
 }
 
 // isSuccess reports whether a 2xx status is the documented one.
@@ -243,43 +251,22 @@ func (cl *call) isSuccess(status int) bool {
 // success.
 func (x *exchange) apiFailure(resp *http.Response, body []byte) *failure {
 	err := newAPIError(resp, x.method, x.host.url, x.path, body)
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		err.Message = strings.TrimSuffix("not the documented success: "+err.Message, ": ")
+	if resp.StatusCode < 300 {
+		expected := "200 or 204"
+		if x.success != 0 {
+			expected = strconv.Itoa(x.success)
+		}
+		err.Message = joinTexts("expected "+expected, err.Message)
 	}
-	failed := classify(err, nil)
+	failed := classifyStatus(err)
 	failed.err = err
+	// net/http sent the request more than once: the response may be about the
+	// second time, and the first may have been applied.
+	if x.conn.connections.Load() > 1 && x.method != http.MethodGet {
+		failed.class = inDoubt
+	}
 	return failed
 }
-
-// signedAt returns the time at which WeChat Pay signed a response.
-func (c *Client) signedAt(h http.Header) time.Time {
-	if seconds, err := strconv.ParseInt(h.Get(headerTimestamp), 10, 64); err == nil {
-		return time.Unix(seconds, 0)
-	}
-	return now(c.time)
-}
-
-// decode decodes the body of a success.
-func (x *exchange) decode(resp *http.Response, body []byte) *failure {
-	if x.out == nil || len(body) == 0 && x.success == 0 {
-		return nil
-	}
-	problem := func(text string, err error) *failure {
-		err = fmt.Errorf("%s: the %d response %s%s: %w", target(x.method, x.host.url, x.path),
-			resp.StatusCode, text, requestIDSuffix(resp.Header.Get(headerRequestID)), err)
-		// A read would get the same response again, and out holds a part of it.
-		return &failure{class: inDoubt, final: x.method == http.MethodGet, err: err}
-	}
-	if err := json.Unmarshal(body, x.out); err != nil {
-		return problem("cannot be decoded", err)
-	}
-	if x.complete != nil && !x.complete() {
-		return problem("is incomplete", errIncomplete)
-	}
-	return nil
-}
-
-var errIncomplete = errors.New("a field that every success has is missing")
 
 // finish adds to a failure that its time ran out, and logs the attempt without
 // headers and bodies, so that the log has no secrets.
@@ -319,14 +306,16 @@ func (c *Client) warn(ctx context.Context, x *exchange, what string) {
 	}
 }
 
-// A connection records whether net/http asked for a connection and got one.
+// A connection records whether net/http asked for a connection, and how many it
+// got. More than one means that it sent the request again by itself.
 type connection struct {
-	asked, got atomic.Bool
-	hooks      httptrace.ClientTrace
+	asked       atomic.Bool
+	connections atomic.Int32
+	hooks       httptrace.ClientTrace
 }
 
 func (c *connection) trace(ctx context.Context) context.Context {
 	c.hooks.GetConn = func(string) { c.asked.Store(true) }
-	c.hooks.GotConn = func(httptrace.GotConnInfo) { c.got.Store(true) }
+	c.hooks.GotConn = func(httptrace.GotConnInfo) { c.connections.Add(1) }
 	return httptrace.WithClientTrace(ctx, &c.hooks)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -18,7 +19,8 @@ import (
 //	                retryIfRejectedBusy  after notSent and busy
 //	                retryAlways          after notSent, busy and inDoubt
 //	lookup result   applied        the write took effect
-//	                notApplied     it did not, and may be sent again
+//	                notApplied     it did not; it may be sent again, or, if WeChat
+//	                               Pay rejected the last attempt, the call fails
 //	                superseded     it did not: the opposite was applied
 //	                undetermined   the lookup could not decide
 //
@@ -33,21 +35,23 @@ type call struct {
 	path    string // escaped, with the query; sent as it is
 	body    any    // encoded as JSON; *payload: sent as it is; nil: no body
 	success int    // the documented status; 0: 200 or 204
-	out     any    // decoded from JSON; *stream or responseReader: unverified; nil: no body expected
+	out     out    // receives the response; nil: no body expected
 	serial  string // Wechatpay-Serial; empty: chosen by the call loop
-	// complete reports whether out has the fields that every success of this
-	// write has; nil: nothing to check.
-	complete func() bool
 
-	retry mayRetry
-	// beforeRetry runs before the request is sent again. The call goes on only
-	// after notApplied; nil: always.
-	beforeRetry func(ctx context.Context) (lookupResult, error)
-	// lookUp finds out whether a write in doubt was applied; nil: not possible.
-	lookUp func(ctx context.Context, sent *attempts) (lookupResult, error)
+	retry    mayRetry
+	recovery recovery // of a write in doubt; nil: not possible
 
 	key    string // the idempotency key, for OutcomeUnknownError
 	remedy string // what to check if the outcome is unknown
+}
+
+// A recovery finds out what became of a write that may have been applied.
+type recovery interface {
+	// lookUp finds out whether it was applied.
+	lookUp(ctx context.Context, sent *attempts) (lookupResult, error)
+	// beforeRetry runs before the request is sent again. The call goes on only
+	// after notApplied.
+	beforeRetry(ctx context.Context, sent *attempts) (lookupResult, error)
 }
 
 // A lookupResult is the result of looking up a write whose outcome is unknown.
@@ -66,8 +70,11 @@ type attempts struct {
 	started time.Time // when the call began
 	ended   time.Time // when the last attempt ended
 	n       int       // how many were made
-	inDoubt bool      // whether one of them may have been applied
-	earlier error     // an earlier failure that the caller should know
+
+	inDoubt  bool  // whether one of them may have been applied
+	rejected bool  // whether WeChat Pay rejected the last one
+	wasBusy  bool  // whether the last one got a 429
+	earlier  error // a failure that the caller should know too
 }
 
 // exchange is one call on its way.
@@ -76,8 +83,11 @@ type exchange struct {
 	client *Client
 	json   []byte // the encoded body; nil: none, or a payload
 	attempts
-	host   *host    // of the last attempt
-	failed *failure // of the last attempt
+	host   *host       // of the last attempt
+	conn   *connection // of the last attempt
+	failed *failure    // of the last attempt
+
+	keepEarlier bool // earlier left the write in doubt
 }
 
 // call sends a request, retries it within the policy, and looks up writes in
@@ -134,19 +144,14 @@ func (x *exchange) encode() (err error) {
 	return nil
 }
 
-// chooseKey selects the platform certificate that the response is to be
-// verified with, and downloads it first if there is none. The download itself
+// chooseKey names the key that the response is to be signed with. In certificate
+// mode it downloads the certificates first if there is none. The download itself
 // must not wait for one.
-func (x *exchange) chooseKey(ctx context.Context) error {
-	if _, download := x.out.(responseReader); download || x.serial != "" || x.client.certificates == nil {
-		return nil
+func (x *exchange) chooseKey(ctx context.Context) (err error) {
+	if _, download := x.out.(responseReader); !download && x.serial == "" {
+		x.serial, _, err = x.client.verifier.requestKey(ctx)
 	}
-	newest, err := x.client.certificates.newest(ctx)
-	if err != nil {
-		return err
-	}
-	x.serial = newest.serialNo
-	return nil
+	return err
 }
 
 // attempt sends the request once, and reports whether it succeeded.
@@ -158,7 +163,10 @@ func (x *exchange) attempt(ctx context.Context) bool {
 	if x.failed == nil {
 		return true
 	}
-	x.inDoubt = x.inDoubt || x.mayBeApplied(x.failed.class)
+	x.rejected = x.failed.class == rejected
+	// A rejection after a 429 may mean that the first request was applied.
+	x.inDoubt = x.inDoubt || x.mayBeApplied(x.failed.class) || x.rejected && x.wasBusy
+	x.wasBusy = x.failed.class == busy && x.method != http.MethodGet
 	return false
 }
 
@@ -170,8 +178,8 @@ func (x *exchange) next(ctx context.Context) (done bool, err error) {
 		if done, err := x.lookUpOutcome(ctx); done {
 			return true, err
 		}
-		if x.failed.final || x.failed.class == rejected {
-			x.inDoubt = !rejectedByService(x.failed.err)
+		if x.failed.final || x.rejected {
+			x.inDoubt = !x.rejected
 			return true, x.fail(x.failed.err)
 		}
 		again = true
@@ -186,19 +194,19 @@ func (x *exchange) next(ctx context.Context) (done bool, err error) {
 		}
 		return true, x.fail(x.failed.err)
 	}
-	return x.beforeNext(ctx, failover)
+	return x.beforeNext(ctx)
 }
 
 // canLookUp reports whether a write in doubt can be looked up now.
 func (x *exchange) canLookUp(ctx context.Context) bool {
-	return x.inDoubt && x.call.lookUp != nil && x.client.retry.MaxAttempts > 1 && ctx.Err() == nil
+	return x.inDoubt && x.recovery != nil && x.client.retry.MaxAttempts > 1 && ctx.Err() == nil
 }
 
 // lookUpOutcome looks up a write in doubt. The call is done unless the write
 // was not applied.
 func (x *exchange) lookUpOutcome(ctx context.Context) (done bool, err error) {
 	x.client.warn(ctx, x, "looking up the outcome")
-	result, err := x.call.lookUp(ctx, &x.attempts)
+	result, err := x.recovery.lookUp(ctx, &x.attempts)
 	switch result {
 	case applied:
 		return true, nil
@@ -210,18 +218,11 @@ func (x *exchange) lookUpOutcome(ctx context.Context) (done bool, err error) {
 	return true, x.fail(x.failed.err, asOther(err))
 }
 
-// beforeNext checks, after the pause, that the request may still be sent again.
-func (x *exchange) beforeNext(ctx context.Context, failover bool) (done bool, err error) {
-	// After a long pause the write may have been applied, and what it is about
-	// may have changed.
-	waited := x.failed.retryAfter > x.client.retry.MaxDelay && !failover
-	if waited && x.retry != retryAlways && x.canLookUp(ctx) {
-		if done, err := x.lookUpOutcome(ctx); done {
-			return true, err
-		}
-	}
-	if x.beforeRetry != nil {
-		switch result, err := x.beforeRetry(ctx); result {
+// beforeNext checks, after the pause, that the request may still be sent again:
+// what it is about may have changed.
+func (x *exchange) beforeNext(ctx context.Context) (done bool, err error) {
+	if x.recovery != nil {
+		switch result, err := x.recovery.beforeRetry(ctx, &x.attempts); result {
 		case applied:
 			return true, nil
 		case notApplied:
@@ -230,10 +231,18 @@ func (x *exchange) beforeNext(ctx context.Context, failover bool) (done bool, er
 		}
 	}
 	x.client.warn(ctx, x, "retrying")
-	if x.mayBeApplied(x.failed.class) || x.client.pickHost() != x.host {
-		x.earlier = x.failed.err
-	}
+	x.keepFailure()
 	return false, nil
+}
+
+// keepFailure keeps the failure for the error of the call: the first that left
+// the write in doubt, or else the last of another host.
+func (x *exchange) keepFailure() {
+	switch inDoubt := x.mayBeApplied(x.failed.class) || x.wasBusy; {
+	case x.keepEarlier:
+	case inDoubt, x.client.pickHost() != x.host:
+		x.earlier, x.keepEarlier = x.failed.err, inDoubt
+	}
 }
 
 // fail returns the error of the call: err, what else is worth knowing, and
@@ -258,11 +267,4 @@ func (x *exchange) fail(err error, more ...error) error {
 		remedy = "check whether it was applied before repeating the call"
 	}
 	return &OutcomeUnknownError{Op: x.call.op, IdempotencyKey: x.key, Remedy: remedy, Err: err}
-}
-
-// rejectedByService reports whether WeChat Pay itself rejected the request (a
-// 4xx with an error code), as opposed to a gateway or a local failure.
-func rejectedByService(err error) bool {
-	var api *APIError
-	return errors.As(err, &api) && api.Code != "" && api.StatusCode >= 400 && api.StatusCode < 500
 }

@@ -100,7 +100,7 @@ func TestClient_call_errorText(t *testing.T) {
 				scripted(403, `{"code":"NO_AUTH"}`, "C"),
 			},
 			text: "wechatpay: ComplaintsV2.UpdateNotificationURL: outcome unknown: 3 attempts: " +
-				urlPath + ": 403 NO_AUTH [request id C]; earlier: " + urlPath + ": connection lost" + remedy,
+				urlPath + ": 403 NO_AUTH [request id C]; earlier: " + urlPath + ": 500 SYSTEM_ERROR [request id A]" + remedy,
 		},
 		{
 			name: "write, earlier attempt in doubt with a request id",
@@ -129,8 +129,9 @@ func TestClient_call_errorText(t *testing.T) {
 				scripted(429, `{"code":"FREQUENCY_LIMITED"}`, "A"),
 				scripted(403, `{"code":"NO_AUTH"}`, "B"),
 			},
-			text: "wechatpay: ComplaintsV2.UpdateNotificationURL: 2 attempts: " +
-				urlPath + ": 403 NO_AUTH [request id B]",
+			text: "wechatpay: ComplaintsV2.UpdateNotificationURL: outcome unknown: 2 attempts: " +
+				urlPath + ": 403 NO_AUTH [request id B]; earlier: " +
+				urlPath + ": 429 FREQUENCY_LIMITED [request id A]" + remedy,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,7 +168,7 @@ func TestClient_call_closesBody(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"success", getComplaint, 200, `{}`},
+		{"success", getComplaint, 200, `{"complaint_id":"` + testComplaintID + `"}`},
 		{"undecodable success", getComplaint, 200, `{`},
 		{"other success", getComplaint, 202, `{}`},
 		{"redirect", getComplaint, 302, ``},

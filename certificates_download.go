@@ -33,6 +33,9 @@ func (e *downloadError) Error() string {
 	return text
 }
 
+// maxCertificateList bounds the response. A certificate takes about 3 KiB.
+const maxCertificateList = 1 << 20
+
 // downloadCertificates downloads the certificates. It retries and fails over
 // like any other GET.
 func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertificate, error) {
@@ -43,14 +46,14 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 		serialNo = best.serialNo
 	}
 	var listed []*platformCertificate
-	read := func(x *exchange, h http.Header, body []byte) *failure {
+	read := func(x *exchange, resp *http.Response, body []byte) *failure {
 		opened, openErr := openCertificates(*c.apiv3Key, body)
 		verifier := Verifier{
 			Keys:         c.verifier.Keys,
 			Time:         c.verifier.Time,
 			certificates: &certificates{configured: opened, listed: known},
 		}
-		unverified := verifier.check(h, body)
+		unverified := verifier.check(resp.Header, body)
 		if unverified != nil && (openErr == nil || !mayNeedCertificate(unverified.Reason)) {
 			unverified.StatusCode = http.StatusOK
 			// During a switch to the public key WeChat Pay signs with it, unless
@@ -61,13 +64,16 @@ func (c *Client) downloadCertificates(ctx context.Context) ([]*platformCertifica
 			}
 			return &failure{class: inDoubt, err: unverified}
 		}
+		if unverified == nil && !c.replays.accept(resp.Header) {
+			return &failure{class: inDoubt, err: replayed(resp)}
+		}
 		if openErr != nil {
 			return &failure{class: inDoubt, final: true, err: openErr}
 		}
 		listed = opened
 		return nil
 	}
-	err := c.exchange(context.WithValue(ctx, unsignedAnswerKey{}, true), &call{
+	err := c.exchange(ctx, &call{
 		op:      "certificates",
 		method:  http.MethodGet,
 		path:    certificatesPath,

@@ -30,16 +30,18 @@ type Client struct {
 	signer   *Signer
 	verifier *Verifier
 	apiv3Key *string // a pointer: fmt prints its address only
-	// certificates, if not nil, supplies the platform certificate that requests
-	// name in Wechatpay-Serial.
-	certificates *certificates
-	time         func() time.Time
-	retry        RetryPolicy
-	logger       *slog.Logger // nil: silent
-	hosts        []*host      // main host, then the backup host if there is one
-	signedHosts  []string     // host[:port] that requests are signed for
-	http         *http.Client
-	sender       *sender
+	time     func() time.Time
+	retry    RetryPolicy
+	logger   *slog.Logger // nil: silent
+	hosts    []*host      // main host, then the backup host if there is one
+	// signedHosts are the hosts, as host[:port], that requests are signed for.
+	signedHosts []string
+	http        *http.Client
+	verified    *sender // over http
+	// unverified is for images, which are not signed, and for platform
+	// certificates, which verify their own list.
+	unverified *sender
+	replays    *replayGuard
 }
 
 // NewClient checks the settings and returns a Client. It sends nothing. The
@@ -53,10 +55,6 @@ func NewClient(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	verifier := cfg.verifier()
-	transport := cfg.Transport
-	if !cfg.InsecureSkipVerify {
-		transport = &VerifyingTransport{Verifier: verifier, Base: transport}
-	}
 	c := &Client{
 		signer:      signer,
 		verifier:    verifier,
@@ -66,26 +64,32 @@ func NewClient(cfg Config) (*Client, error) {
 		logger:      cfg.Logger,
 		hosts:       []*host{{url: cfg.BaseURL}},
 		signedHosts: cfg.signedHosts(),
+		replays:     &replayGuard{time: cfg.Time},
 	}
 	if cfg.BackupURL != "" {
 		c.hosts = append(c.hosts, &host{url: cfg.BackupURL})
 	}
-	c.http = &http.Client{
-		Transport: &SigningTransport{Signer: signer, Hosts: c.signedHosts, Time: cfg.Time, Base: transport},
-		// A signature is for one path, and WeChat Pay documents no redirect.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	c.http = c.newHTTP(cfg.Transport)
+	c.unverified = newSender(*c.http)
+	if !cfg.InsecureSkipVerify {
+		c.http = c.newHTTP(&VerifyingTransport{Verifier: verifier, Base: cfg.Transport, replays: c.replays})
 	}
-	serial := verifier.serial()
-	if serial == "" && !cfg.InsecureSkipVerify {
-		c.certificates = verifier.certificates
-	}
-	c.sender = newSender(*c.http, serial)
-	if cfg.APIv3Key != "" {
+	c.verified = newSender(*c.http)
+	if verifier.certificates != nil && cfg.APIv3Key != "" {
 		verifier.certificates.download = c.downloadCertificates
 	}
 	c.ComplaintsV2 = &ComplaintsV2Service{client: c}
 	c.Refunds = &RefundsService{client: c}
 	return c, nil
+}
+
+// newHTTP returns an http.Client that signs requests and sends them through base.
+func (c *Client) newHTTP(base http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport: &SigningTransport{Signer: c.signer, Hosts: c.signedHosts, Time: c.time, Base: base},
+		// A signature is for one path, and WeChat Pay documents no redirect.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Format prints the settings that are not secret, whatever the verb.
@@ -129,7 +133,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 		method: method,
 		path:   path,
 		body:   body,
-		out:    out,
+		out:    &anyOut{out},
 		retry:  retryIfUnsent,
 	})
 }

@@ -85,16 +85,13 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(
 	if err := f.err(op); err != nil {
 		return err
 	}
-	action := req.Action
 	return s.client.call(ctx, &call{
-		op:      op,
-		method:  http.MethodPost,
-		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/update-refund-progress",
-		body:    req,
-		success: http.StatusNoContent,
-		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
-			return s.lookUpDecision(ctx, complaintID, action, sent)
-		},
-		remedy: "read the negotiation history before deciding again",
+		op:       op,
+		method:   http.MethodPost,
+		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/update-refund-progress",
+		body:     req,
+		success:  http.StatusNoContent,
+		recovery: &decisionRecovery{s, complaintID, req.Action},
+		remedy:   "read the negotiation history before deciding again",
 	})
 }

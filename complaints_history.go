@@ -51,40 +51,27 @@ func (s *ComplaintsV2Service) NegotiationHistory(
 		return nil, opError(op, err)
 	}
 	return &NegotiationHistory{
-		Data:       page.Data,
+		Data:       page.entries(),
 		Limit:      page.Limit,
-		Offset:     page.Offset,
-		TotalCount: page.TotalCount,
+		Offset:     req.Offset,
+		TotalCount: value(page.TotalCount),
 	}, nil
 }
-
-// historyPage is one page of a negotiation history. R has the fields that are
-// decoded of each record.
-type historyPage[R any] struct {
-	Data       []R `json:"data"`
-	Limit      int `json:"limit"`
-	Offset     int `json:"offset"`
-	TotalCount int `json:"total_count"`
-
-	signedAt time.Time // by WeChat Pay's clock
-}
-
-func (p *historyPage[R]) setSignedAt(t time.Time) { p.signedAt = t }
 
 // readHistory returns one page. Its errors do not name the operation.
 func readHistory[R any](
 	ctx context.Context, c *Client, op, complaintID string, limit, offset int,
-) (*historyPage[R], error) {
-	page := new(historyPage[R])
+) (*page[R], error) {
+	result := new(page[R])
 	path := complaintsPath + "/" + url.PathEscape(complaintID) + "/negotiation-historys"
 	err := c.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    path + "?limit=" + strconv.Itoa(limit) + "&offset=" + strconv.Itoa(offset),
 		success: http.StatusOK,
-		out:     page,
+		out:     decoded(result, func() error { return result.match(offset) }),
 	})
-	return page, err
+	return result, err
 }
 
 // AllNegotiationHistory returns an iterator over the negotiation history of a
@@ -117,7 +104,7 @@ func (s *ComplaintsV2Service) AllNegotiationHistory(
 // historyRecords returns an iterator over a negotiation history. Its errors do
 // not name the operation.
 func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter.Seq2[*NegotiationRecord, error] {
-	read := func(limit, offset int) (*historyPage[NegotiationRecord], error) {
+	read := func(limit, offset int) (*page[NegotiationRecord], error) {
 		return readHistory[NegotiationRecord](ctx, c, op, complaintID, limit, offset)
 	}
 	return func(yield func(*NegotiationRecord, error) bool) {
@@ -127,18 +114,12 @@ func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter
 
 // historyPager returns a pager over a negotiation history. It skips records it
 // has already yielded, since records may be added while it reads.
-func historyPager[R any](id func(*R) string, read func(limit, offset int) (*historyPage[R], error)) *pager[R] {
+func historyPager[R any](id func(*R) string, read func(limit, offset int) (*page[R], error)) *pager[R] {
 	return &pager[R]{
 		limit: defaultHistoryLimit,
-		fetch: func(limit, offset int) ([]R, int, int, error) {
-			page, err := read(limit, offset)
-			if err != nil {
-				return nil, 0, 0, err
-			}
-			return page.Data, page.Limit, page.TotalCount, nil
-		},
-		id:   id,
-		seen: make(map[string]struct{}),
+		fetch: read,
+		id:    id,
+		seen:  make(map[string]struct{}),
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *ComplaintsV2Service) UploadImage(
 		path:    imagesPath + "upload",
 		body:    multipartPayload(meta, name, contentType, image),
 		success: http.StatusOK,
-		out:     &resp,
+		out:     decoded(&resp, func() error { return has("media_id", resp.MediaID) }),
 		retry:   retryAlways,
 		remedy:  "upload the image again",
 	})

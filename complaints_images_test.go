@@ -235,12 +235,15 @@ func TestComplaintsV2_UploadImage_readError(t *testing.T) {
 }
 
 func TestComplaintsV2_UploadImage_errorResponses(t *testing.T) {
-	for status, unknown := range map[int]bool{400: false, 401: false, 403: false, 429: false, 500: true, 200: true} {
-		client, _ := newMock(t, reply(t, status, `<html>`))
-		r := bytes.NewReader(picture("png", 100))
-		_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", r)
-		require.Error(t, err)
-		require.Equal(t, unknown, errors.Is(err, wechatpay.ErrOutcomeUnknown), "%d", status)
+	rejected := map[int]bool{400: true, 401: true, 403: true, 429: true, 500: false, 200: false}
+	for status, definite := range rejected {
+		for body, fromWeChatPay := range map[string]bool{`<html>`: false, `{"code":"PARAM_ERROR"}`: true} {
+			client, _ := newMock(t, reply(t, status, body))
+			r := bytes.NewReader(picture("png", 100))
+			_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", r)
+			require.Error(t, err)
+			require.Equal(t, !definite || !fromWeChatPay, errors.Is(err, wechatpay.ErrOutcomeUnknown), "%d %s", status, body)
+		}
 	}
 }
 
@@ -248,7 +251,8 @@ func TestComplaintsV2_UploadImage_noMediaID(t *testing.T) {
 	client, _ := newMock(t, reply(t, 200, `{}`))
 	r := bytes.NewReader(picture("png", 100))
 	_, err := client.ComplaintsV2.UploadImage(context.Background(), "a.png", r)
-	require.ErrorContains(t, err, "the response has no media_id")
+	requireMismatch(t, err, "it has no media_id")
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 }
 
 // newUploadClient returns a Client whose transport reads and discards uploads.
@@ -424,13 +428,13 @@ func TestComplaintsV2_DownloadImage_errorResponses(t *testing.T) {
 			StatusCode: 400, Code: "PARAM_ERROR", Message: "m", RequestID: "08F7A1B2C30610-0",
 		}},
 		{"signed 204", reply(t, 204, ``), wechatpay.APIError{
-			StatusCode: 204, Message: "not the documented success", RequestID: "08F7A1B2C30610-0",
+			StatusCode: 204, Message: "expected 200", RequestID: "08F7A1B2C30610-0",
 		}},
 		{"HTML", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>") }, wechatpay.APIError{
 			StatusCode: 200, Message: `Content-Type is "text/html; charset=utf-8", not an image`,
 		}},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(302) }, wechatpay.APIError{
-			StatusCode: 302, Message: "a redirect, which was not followed",
+			StatusCode: 302, Message: "not a WeChat Pay response",
 		}},
 		{"Content-Length too large", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "image/png")

@@ -66,12 +66,22 @@ func (s *ComplaintsV2Service) List(ctx context.Context, req *ListComplaintsReque
 	if err := f.err(op); err != nil {
 		return nil, err
 	}
-	list, err := s.list(ctx, op, req)
-	return list, opError(op, err)
+	page, err := s.listPage(ctx, op, req)
+	if err != nil {
+		return nil, opError(op, err)
+	}
+	return &ComplaintList{
+		Data:       page.entries(),
+		Limit:      page.Limit,
+		Offset:     req.Offset,
+		TotalCount: value(page.TotalCount),
+	}, nil
 }
 
-// list reads one page as part of any operation. Its error does not name one.
-func (s *ComplaintsV2Service) list(ctx context.Context, op string, req *ListComplaintsRequest) (*ComplaintList, error) {
+// listPage reads one page. Its errors do not name the operation.
+func (s *ComplaintsV2Service) listPage(
+	ctx context.Context, op string, req *ListComplaintsRequest,
+) (*page[Complaint], error) {
 	query := "?begin_date=" + beijingDay(req.BeginDate).Format(time.DateOnly) +
 		"&end_date=" + beijingDay(req.EndDate).Format(time.DateOnly) +
 		"&limit=" + strconv.Itoa(cmp.Or(req.Limit, maxListLimit)) +
@@ -79,18 +89,15 @@ func (s *ComplaintsV2Service) list(ctx context.Context, op string, req *ListComp
 	if req.ComplaintedMchID != "" {
 		query += "&complainted_mchid=" + url.QueryEscape(req.ComplaintedMchID)
 	}
-	list := new(ComplaintList)
+	result := new(page[Complaint])
 	err := s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    complaintsPath + query,
 		success: http.StatusOK,
-		out:     list,
+		out:     decoded(result, func() error { return result.match(req.Offset) }),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
+	return result, err
 }
 
 // All returns an iterator over the complaints filed from BeginDate to EndDate,
@@ -138,19 +145,16 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 		for begin := beijingDay(req.BeginDate); !begin.After(last); {
 			today := beijingDay(now(s.client.time).Add(-todayOverlap))
 			end := windowEnd(begin, last, today)
-			p.fetch = func(limit, offset int) ([]Complaint, int, int, error) {
-				page := *req
-				page.BeginDate, page.EndDate, page.Limit, page.Offset = begin, end, limit, offset
-				list, err := s.list(ctx, op, &page)
-				if err != nil {
-					return nil, 0, 0, opError(op, err)
-				}
-				return list.Data, list.Limit, list.TotalCount, nil
+			p.fetch = func(limit, offset int) (*page[Complaint], error) {
+				window := *req
+				window.BeginDate, window.EndDate, window.Limit, window.Offset = begin, end, limit, offset
+				return s.listPage(ctx, op, &window)
 			}
 			if !end.Before(today) {
 				p.seen = make(map[string]struct{})
 			}
-			if !p.walk(ctx, yield) {
+			named := func(c *Complaint, err error) bool { return yield(c, opError(op, err)) }
+			if !p.walk(ctx, named) {
 				return
 			}
 			begin = end.AddDate(0, 0, 1)
@@ -192,7 +196,9 @@ func (s *ComplaintsV2Service) get(ctx context.Context, op, complaintID string) (
 		method:  http.MethodGet,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID),
 		success: http.StatusOK,
-		out:     complaint,
+		out: decoded(complaint, func() error {
+			return repeats("complaint_id", complaint.ComplaintID, complaintID)
+		}),
 	})
 	if err != nil {
 		return nil, err

@@ -77,6 +77,9 @@ func (s *complaintServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		limit = min(limit, s.grants)
 	}
 	page := map[string]any{"limit": cmp.Or(s.reports, limit), "offset": offset}
+	if s.noTotal && len(found) == 0 {
+		page["data"] = []any{}
+	}
 	if offset == 0 && !s.noTotal {
 		page["total_count"] = len(found)
 	}

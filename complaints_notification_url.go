@@ -57,7 +57,7 @@ func (s *ComplaintsV2Service) setNotificationURL(
 		path:    notificationURLPath,
 		body:    &notificationURLRequest{URL: url},
 		success: http.StatusOK,
-		out:     result,
+		out:     decoded(result, func() error { return repeats("url", result.URL, url) }),
 		retry:   retry,
 		remedy:  "read it with NotificationURL",
 	})
@@ -87,7 +87,7 @@ func (s *ComplaintsV2Service) notificationURL(ctx context.Context, op string) (*
 		method:  http.MethodGet,
 		path:    notificationURLPath,
 		success: http.StatusOK,
-		out:     result,
+		out:     decoded(result, func() error { return has("url", result.URL) }),
 	})
 	if err != nil {
 		return nil, err
@@ -109,13 +109,5 @@ func (s *ComplaintsV2Service) DeleteNotificationURL(ctx context.Context) error {
 		success: http.StatusNoContent,
 		retry:   retryAlways,
 		remedy:  "read it with NotificationURL",
-		// A second DELETE may be rejected because the first was applied.
-		lookUp: func(ctx context.Context, _ *attempts) (lookupResult, error) {
-			_, err := s.notificationURL(ctx, op)
-			if isNotFound(err) {
-				return applied, nil
-			}
-			return undetermined, err
-		},
 	})
 }

@@ -12,46 +12,103 @@ import (
 // is a record in the negotiation history. The results:
 //
 //	applied       the history shows this write since the call began
-//	notApplied    it shows neither this write nor the opposite, twice
+//	notApplied    it shows neither this write nor the opposite, twice; after a
+//	              rejection, the complaint must also explain it
 //	superseded    it shows the opposite decision since the call began
 //	undetermined  anything else: the outcome stays unknown
 
-// lookUpDecision finds out whether a decision was applied.
-func (s *ComplaintsV2Service) lookUpDecision(
-	ctx context.Context, complaintID string, action RefundAction, sent *attempts,
-) (lookupResult, error) {
+// decisionRecovery is the recovery of a decision.
+type decisionRecovery struct {
+	service     *ComplaintsV2Service
+	complaintID string
+	action      RefundAction
+}
+
+func (d *decisionRecovery) lookUp(ctx context.Context, sent *attempts) (lookupResult, error) {
 	own, opposite := OperateTypeMerchantApproveRefund, OperateTypeMerchantRefuseRefund
-	if action == RefundReject {
+	if d.action == RefundReject {
 		own, opposite = opposite, own
 	}
-	return s.lookUp(ctx, complaintID, sent, func(since, before operations) (lookupResult, error) {
-		refiled := since[OperateTypeUserContinueComplaint]
+	result, err := d.service.lookUp(ctx, d.complaintID, sent, func(h *operationHistory) (lookupResult, error) {
+		decided, refiled := h.lastSince(own), h.lastSince(OperateTypeUserContinueComplaint)
 		switch {
-		case !since[own].IsZero() && !since[own].Before(refiled): // equal times: some are whole seconds
+		case !decided.IsZero() && !decided.Before(refiled): // equal times: some are whole seconds
 			return applied, nil
 		// A new round. A decision before it may be this one or an older one.
 		case !refiled.IsZero():
 			return undetermined, errors.New("the user filed the complaint again during the call, or shortly before")
-		case !since[opposite].IsZero():
+		case !h.lastSince(opposite).IsZero():
 			return superseded, fmt.Errorf("the opposite decision was applied: the history shows %s", opposite)
 		// This decision, if the clock of the records is behind; else a colleague's.
-		case before[own].After(before[OperateTypeUserContinueComplaint]):
+		case h.lastBefore(own).After(h.lastBefore(OperateTypeUserContinueComplaint)):
 			return undetermined, errors.New("the history shows the same decision shortly before the call")
 		}
 		return notApplied, nil
 	})
+	if result == notApplied && sent.rejected {
+		return d.explainRejection(ctx, sent)
+	}
+	return result, err
 }
 
-// lookUpCompletion finds out whether a complaint was completed. It cannot show
-// that it was not.
-func (s *ComplaintsV2Service) lookUpCompletion(
-	ctx context.Context, complaintID string, sent *attempts,
-) (lookupResult, error) {
-	result, err := s.lookUp(ctx, complaintID, sent, func(since, _ operations) (lookupResult, error) {
-		if since[OperateTypeMerchantConfirmComplete].IsZero() {
+// explainRejection decides about a decision that WeChat Pay rejected after an
+// attempt in doubt. The rejection may be a consequence of that attempt, which
+// the history does not show yet, unless no decision is possible at all.
+func (d *decisionRecovery) explainRejection(ctx context.Context, sent *attempts) (lookupResult, error) {
+	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
+	switch {
+	case err != nil:
+		return undetermined, fmt.Errorf("lookup: %w", err)
+	case complaint.ProblemType != "" && complaint.ProblemType != ProblemTypeRefund:
+		return notApplied, nil
+	}
+	return undetermined, errors.New("an earlier attempt may be the reason, and not visible yet")
+}
+
+// beforeRetry reports whether a decision in doubt may be sent again. It may not
+// if the user filed the complaint again meanwhile, or may have: one call must not
+// decide in two rounds.
+func (d *decisionRecovery) beforeRetry(ctx context.Context, sent *attempts) (lookupResult, error) {
+	if !sent.inDoubt {
+		return notApplied, nil
+	}
+	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
+	switch {
+	case err != nil:
+		return undetermined, fmt.Errorf("not retried: %w", asOther(err))
+	case complaint.ComplaintState == ComplaintStateProcessed:
+		return undetermined, errors.New("not retried: the complaint is PROCESSED by now")
+	case complaint.UserComplaintTimes == 1:
+		return notApplied, nil
+	}
+	history, err := d.service.operations(ctx, d.complaintID, sent)
+	if err != nil {
+		return undetermined, fmt.Errorf("not retried: %w", asOther(err))
+	}
+	filings, last := history.filings()
+	if filings != complaint.UserComplaintTimes || !last.Before(history.begin) {
+		return undetermined, errors.New("not retried: the user may have filed the complaint again during the call")
+	}
+	return notApplied, nil
+}
+
+// completionRecovery is the recovery of a completion.
+type completionRecovery struct {
+	service     *ComplaintsV2Service
+	complaintID string
+}
+
+func (*completionRecovery) beforeRetry(context.Context, *attempts) (lookupResult, error) {
+	return notApplied, nil
+}
+
+// lookUp cannot show that a complaint was not completed.
+func (c *completionRecovery) lookUp(ctx context.Context, sent *attempts) (lookupResult, error) {
+	result, err := c.service.lookUp(ctx, c.complaintID, sent, func(h *operationHistory) (lookupResult, error) {
+		if h.lastSince(OperateTypeMerchantConfirmComplete).IsZero() {
 			return notApplied, nil
 		}
-		complaint, err := s.get(ctx, sent.op, complaintID)
+		complaint, err := c.service.get(ctx, sent.op, c.complaintID)
 		if err != nil || complaint.ComplaintState != ComplaintStateProcessed {
 			return undetermined, err
 		}
@@ -63,37 +120,20 @@ func (s *ComplaintsV2Service) lookUpCompletion(
 	return result, err
 }
 
-// operations maps each operation to the latest time it was recorded.
-type operations map[OperateType]time.Time
-
-func (o operations) add(record *operationRecord) {
-	if at := time.Time(record.OperateTime); at.After(o[record.OperateType]) {
-		o[record.OperateType] = at
-	}
-}
-
-// operationRecord is the part of a NegotiationRecord that lookups use. An odd
-// field elsewhere in a record must not hide a decision.
-type operationRecord struct {
-	LogID       string      `json:"log_id"`
-	OperateType OperateType `json:"operate_type"`
-	OperateTime emptyOrTime `json:"operate_time"`
-}
-
 // lookUp reads the history until judge finds something, or finds nothing twice:
 // the second time after RetryPolicy.HistoryLag.
 func (s *ComplaintsV2Service) lookUp(
-	ctx context.Context, complaintID string, sent *attempts, judge func(since, before operations) (lookupResult, error),
+	ctx context.Context, complaintID string, sent *attempts, judge func(*operationHistory) (lookupResult, error),
 ) (lookupResult, error) {
 	retry := &s.client.retry
 	ctx, cancel := context.WithTimeout(ctx, retry.HistoryLag+retry.AttemptTimeout)
 	defer cancel()
 	for again := false; ; again = true {
-		since, before, err := s.operations(ctx, complaintID, sent)
+		history, err := s.operations(ctx, complaintID, sent)
 		if err != nil {
 			return undetermined, fmt.Errorf("lookup: %w", err)
 		}
-		if result, err := judge(since, before); result != notApplied || again {
+		if result, err := judge(history); result != notApplied || again {
 			return result, err
 		}
 		if err := s.client.waitHistoryLag(ctx, sent.ended); err != nil {
@@ -112,38 +152,100 @@ func (c *Client) waitHistoryLag(ctx context.Context, ended time.Time) error {
 	return fmt.Errorf("not visible yet, and no time to look it up again: %w", err)
 }
 
-// operations reads the negotiation history for what was done since a call began
-// and in the 5 minutes before. Records carry WeChat Pay's time, and this
-// machine's clock may be wrong, so the start of the call is computed from the
-// time at which WeChat Pay signed the first page. 2 s are subtracted because
+// operationRecord is the part of a NegotiationRecord that lookups use. An odd
+// field elsewhere in a record must not hide a decision.
+type operationRecord struct {
+	LogID       string      `json:"log_id"`
+	OperateType OperateType `json:"operate_type"`
+	OperateTime emptyOrTime `json:"operate_time"`
+}
+
+// operationHistory is the negotiation history, seen from a call.
+type operationHistory struct {
+	begin   time.Time // of the call, by the clock of the records
+	records []operationRecord
+}
+
+// operations reads the negotiation history. Records carry WeChat Pay's time, and
+// this machine's clock may be wrong, so the start of the call is computed from
+// the time at which WeChat Pay signed the first page. 2 s are subtracted because
 // records may have whole seconds.
 func (s *ComplaintsV2Service) operations(
 	ctx context.Context, complaintID string, sent *attempts,
-) (since, before operations, err error) {
-	var begin time.Time
-	since, before = make(operations), make(operations)
-	read := func(limit, offset int) (*historyPage[operationRecord], error) {
-		page, err := readHistory[operationRecord](ctx, s.client, sent.op, complaintID, limit, offset)
-		if err == nil && begin.IsZero() {
-			begin = page.signedAt.Add(-elapsed(sent.started) - 2*time.Second)
+) (*operationHistory, error) {
+	records, signedAt, err := readOperations(ctx, s.client, sent.op, complaintID)
+	if err != nil {
+		return nil, err
+	}
+	return &operationHistory{signedAt.Add(-elapsed(sent.started) - 2*time.Second), records}, nil
+}
+
+// maxHistory bounds the records that are read of a complaint. Real histories have
+// a few dozen.
+const maxHistory = 10_000
+
+// readOperations reads the whole history. It also returns when WeChat Pay signed
+// the first page.
+func readOperations(
+	ctx context.Context, c *Client, op, complaintID string,
+) (records []operationRecord, signedAt time.Time, err error) {
+	read := func(limit, offset int) (*page[operationRecord], error) {
+		page, err := readHistory[operationRecord](ctx, c, op, complaintID, limit, offset)
+		if err == nil && signedAt.IsZero() {
+			signedAt = page.signedAt
 		}
 		return page, err
 	}
 	p := historyPager(func(r *operationRecord) string { return r.LogID }, read)
 	p.walk(ctx, func(record *operationRecord, failed error) bool {
-		if failed != nil {
-			err = failed
+		if err = failed; err == nil && len(records) == maxHistory {
+			err = fmt.Errorf("the history has more than %d records", maxHistory)
+		}
+		if err != nil {
 			return false
 		}
-		switch at := time.Time(record.OperateTime); {
-		case !at.Before(begin):
-			since.add(record)
-		case !at.Before(begin.Add(-maxSkew)):
-			before.add(record)
-		}
+		records = append(records, *record)
 		return true
 	})
-	return since, before, err
+	return records, signedAt, err
+}
+
+// lastSince returns the latest time of an operation since the call began.
+func (h *operationHistory) lastSince(operation OperateType) (last time.Time) {
+	for _, record := range h.records {
+		at := time.Time(record.OperateTime)
+		if record.OperateType == operation && !at.Before(h.begin) && at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// lastBefore returns the latest time of an operation in the 5 minutes before the
+// call began.
+func (h *operationHistory) lastBefore(operation OperateType) (last time.Time) {
+	for _, record := range h.records {
+		at := time.Time(record.OperateTime)
+		recent := at.Before(h.begin) && !at.Before(h.begin.Add(-maxSkew))
+		if record.OperateType == operation && recent && at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// filings returns how often the user filed the complaint, and when last.
+func (h *operationHistory) filings() (n int, last time.Time) {
+	for _, record := range h.records {
+		switch record.OperateType {
+		case OperateTypeUserCreateComplaint, OperateTypeUserContinueComplaint:
+			n++
+			if at := time.Time(record.OperateTime); at.After(last) {
+				last = at
+			}
+		}
+	}
+	return n, last
 }
 
 // elapsed returns the time since then by the wall clock or the monotonic clock,

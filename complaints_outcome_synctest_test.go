@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,9 @@ func TestComplaintsV2_UpdateRefundProgress_timeOfRecord(t *testing.T) {
 						}
 						time.Sleep(10 * time.Second)
 						return nil, errLostConnection
+					}
+					if !strings.Contains(req.URL.Path, "negotiation") {
+						return fakeResponse(req, 200, `{"complaint_id":"`+testComplaintID+`","user_complaint_times":1}`), nil
 					}
 					record := recordJSON("1", wechatpay.OperateTypeMerchantApproveRefund, start.Add(tt.at))
 					resp := fakeResponse(req, 200, historyJSON(record))

@@ -23,12 +23,16 @@ type RefundComplaintRequest struct {
 	AllowMoreThanApplied bool
 	Reason               string // shown to the user; at most 80 bytes
 	NotifyURL            string // receives the notifications of this refund instead of the configured URL
+	// AllowRejected permits a refund although the merchant rejected it in this
+	// round.
+	AllowRejected bool
 	// SubMchID is the merchant of the order. Empty means the merchant of the
 	// complaint, if that is not Config.MchID.
 	SubMchID string
 	// OutRefundNo is the merchant's own refund number. Empty means a derived
-	// number, see Refund. Later calls do not know the merchant's own numbers: if
-	// the history shows such a refund, they refuse to pay another.
+	// number, see Refund. No endpoint lists refunds, so later calls with another
+	// number cannot know this one until the history shows it: use the same
+	// OutRefundNo in every call about a round, or none.
 	OutRefundNo string
 	// Attempt is 2 after the first refund was CLOSED, 3 after the second, and so
 	// on. 0 means 1.
@@ -53,6 +57,12 @@ const (
 	RefundRefusedReasonOtherRefund RefundRefusedReason = "OTHER_REFUND"
 	// The user withdrew the complaint in this round.
 	RefundRefusedReasonWithdrawn RefundRefusedReason = "WITHDRAWN"
+	// The merchant rejected the refund in this round, and AllowRejected is not
+	// set.
+	RefundRefusedReasonRejected RefundRefusedReason = "REJECTED"
+	// The refund with this number failed permanently. Set Attempt to the next
+	// number to try again.
+	RefundRefusedReasonClosed RefundRefusedReason = "CLOSED"
 	// A refund of an earlier round is or may be on its way, or Round is not the
 	// current round.
 	RefundRefusedReasonEarlierRound RefundRefusedReason = "EARLIER_ROUND"
@@ -151,7 +161,10 @@ func (p *complaintRefund) pay(ctx context.Context) (*Refund, error) {
 		return p.checkFound(found, err)
 	}
 	refund, err := p.create(ctx, amount)
-	return p.concurrent(ctx, refund, err)
+	if err == nil {
+		return p.checkFound(refund, nil)
+	}
+	return p.concurrent(ctx, err)
 }
 
 // prepare reads the complaint and selects round, order and number.
@@ -208,7 +221,7 @@ func (p *complaintRefund) create(ctx context.Context, amount int64) (*Refund, er
 
 // concurrent handles a number that another caller used first, with another
 // Reason or amount: that refund counts, although this request was rejected.
-func (p *complaintRefund) concurrent(ctx context.Context, refund *Refund, err error) (*Refund, error) {
+func (p *complaintRefund) concurrent(ctx context.Context, err error) (*Refund, error) {
 	var (
 		used     *usedNumberError
 		rejected *APIError
@@ -222,7 +235,7 @@ func (p *complaintRefund) concurrent(ctx context.Context, refund *Refund, err er
 			return p.checkFound(found, findErr)
 		}
 	}
-	return refund, err
+	return nil, err
 }
 
 // read reads the complaint.
@@ -254,6 +267,14 @@ func (p *complaintRefund) checkFound(refund *Refund, err error) (*Refund, error)
 	if !wanted.matches(refund) {
 		return nil, p.refuse(RefundRefusedReasonOtherRefund, "refund %s is of %d fen of order %s",
 			oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
+	}
+	if refund.Status == RefundStatusClosed {
+		remedy := fmt.Sprintf("set Attempt: %d", p.attempt+1)
+		if p.req.OutRefundNo != "" {
+			remedy = "use another OutRefundNo"
+		}
+		return nil, p.refuse(RefundRefusedReasonClosed, "refund %s is CLOSED; to try again %s",
+			oneLine(refund.OutRefundNo), remedy)
 	}
 	return refund, nil
 }

@@ -1,8 +1,10 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -55,16 +57,8 @@ func (p *complaintRefund) mayPay(ctx context.Context) (amount int64, found *Refu
 
 // checkRules returns the amount to pay, or the first reason not to.
 func (p *complaintRefund) checkRules(ctx context.Context, history *refundHistory) (int64, error) {
-	if n := currentRound(p.complaint); n != p.round {
-		return 0, p.refuse(RefundRefusedReasonEarlierRound,
-			"the request is for round %d, the current round is %d", p.round, n)
-	}
-	if p.complaint.ComplaintFullRefunded {
-		return 0, p.refuse(RefundRefusedReasonFullyRefunded, "all its orders are refunded in full")
-	}
-	if history.withdrawn {
-		return 0, p.refuse(RefundRefusedReasonWithdrawn,
-			"the user withdrew the complaint; to pay anyway use Refunds.Create")
+	if err := p.checkComplaint(history); err != nil {
+		return 0, err
 	}
 	own, err := p.ownRefunds(ctx)
 	if err != nil {
@@ -73,67 +67,109 @@ func (p *complaintRefund) checkRules(ctx context.Context, history *refundHistory
 	if err := p.checkEarlierAttempt(own); err != nil {
 		return 0, err
 	}
+	if err := p.checkOtherNumber(own); err != nil {
+		return 0, err
+	}
+	if history, err = p.awaitLaunches(ctx, history, own); err != nil {
+		return 0, err
+	}
 	if err := p.checkForeign(history, own); err != nil {
 		return 0, err
 	}
 	return p.amount(own)
 }
 
-// refundHistory is what the negotiation history shows about refunds.
-type refundHistory struct {
-	now, before launchRecords // in this round, and in earlier ones
-	arrived     int           // in all rounds
-	withdrawn   bool          // in this round
+// checkComplaint refuses for what the complaint and the decisions show.
+func (p *complaintRefund) checkComplaint(history *refundHistory) error {
+	switch n := currentRound(p.complaint); {
+	case n != p.round:
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"the request is for round %d, the current round is %d", p.round, n)
+	case n > maxRounds:
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"it has %d rounds, too many to check; "+foreignRemedy, n)
+	case p.complaint.ComplaintFullRefunded:
+		return p.refuse(RefundRefusedReasonFullyRefunded, "all its orders are refunded in full")
+	case history.withdrawn:
+		return p.refuse(RefundRefusedReasonWithdrawn,
+			"the user withdrew the complaint; to pay anyway use Refunds.Create")
+	case history.rejected && !p.req.AllowRejected:
+		return p.refuse(RefundRefusedReasonRejected,
+			"the refund was rejected in this round; to pay anyway set AllowRejected")
+	}
+	return nil
 }
 
-// launchRecords counts the records of launched refunds.
-type launchRecords struct {
-	byPlatform int // by WeChat Pay on the merchant's behalf
-	any        int // all; may include those
+// maxRounds bounds the rounds whose refunds are read before paying. A complaint
+// with more is a case for a person.
+const maxRounds = 20
+
+// refundHistory is what the negotiation history shows about refunds.
+type refundHistory struct {
+	launched  []launchRecord            // of all rounds, without those by WeChat Pay
+	arrived   []time.Time               // of all rounds
+	signedAt  time.Time                 // when WeChat Pay signed the first page
+	withdrawn bool                      // in this round
+	rejected  bool                      // in this round
+	entrusted struct{ now, before int } // refunds by WeChat Pay on the merchant's behalf
+}
+
+// launchRecord is the record of a launched refund.
+type launchRecord struct {
+	at  time.Time // zero: unknown
+	now bool      // in this round
 }
 
 // readHistory reads the whole history. Its order is not documented, and times
 // may be whole seconds or missing. A record that may belong to this round counts
 // as if it did.
 func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, error) {
+	records, signedAt, err := readOperations(ctx, p.client, refundOp, p.complaintID)
+	if err != nil {
+		return nil, err
+	}
 	var filed time.Time // the last time
-	var records []*NegotiationRecord
-	for record, err := range historyRecords(ctx, p.client, refundOp, p.complaintID) {
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, record)
-		at := record.OperateTime.Truncate(time.Second)
-		if record.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
+	for _, r := range records {
+		at := time.Time(r.OperateTime).Truncate(time.Second)
+		if r.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
 			filed = at
 		}
 	}
-	history := new(refundHistory)
-	for _, record := range records {
-		round := &history.now
-		if !record.OperateTime.IsZero() && record.OperateTime.Before(filed) {
-			round = &history.before
-		}
-		switch record.OperateType {
-		case OperateTypeComplaintEntrustedRefundSystemMessage:
-			round.byPlatform++
-		case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage,
-			OperateTypeComplaintFullRefunded:
-			round.any++
-		case OperateTypeComplaintRefundReceivedSystemMessage:
-			history.arrived++
-		case OperateTypeUserRevokeComplaint:
-			history.withdrawn = history.withdrawn || round == &history.now
-		}
+	history := &refundHistory{signedAt: signedAt}
+	for _, r := range records {
+		history.add(&r, filed)
 	}
 	return history, nil
+}
+
+func (h *refundHistory) add(r *operationRecord, filed time.Time) {
+	at := time.Time(r.OperateTime)
+	now := at.IsZero() || !at.Before(filed)
+	switch r.OperateType {
+	case OperateTypeComplaintEntrustedRefundSystemMessage:
+		if now {
+			h.entrusted.now++
+		} else {
+			h.entrusted.before++
+		}
+	case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage,
+		OperateTypeComplaintFullRefunded:
+		h.launched = append(h.launched, launchRecord{at, now})
+	case OperateTypeComplaintRefundReceivedSystemMessage:
+		h.arrived = append(h.arrived, at)
+	case OperateTypeUserRevokeComplaint:
+		h.withdrawn = h.withdrawn || now
+	case OperateTypeMerchantRefuseRefund:
+		h.rejected = h.rejected || now
+	}
 }
 
 // ownRefund is a refund with a derived number.
 type ownRefund struct {
 	*Refund
-	number string
-	round  int
+	number        string
+	transactionID string // of the order
+	round         int
 }
 
 // ownRefunds reads the refunds with derived numbers of all orders and rounds.
@@ -155,7 +191,7 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 				if refund == nil {
 					break
 				}
-				own = append(own, ownRefund{refund, number, round})
+				own = append(own, ownRefund{refund, number, order.TransactionID, round})
 			}
 		}
 	}
@@ -180,53 +216,161 @@ func (p *complaintRefund) checkEarlierAttempt(own []ownRefund) error {
 	return nil
 }
 
+// checkOtherNumber refuses the merchant's own number if the order was refunded in
+// this round with a derived number.
+func (p *complaintRefund) checkOtherNumber(own []ownRefund) error {
+	for _, refund := range own {
+		if p.req.OutRefundNo != "" && refund.transactionID == p.order.TransactionID && refund.round == p.round &&
+			refund.Status != RefundStatusClosed {
+			return p.refuse(RefundRefusedReasonElsewhere, "refund %s of this order and round exists (%s)",
+				refund.number, refund.Status)
+		}
+	}
+	return nil
+}
+
+// awaitLaunches reads the history again if it may not show the launch of the
+// youngest own refund yet: until then, the launch of another refund would pass
+// for it.
+func (p *complaintRefund) awaitLaunches(
+	ctx context.Context, history *refundHistory, own []ownRefund,
+) (*refundHistory, error) {
+	var youngest time.Time
+	for _, refund := range own {
+		if refund.round == p.round && refund.CreateTime.After(youngest) {
+			youngest = refund.CreateTime
+		}
+	}
+	lag := p.client.retry.HistoryLag + time.Second // create_time is in whole seconds
+	visible := youngest.Add(lag)
+	if youngest.IsZero() || history.signedAt.After(visible) {
+		return history, nil
+	}
+	if !sleep(ctx, min(visible.Sub(history.signedAt), lag)) {
+		err := cmp.Or(ctx.Err(), context.DeadlineExceeded)
+		return nil, fmt.Errorf("no time to see whether the user was refunded: %w", err)
+	}
+	return p.readHistory(ctx)
+}
+
+const (
+	// launchTolerance is how much earlier than a refund's create_time its record
+	// may be: both may be whole seconds.
+	launchTolerance = 2 * time.Second
+	// launchWindow is how much later it may be.
+	launchWindow = 10 * time.Minute
+)
+
 // checkForeign refuses if the history shows a refund of this round without a
 // derived number, or if a refund of an earlier round may be on its way: its
 // money is not visible yet, and would be paid twice.
 //
-// Records name neither order nor number, so they are counted.
+// Records name neither order nor number. So each own refund explains at most one
+// launch at its time, and at most one arrival after it.
 func (p *complaintRefund) checkForeign(history *refundHistory, own []ownRefund) error {
-	var ownNow, ownBefore, ownArrived int
 	for _, refund := range own {
-		if refund.round == p.round {
-			ownNow++
-		} else if err := p.checkArrived(refund); err != nil {
+		if err := p.checkArrived(refund); err != nil {
 			return err
-		} else {
-			ownBefore++
-		}
-		if refund.Status == RefundStatusSuccess {
-			ownArrived++
 		}
 	}
-	if history.now.byPlatform > 0 {
+	if history.entrusted.now > 0 {
 		return p.refuse(RefundRefusedReasonElsewhere,
 			"WeChat Pay refunds it on the merchant's behalf; "+foreignRemedy)
 	}
-	// A refund by WeChat Pay in an earlier round may be in both counts.
-	foreignBefore := max(history.before.any-ownBefore, history.before.byPlatform)
-	foreignArrived := max(0, history.arrived-ownArrived)
-	if history.now.any > ownNow || foreignArrived > foreignBefore {
-		return p.refuse(RefundRefusedReasonElsewhere,
-			"the history shows %d launched in this round and %d arrived, of which %d and %d are known; "+
-				foreignRemedy, history.now.any, history.arrived, ownNow, ownArrived)
+	now, before := history.unexplainedLaunches(own)
+	if now > 0 {
+		return p.refuse(RefundRefusedReasonElsewhere, "the history shows %d refunds of this round that are not known; "+
+			foreignRemedy, now)
 	}
-	if foreignBefore > foreignArrived {
+	// A refund by WeChat Pay in an earlier round may be in both counts.
+	before = max(before, history.entrusted.before)
+	switch arrived := history.unexplainedArrivals(own); {
+	case arrived > before:
+		return p.refuse(RefundRefusedReasonElsewhere, "the history shows %d arrived refunds that are not known; "+
+			foreignRemedy, arrived-before)
+	case arrived < before:
 		return p.refuse(RefundRefusedReasonEarlierRound,
-			"the history shows %d unknown refunds of earlier rounds, of which %d arrived; "+
-				foreignRemedy, foreignBefore, foreignArrived)
+			"the history shows %d refunds of earlier rounds on their way; "+foreignRemedy, before-arrived)
 	}
 	return nil
 }
 
 const foreignRemedy = "check the merchant platform"
 
+// unexplainedLaunches counts the launches that no own refund explains, in this
+// round and in earlier ones.
+func (h *refundHistory) unexplainedLaunches(own []ownRefund) (now, before int) {
+	used := make([]bool, len(own))
+	slices.SortFunc(h.launched, func(a, b launchRecord) int { return compareTimes(a.at, b.at) })
+	for _, launch := range h.launched {
+		if explain(own, used, func(r *ownRefund) bool { return r.explainsLaunch(launch.at) }) {
+			continue
+		}
+		if launch.now {
+			now++
+		} else {
+			before++
+		}
+	}
+	return now, before
+}
+
+// unexplainedArrivals counts the arrivals that no own refund explains.
+func (h *refundHistory) unexplainedArrivals(own []ownRefund) (n int) {
+	used := make([]bool, len(own))
+	slices.SortFunc(h.arrived, compareTimes)
+	for _, at := range h.arrived {
+		if !explain(own, used, func(r *ownRefund) bool { return r.explainsArrival(at) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// compareTimes sorts unknown times last: they fit any refund.
+func compareTimes(a, b time.Time) int {
+	if a.IsZero() != b.IsZero() {
+		return -a.Compare(b)
+	}
+	return a.Compare(b)
+}
+
+// explain marks the oldest own refund that fits and is not used yet.
+func explain(own []ownRefund, used []bool, fits func(*ownRefund) bool) bool {
+	best := -1
+	for i := range own {
+		if !used[i] && fits(&own[i]) && (best < 0 || own[i].CreateTime.Before(own[best].CreateTime)) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		used[best] = true
+	}
+	return best >= 0
+}
+
+// explainsLaunch reports whether a record may be the launch of the refund.
+func (r *ownRefund) explainsLaunch(at time.Time) bool {
+	if at.IsZero() || r.CreateTime.IsZero() {
+		return true
+	}
+	return !at.Before(r.CreateTime.Add(-launchTolerance)) && !at.After(r.CreateTime.Add(launchWindow))
+}
+
+// explainsArrival reports whether a record may be the arrival of the refund.
+func (r *ownRefund) explainsArrival(at time.Time) bool {
+	if r.Status != RefundStatusSuccess {
+		return false
+	}
+	return at.IsZero() || !at.Before(r.CreateTime.Add(-launchTolerance))
+}
+
 // checkArrived refuses while a refund of an earlier round is on its way.
 func (p *complaintRefund) checkArrived(refund ownRefund) error {
-	switch refund.Status {
-	case RefundStatusSuccess, RefundStatusClosed:
+	switch {
+	case refund.round == p.round, refund.Status == RefundStatusSuccess, refund.Status == RefundStatusClosed:
 		return nil
-	case RefundStatusAbnormal:
+	case refund.Status == RefundStatusAbnormal:
 		return p.refuse(RefundRefusedReasonEarlierRound,
 			"refund %s of round %d is ABNORMAL; resolve it in the merchant platform",
 			refund.number, refund.round)

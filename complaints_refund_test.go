@@ -181,7 +181,7 @@ var refundRefusals = []refundRefusal{
 			require.NoError(t, err)
 		},
 		reason: wechatpay.RefundRefusedReasonElsewhere,
-		text:   "1 launched in this round and 0 arrived",
+		text:   "1 refunds of this round that are not known",
 	},
 	{
 		name: "withdrawn",
@@ -319,7 +319,7 @@ func TestComplaintsV2_Refund_moreThanApplied(t *testing.T) {
 	})
 }
 
-// A CLOSED refund is returned as it is. The next attempt pays again.
+// A CLOSED refund is refused, with the attempt to set. That attempt pays.
 func TestComplaintsV2_Refund_closed(t *testing.T) {
 	server, client := newFakeRefund(t)
 	_, err := refundComplaint(client, nil)
@@ -327,8 +327,9 @@ func TestComplaintsV2_Refund_closed(t *testing.T) {
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "CLOSED"))
 
 	refund, err := refundComplaint(client, nil)
-	require.NoError(t, err)
-	require.Equal(t, wechatpay.RefundStatusClosed, refund.Status)
+	require.Nil(t, refund)
+	requireRefused(t, err, wechatpay.RefundRefusedReasonClosed)
+	require.ErrorContains(t, err, "refund "+refundNo(1, 1)+" is CLOSED; to try again set Attempt: 2")
 	require.Len(t, server.Refunds(), 1)
 
 	server.Advance(time.Minute) // the least time between two refunds of an order
@@ -825,9 +826,9 @@ func TestComplaintsV2_Refund_arrivalNotRecorded(t *testing.T) {
 	_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
 	require.NoError(t, server.SettleRefund(refundNo(1, 1), "SUCCESS"))
+	launch := recordJSON("1", wechatpay.OperateTypeComplaintPartialRefundedSystemMessage, server.Now())
 	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, historyJSON(`{"log_id":"1","operate_type":"COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE",`+
-			`"operate_time":"2020-01-01T00:00:35+08:00"}`))
+		io.WriteString(w, historyJSON(launch))
 	}))
 	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testSecondOrder, Amount: 300})
 	require.NoError(t, err)

@@ -118,7 +118,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response-immediate-service",
 		body:    &body,
 		success: http.StatusOK,
-		out:     resp,
+		out:     decoded(resp, func() error { return has("log_id", resp.LogID) }),
 		retry:   retryAlways,
 		remedy:  "repeat the call with the same IdempotentID",
 		key:     body.IdempotentID,
@@ -160,15 +160,13 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 		return err
 	}
 	return s.client.call(ctx, &call{
-		op:      op,
-		method:  http.MethodPost,
-		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
-		body:    &body,
-		success: http.StatusNoContent,
-		remedy:  "look for MERCHANT_CONFIRM_COMPLETE in the negotiation history before completing it again",
-		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
-			return s.lookUpCompletion(ctx, complaintID, sent)
-		},
+		op:       op,
+		method:   http.MethodPost,
+		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
+		body:     &body,
+		success:  http.StatusNoContent,
+		remedy:   "look for MERCHANT_CONFIRM_COMPLETE in the negotiation history before completing it again",
+		recovery: &completionRecovery{s, complaintID},
 	})
 }
 

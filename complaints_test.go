@@ -169,12 +169,12 @@ func TestComplaintsV2_UpdateRefundProgress_errorResponses(t *testing.T) {
 	}{
 		{"200 instead of 204", reply(t, 200, "{}"), true, wechatpay.APIError{
 			StatusCode: 200,
-			Message:    "not the documented success: not WeChat Pay's error format: {}",
+			Message:    "expected 204: {}",
 			RequestID:  requestID,
 		}, ""},
 		{"202 instead of 204", reply(t, 202, ""), true, wechatpay.APIError{
 			StatusCode: 202,
-			Message:    "not the documented success",
+			Message:    "expected 204",
 			RequestID:  requestID,
 		}, ""},
 		{"400 with a detail", reply(t, 400, `{"code":"PARAM_ERROR","message":"非极速退款投诉单",`+
@@ -201,9 +201,9 @@ func TestComplaintsV2_UpdateRefundProgress_errorResponses(t *testing.T) {
 			Message:    "no",
 			RequestID:  requestID,
 		}, ""},
-		{"404 without a body", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, false,
-			wechatpay.APIError{StatusCode: 404}, ""},
-		{"429", reply(t, 429, `{"code":"FREQUENCY_LIMITED","message":"no"}`), false, wechatpay.APIError{
+		{"404 without a body", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }, true,
+			wechatpay.APIError{StatusCode: 404, Message: "not a WeChat Pay response"}, ""},
+		{"429", reply(t, 429, `{"code":"FREQUENCY_LIMITED","message":"no"}`), true, wechatpay.APIError{
 			StatusCode: 429,
 			Code:       wechatpay.ErrorCodeFrequencyLimited,
 			Message:    "no",
@@ -221,13 +221,13 @@ func TestComplaintsV2_UpdateRefundProgress_errorResponses(t *testing.T) {
 			io.WriteString(w, "<html>\r\n<h1>502 Bad Gateway</h1>\r\n</html>")
 		}, true, wechatpay.APIError{
 			StatusCode: 502,
-			Message:    "not WeChat Pay's error format: <html> <h1>502 Bad Gateway</h1> </html>",
+			Message:    "not a WeChat Pay response: <html> <h1>502 Bad Gateway</h1> </html>",
 		}, ""},
 		{"307 to another host", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, redirected.URL+"/v3/x", http.StatusTemporaryRedirect)
-		}, false, wechatpay.APIError{
+		}, true, wechatpay.APIError{
 			StatusCode: 307,
-			Message:    "a redirect, which was not followed",
+			Message:    "not a WeChat Pay response: redirect to " + redirected.URL + "/v3/x",
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -411,7 +411,7 @@ func TestComplaintsV2_UpdateRefundProgress_hugeResponse(t *testing.T) {
 	}{
 		{"success with Content-Length", 200, "536870912", true},
 		{"success without Content-Length", 200, "", true},
-		{"client error with Content-Length", 400, "536870912", false},
+		{"client error with Content-Length", 400, "536870912", true},
 		{"server error without Content-Length", 500, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -76,6 +76,13 @@ type Config struct {
 	// none; with APIv3Key, missing certificates are downloaded.
 	PlatformCertificates []*x509.Certificate
 
+	// PublicKeyOnly turns platform certificates off: none is downloaded, and a
+	// response or notification signed with one is rejected. Set it once the
+	// merchant has finished switching to the public key. Then APIv3Key decrypts
+	// notifications, and whoever knows it cannot supply a certificate. It
+	// requires PublicKey and excludes PlatformCertificates.
+	PublicKeyOnly bool
+
 	// BaseURL is the scheme and host of the service. Empty means
 	// DefaultBaseURL. NewClient rejects http unless the host is loopback.
 	BaseURL string
@@ -131,6 +138,7 @@ func (cfg *Config) complete() error {
 	}
 	onLoopback := cfg.completeURLs(&f)
 	cfg.checkPublicKey(&f, merchantKey, onLoopback)
+	cfg.checkPublicKeyOnly(&f)
 	cfg.checkPlatformCertificates(&f, merchantKey, onLoopback)
 	cfg.Retry.complete(&f)
 	if cfg.Transport == nil {
@@ -226,6 +234,15 @@ func (cfg *Config) checkPublicKey(f *faults, merchantKey *rsa.PublicKey, onLoopb
 	}
 }
 
+func (cfg *Config) checkPublicKeyOnly(f *faults) {
+	if cfg.PublicKeyOnly && cfg.PublicKey == nil {
+		f.add("PublicKeyOnly", "requires PublicKey (WECHATPAY_PUBLIC_KEY_FILE)")
+	}
+	if cfg.PublicKeyOnly && len(cfg.PlatformCertificates) > 0 {
+		f.add("PublicKeyOnly", "excludes PlatformCertificates")
+	}
+}
+
 func (cfg *Config) checkPlatformCertificates(f *faults, merchantKey *rsa.PublicKey, onLoopback bool) {
 	for i, certificate := range cfg.PlatformCertificates {
 		field := fmt.Sprintf("PlatformCertificates[%d]", i)
@@ -260,7 +277,7 @@ func (cfg *Config) signedHosts() []string {
 // verifier returns a Verifier with the configured keys.
 func (cfg *Config) verifier() *Verifier {
 	v := &Verifier{Keys: make(map[string]*rsa.PublicKey), Time: cfg.Time, keysOnly: cfg.InsecureSkipVerify}
-	if len(cfg.PlatformCertificates) > 0 || cfg.APIv3Key != "" {
+	if !cfg.PublicKeyOnly && (len(cfg.PlatformCertificates) > 0 || cfg.APIv3Key != "") {
 		v.certificates = &certificates{time: cfg.Time}
 	}
 	for _, certificate := range cfg.PlatformCertificates {

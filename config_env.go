@@ -16,6 +16,7 @@ import (
 //	WECHATPAY_APIV3_KEY
 //	WECHATPAY_PUBLIC_KEY_ID
 //	WECHATPAY_PUBLIC_KEY_FILE    or WECHATPAY_PUBLIC_KEY
+//	WECHATPAY_PUBLIC_KEY_ONLY    true or false
 //	WECHATPAY_BASE_URL
 //	WECHATPAY_BACKUP_URL
 //
@@ -42,6 +43,13 @@ func ConfigFromEnv() (Config, error) {
 	// A nil *rsa.PrivateKey in PrivateKey would not compare equal to nil.
 	if key := pemFromEnv(&f, "WECHATPAY_PRIVATE_KEY", parsePrivateKey); key != nil {
 		cfg.PrivateKey = key
+	}
+	switch only := getenv("WECHATPAY_PUBLIC_KEY_ONLY"); only {
+	case "true":
+		cfg.PublicKeyOnly = true
+	case "", "false":
+	default:
+		f.add("WECHATPAY_PUBLIC_KEY_ONLY", "must be true or false, got %.10q", only)
 	}
 	cfg.Certificate = pemFromEnv(&f, "WECHATPAY_CERTIFICATE", parseCertificate)
 	cfg.PublicKey = pemFromEnv(&f, "WECHATPAY_PUBLIC_KEY", parsePublicKey)

@@ -1,11 +1,14 @@
 package wechatpay
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -146,6 +149,10 @@ func newAPIError(resp *http.Response, method, hostURL, path string, body []byte)
 		StatusCode: resp.StatusCode, RequestID: resp.Header.Get(headerRequestID),
 		Method: method, Host: hostname, Path: path,
 	}
+	if quotesAuthorization(resp, body) || quotesAuthorization(resp, unescapeJSON(body)) {
+		e.Message = notWeChatPay + ": it repeats the Authorization header, and is not shown"
+		return e
+	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) == nil {
 		// One by one: a field of another type leaves the others readable.
@@ -155,15 +162,69 @@ func newAPIError(resp *http.Response, method, hostURL, path string, body []byte)
 			e.Detail = detail
 		}
 	}
-	if e.Code != "" || e.Message != "" {
-		return e
-	}
-	if e.StatusCode >= 300 && e.StatusCode < 400 {
-		e.Message = "a redirect, which was not followed"
-	} else if text := oneLine(string(body)); text != "" {
-		e.Message = "not WeChat Pay's error format: " + text
+	switch {
+	case e.StatusCode < 300:
+		e.Message = cmp.Or(e.Message, oneLine(string(body)))
+	case e.StatusCode < 500 && !e.fromWeChatPay(), e.Code == "" && e.Message == "":
+		e.Message = joinTexts(notWeChatPay, gatewayText(resp, e.Message, body))
 	}
 	return e
+}
+
+const notWeChatPay = "not a WeChat Pay response"
+
+// gatewayText describes a response that is not WeChat Pay's.
+func gatewayText(resp *http.Response, message string, body []byte) string {
+	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
+		return "redirect to " + to.Scheme + "://" + to.Host + to.EscapedPath()
+	}
+	return cmp.Or(message, oneLine(string(body)))
+}
+
+// joinTexts joins the texts that are not empty.
+func joinTexts(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), ": ")
+}
+
+// errorCode is what codes of WeChat Pay look like.
+var errorCode = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
+// fromWeChatPay reports whether WeChat Pay itself rejected the request, as far
+// as an unsigned response can show it: a 4xx with an error code.
+func (e *APIError) fromWeChatPay() bool {
+	return e.StatusCode >= 400 && e.StatusCode < 500 && errorCode.MatchString(string(e.Code))
+}
+
+// quotesAuthorization reports whether a body repeats the Authorization header of
+// the request, as the error pages of some gateways do.
+func quotesAuthorization(resp *http.Response, body []byte) bool {
+	if bytes.Contains(body, []byte(algorithm)) && bytes.Contains(body, []byte("signature=")) {
+		return true
+	}
+	if resp.Request == nil {
+		return false
+	}
+	_, signature, _ := strings.Cut(resp.Request.Header.Get("Authorization"), `signature="`)
+	// Only a part without + / = is the same in JSON and in HTML.
+	longest := ""
+	isSpecial := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for _, part := range strings.FieldsFunc(signature, isSpecial) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest != "" && bytes.Contains(body, []byte(longest))
+}
+
+// unescapeJSON returns a JSON body without escapes of characters, or nil if it is
+// not JSON.
+func unescapeJSON(body []byte) []byte {
+	var value any
+	if json.Unmarshal(body, &value) != nil {
+		return nil
+	}
+	plain, _ := json.Marshal(value)
+	return plain
 }
 
 // oneLine makes foreign text fit for an error message: valid UTF-8, no line
@@ -209,6 +270,13 @@ const (
 	// VerificationReasonBodyTooLarge: the body exceeds the size limit and was not
 	// read.
 	VerificationReasonBodyTooLarge VerificationReason = "BODY_TOO_LARGE"
+	// VerificationReasonMismatch: the signature is valid, but the response does
+	// not answer the request. It is a mix-up, or an error whose status was
+	// changed on the way.
+	VerificationReasonMismatch VerificationReason = "RESPONSE_MISMATCH"
+	// VerificationReasonReplayed: the Client received the same signed response
+	// before.
+	VerificationReasonReplayed VerificationReason = "REPLAYED"
 )
 
 // VerificationError reports that the signature of a response or a notification
@@ -234,8 +302,14 @@ func (e *VerificationError) Unwrap() error { return e.Err }
 // Error returns the reason, the likely cause, and the request ID in one line.
 func (e *VerificationError) Error() string {
 	var b strings.Builder
-	b.WriteString("signature verification failed: ")
-	b.WriteString(e.problem())
+	switch e.Reason {
+	case VerificationReasonMismatch:
+		b.WriteString("the response does not match the request: " + oneLine(e.hint))
+	case VerificationReasonReplayed:
+		b.WriteString("the response was received before")
+	default:
+		b.WriteString("signature verification failed: " + e.problem())
+	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}

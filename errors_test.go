@@ -76,8 +76,8 @@ func TestAPIError_bodies(t *testing.T) {
 		},
 		{
 			"code is a number", `{"code":1,"message":"m"}`,
-			wechatpay.APIError{Message: "m"},
-			": m",
+			wechatpay.APIError{Message: "not a WeChat Pay response: m"},
+			": not a WeChat Pay response: m",
 		},
 		{
 			"newline in the message", `{"code":"A","message":"one\ntwo"}`,
@@ -86,15 +86,15 @@ func TestAPIError_bodies(t *testing.T) {
 		},
 		{
 			"not JSON", "<html>\n503\n</html>",
-			wechatpay.APIError{Message: "not WeChat Pay's error format: <html> 503 </html>"},
-			": not WeChat Pay's error format: <html> 503 </html>",
+			wechatpay.APIError{Message: "not a WeChat Pay response: <html> 503 </html>"},
+			": not a WeChat Pay response: <html> 503 </html>",
 		},
 		{
 			"JSON list", `[]`,
-			wechatpay.APIError{Message: "not WeChat Pay's error format: []"},
-			": not WeChat Pay's error format: []",
+			wechatpay.APIError{Message: "not a WeChat Pay response: []"},
+			": not a WeChat Pay response: []",
 		},
-		{"empty", "", wechatpay.APIError{}, ""},
+		{"empty", "", wechatpay.APIError{Message: "not a WeChat Pay response"}, ": not a WeChat Pay response"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := errorClient(t, 403, &tt.body)

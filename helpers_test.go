@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -86,7 +85,7 @@ type signature struct {
 }
 
 func (s signature) set(t testing.TB, h http.Header) {
-	const nonce = "EqYtEtmd8XJ1Q2ZFVkAAM3pNSDWg5KYF"
+	nonce := rand.Text() // a Client accepts each signed response once
 	timestamp := strconv.FormatInt(s.at.Unix(), 10)
 	digest := sha256.Sum256([]byte(timestamp + "\n" + nonce + "\n" + string(s.body) + "\n"))
 	signed, err := rsa.SignPKCS1v15(rand.Reader, s.key, crypto.SHA256, digest[:])
@@ -106,10 +105,9 @@ func signed(t testing.TB, body string) signature {
 
 // reply returns a handler that sends the same signed response every time.
 func reply(t testing.TB, status int, body string) http.HandlerFunc {
-	header := http.Header{"Content-Type": {"application/json"}}
-	signed(t, body).set(t, header)
 	return func(w http.ResponseWriter, r *http.Request) {
-		maps.Copy(w.Header(), header)
+		w.Header().Set("Content-Type", "application/json")
+		signed(t, body).set(t, w.Header())
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}
@@ -118,3 +116,13 @@ func reply(t testing.TB, status int, body string) http.HandlerFunc {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// requireMismatch requires the error of a response that does not match its
+// request.
+func requireMismatch(t testing.TB, err error, problem string) {
+	t.Helper()
+	var failed *wechatpay.VerificationError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, wechatpay.VerificationReasonMismatch, failed.Reason)
+	require.ErrorContains(t, err, "the response does not match the request: "+problem+" [")
+}

@@ -3,16 +3,57 @@ package wechatpay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"time"
 )
+
+// page is the wire format of a page of the list or of a negotiation history. T
+// has the fields that are decoded of each entry.
+type page[T any] struct {
+	Data       *[]T `json:"data"`        // may be absent
+	Limit      int  `json:"limit"`       // as granted
+	Offset     *int `json:"offset"`      //
+	TotalCount *int `json:"total_count"` // only with offset 0
+
+	signedAt time.Time // by WeChat Pay's clock
+}
+
+func (p *page[T]) setSignedAt(t time.Time) { p.signedAt = t }
+
+// match reports why a response is not the page at an offset. It has data or a
+// total, or, after the last entry, at least that offset. The limit is not
+// compared, because WeChat Pay may grant less.
+func (p *page[T]) match(offset int) error {
+	switch {
+	case p.Offset != nil && *p.Offset != offset:
+		return fmt.Errorf("offset is %d, not %d", *p.Offset, offset)
+	case p.Data == nil && p.TotalCount == nil && (p.Offset == nil || offset == 0):
+		return errors.New("it is not a page: it has neither data nor total_count")
+	}
+	return nil
+}
+
+// entries returns what the page has, which is nothing after the last entry.
+func (p *page[T]) entries() []T { return value(p.Data) }
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
 
 // A pager reads a list page by page, by offset.
 type pager[T any] struct {
 	limit int // size of the next page, halved when a page is too large
-	fetch func(limit, offset int) (data []T, granted, total int, err error)
+	fetch func(limit, offset int) (*page[T], error)
 	id    func(*T) string
 	seen  map[string]struct{} // ids already yielded; nil: no item can repeat
 }
+
+// errSamePage ends a list whose pages do not advance.
+var errSamePage = errors.New("the page repeats the one before it: the list does not advance")
 
 // walk yields every item, and an error last. It reports whether the caller wants
 // more.
@@ -22,43 +63,75 @@ type pager[T any] struct {
 // were read, walk goes on nevertheless. An empty page always ends the list.
 func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	total := 0 // reported by the first page only
+	var before map[string]struct{}
 	for offset := 0; ; {
-		data, granted, count, err := p.fetch(p.limit, offset)
+		page, err := p.fetch(p.limit, offset)
 		if err != nil && p.limit > 1 && tooLarge(err) {
 			p.limit /= 2
 			continue
+		}
+		var data []T
+		if err == nil {
+			data = page.entries()
+			before, err = p.advance(before, data)
 		}
 		if err != nil {
 			yield(nil, err)
 			return false
 		}
 		if offset == 0 {
-			total = count
+			total = value(page.TotalCount)
 		}
-		for i := range data {
-			if id := p.id(&data[i]); p.seen != nil && id != "" {
-				if _, ok := p.seen[id]; ok {
-					continue
-				}
-				p.seen[id] = struct{}{}
-			}
-			if err := ctx.Err(); err != nil {
-				yield(nil, err)
-				return false
-			}
-			if !yield(&data[i], nil) {
-				return false
-			}
+		if !p.yield(ctx, data, yield) {
+			return false
 		}
 		offset += len(data)
 		full := p.limit
-		if granted > 0 {
-			full = min(full, granted)
+		if page.Limit > 0 {
+			full = min(full, page.Limit)
 		}
 		if len(data) == 0 || len(data) < full && offset >= total {
 			return true
 		}
 	}
+}
+
+// advance returns the ids of a page. It is an error if the page before had them
+// all: a cache responds with the same page.
+func (p *pager[T]) advance(before map[string]struct{}, data []T) (map[string]struct{}, error) {
+	ids := make(map[string]struct{}, len(data))
+	isNew := len(data) == 0 || before == nil
+	for i := range data {
+		id := p.id(&data[i])
+		if _, known := before[id]; !known {
+			isNew = true
+		}
+		ids[id] = struct{}{}
+	}
+	if !isNew {
+		return nil, errSamePage
+	}
+	return ids, nil
+}
+
+// yield yields the items of a page that were not yielded yet.
+func (p *pager[T]) yield(ctx context.Context, data []T, yield func(*T, error) bool) bool {
+	for i := range data {
+		if id := p.id(&data[i]); p.seen != nil && id != "" {
+			if _, ok := p.seen[id]; ok {
+				continue
+			}
+			p.seen[id] = struct{}{}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return false
+		}
+		if !yield(&data[i], nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // tooLarge reports whether err may mean that a page was too large. WeChat Pay

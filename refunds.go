@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -221,35 +222,46 @@ func (s *RefundsService) create(ctx context.Context, r *refundCreation) (*Refund
 		return nil, err
 	}
 	refund := new(Refund)
-	request := &call{
+	err := s.client.call(ctx, &call{
 		op:       r.op,
 		method:   http.MethodPost,
 		path:     refundsPath,
 		body:     &r.req,
 		success:  http.StatusOK,
-		out:      refund,
-		complete: func() bool { return refund.Status != "" && r.req.matches(refund) },
+		out:      decoded(refund, func() error { return refund.answers(&r.req) }),
 		retry:    retryIfUnsent, // anything else is looked up first
-		lookUp: func(ctx context.Context, sent *attempts) (lookupResult, error) {
-			found, err := s.findTwice(ctx, r.op, r.req.OutRefundNo, r.req.SubMchID, sent.ended)
-			if found != nil && !r.req.matches(found) {
-				return superseded, &usedNumberError{found}
-			}
-			return keepRefund(refund, found, err)
-		},
-		key:    r.req.OutRefundNo,
-		remedy: r.remedy,
-	}
-	if r.beforeRetry != nil {
-		request.beforeRetry = func(ctx context.Context) (lookupResult, error) {
-			found, err := r.beforeRetry(ctx)
-			return keepRefund(refund, found, err)
-		}
-	}
-	if err := s.client.call(ctx, request); err != nil {
+		recovery: &refundRecovery{s, r, refund},
+		key:      r.req.OutRefundNo,
+		remedy:   r.remedy,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return refund, nil
+}
+
+// refundRecovery is the recovery of a refund.
+type refundRecovery struct {
+	service  *RefundsService
+	creation *refundCreation
+	refund   *Refund // receives the refund if it is found
+}
+
+func (r *refundRecovery) lookUp(ctx context.Context, sent *attempts) (lookupResult, error) {
+	req := &r.creation.req
+	found, err := r.service.findTwice(ctx, sent.op, req.OutRefundNo, req.SubMchID, sent.ended)
+	if found != nil && !req.matches(found) {
+		return superseded, &usedNumberError{found}
+	}
+	return keepRefund(r.refund, found, err)
+}
+
+func (r *refundRecovery) beforeRetry(ctx context.Context, _ *attempts) (lookupResult, error) {
+	if r.creation.beforeRetry == nil {
+		return notApplied, nil
+	}
+	found, err := r.creation.beforeRetry(ctx)
+	return keepRefund(r.refund, found, err)
 }
 
 // keepRefund copies a refund that was found to the one that is returned.
@@ -278,6 +290,22 @@ func (req *CreateRefundRequest) matches(r *Refund) bool {
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
 	return !differ(req.TransactionID, r.TransactionID) && !differ(req.OutTradeNo, r.OutTradeNo) &&
 		(r.Amount.Refund == 0 || r.Amount.Refund == req.Amount.Refund)
+}
+
+// answers reports why a response is not about the requested refund.
+func (r *Refund) answers(req *CreateRefundRequest) error {
+	if err := r.hasNumber(req.OutRefundNo); err != nil {
+		return err
+	}
+	if !req.matches(r) {
+		return errors.New("it is about another order or amount")
+	}
+	return nil
+}
+
+// hasNumber reports why a response is not about the refund with a number.
+func (r *Refund) hasNumber(outRefundNo string) error {
+	return cmp.Or(repeats("out_refund_no", r.OutRefundNo, outRefundNo), has("status", string(r.Status)))
 }
 
 // find reads a refund by its number. It returns nil if WeChat Pay does not know
@@ -351,7 +379,7 @@ func (s *RefundsService) get(ctx context.Context, op, outRefundNo, subMchID stri
 		method:  http.MethodGet,
 		path:    path,
 		success: http.StatusOK,
-		out:     refund,
+		out:     decoded(refund, func() error { return refund.hasNumber(outRefundNo) }),
 	})
 	if err != nil {
 		return nil, err

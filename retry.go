@@ -99,23 +99,24 @@ const (
 	rejected
 )
 
-// classify returns the class of a failure. No other function does:
+// classify returns the class of an attempt without a response, and
+// classifyStatus that of a response other than the documented success:
 //
 //	failure                                               class
 //	refused by this package, or could not be signed       notSent, final
 //	not signed before the attempt timed out               notSent
 //	no connection: DNS, dial, TLS                         notSent
 //	TLS certificate of the server does not verify         notSent, final
-//	429                                                   busy
-//	other 4xx, 3xx                                        rejected
-//	5xx, 3xx whose Location is not a URL                  inDoubt
-//	2xx that is not the documented one, or not verified   inDoubt
 //	connection lost after it was established, timeout     inDoubt
+//	response that is not verified or does not match       inDoubt
+//	4xx with an error code                                rejected; 429: busy
+//	3xx or 4xx without one: a gateway                     inDoubt; a read: final, but for 408, 429
+//	5xx, 2xx that is not the documented one               inDoubt
+//	any of the last three after net/http sent twice       inDoubt
 //
-// conn is nil if there was a response.
+// A write in doubt may have been applied. A read in doubt is just retried.
 func classify(err error, conn *connection) *failure {
 	var (
-		api         *APIError
 		invalid     *ArgumentError
 		unsigned    *signingError
 		certificate *tls.CertificateVerificationError
@@ -123,9 +124,7 @@ func classify(err error, conn *connection) *failure {
 		network     *net.OpError
 	)
 	switch {
-	case errors.As(err, &api):
-		return &failure{class: classifyStatus(api.StatusCode)}
-	case conn == nil || conn.got.Load():
+	case conn.connections.Load() > 0:
 		return &failure{class: inDoubt}
 	case errors.As(err, &unsigned) && errors.Is(err, context.DeadlineExceeded):
 		return &failure{class: notSent} // if the caller's time is up too, the pause ends the call
@@ -139,14 +138,17 @@ func classify(err error, conn *connection) *failure {
 	return &failure{class: inDoubt}
 }
 
-func classifyStatus(status int) failureClass {
-	switch {
+func classifyStatus(err *APIError) *failure {
+	switch status := err.StatusCode; {
+	case status < 300 || status >= 500:
+		return &failure{class: inDoubt}
+	case !err.fromWeChatPay():
+		transient := status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+		return &failure{class: inDoubt, final: err.Method == http.MethodGet && !transient}
 	case status == http.StatusTooManyRequests:
-		return busy
-	case status >= 300 && status < 500:
-		return rejected
+		return &failure{class: busy}
 	}
-	return inDoubt
+	return &failure{class: rejected}
 }
 
 // mayRetry says after which failures a request may be sent again.
@@ -177,13 +179,13 @@ func (cl *call) mayRetry(failed *failure) bool {
 }
 
 // mayBeApplied reports whether a request may have taken effect despite the
-// failure. A 429 may mean that it did, unless the endpoint is known to refuse
-// before processing.
+// failure. A 429 to a decision, a refund, or an unknown endpoint may mean that
+// it did.
 func (cl *call) mayBeApplied(failed failureClass) bool {
 	if cl.method == http.MethodGet {
 		return false
 	}
-	return failed == inDoubt || failed == busy && cl.retry == retryIfUnsent
+	return failed == inDoubt || failed == busy && (cl.recovery != nil || cl.retry == retryIfUnsent)
 }
 
 // retryAfter returns the Retry-After of an error response: seconds, or a date.

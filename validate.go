@@ -386,8 +386,7 @@ func (c *Client) checkMedia(f *faults, media string) string {
 		return ""
 	case !isURL:
 		f.text("media", media, 256)
-		_, err := url.PathUnescape(media)
-		if err != nil || media == "." || media == ".." || strings.ContainsAny(media, "?#") {
+		if hasDotSegment(media) || strings.ContainsAny(media, "?#") {
 			f.add("media", "is not a media id: %.100q", media)
 		}
 		return imagesPath + strings.ReplaceAll(media, "/", "%2F")
@@ -403,10 +402,19 @@ func (c *Client) checkMedia(f *faults, media string) string {
 		f.add("media", "is not a WeChat Pay API URL: %.100q (use an ordinary http.Client for image_list)", media)
 		return ""
 	}
-	if strings.Contains(media, "#") || !strings.HasPrefix(u.EscapedPath(), imagesPath) {
+	path := u.EscapedPath()
+	if strings.Contains(media, "#") || !strings.HasPrefix(path, imagesPath) || hasDotSegment(path) {
 		f.add("media", "is not a media_url: %.100q", media)
 	}
 	return rest[len(u.Host):]
+}
+
+// hasDotSegment reports whether an escaped path has a segment . or .., which
+// would lead to another path, or is not a path.
+func hasDotSegment(escaped string) bool {
+	path, err := url.PathUnescape(escaped)
+	isDots := func(segment string) bool { return segment == "." || segment == ".." }
+	return err != nil || slices.ContainsFunc(strings.Split(path, "/"), isDots)
 }
 
 func checkNotificationURL(rawURL string) faults {

@@ -279,8 +279,9 @@ func TestComplaintsV2_invalidArguments(t *testing.T) {
 }
 
 func TestComplaintsV2_NotificationURL_atTheLimit(t *testing.T) {
-	client, _ := newMock(t, reply(t, 200, notificationURLDoc))
-	_, err := client.ComplaintsV2.CreateNotificationURL(context.Background(), "https://"+strings.Repeat("a", 247))
+	longest := "https://" + strings.Repeat("a", 247)
+	client, _ := newMock(t, reply(t, 200, `{"url":"`+longest+`"}`))
+	_, err := client.ComplaintsV2.CreateNotificationURL(context.Background(), longest)
 	require.NoError(t, err)
 }
 
@@ -337,7 +338,7 @@ func TestRefunds_Create_atTheLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			req := base
 			change(&req)
-			client, _ := newMock(t, reply(t, 200, `{"refund_id":"1","status":"PROCESSING"}`))
+			client, _ := newMock(t, reply(t, 200, `{"out_refund_no":"`+req.OutRefundNo+`","status":"PROCESSING"}`))
 			_, err := client.Refunds.Create(context.Background(), &req)
 			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 			require.NoError(t, err)

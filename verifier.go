@@ -214,6 +214,8 @@ func (v *Verifier) serial() string {
 type VerifyingTransport struct {
 	Verifier *Verifier
 	Base     http.RoundTripper // nil means http.DefaultTransport
+
+	replays *replayGuard // of a Client; nil: replays are not detected
 }
 
 // RoundTrip sends the request through Base and verifies the response.
@@ -222,16 +224,12 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 		closeBody(req)
 		return nil, faults{{"Verifier", "is required"}}.err("VerifyingTransport")
 	}
-	unsigned := req.Context().Value(unsignedAnswerKey{}) != nil
-	if !unsigned {
-		named, err := t.nameKey(req)
-		if err != nil {
-			closeBody(req)
-			return nil, err
-		}
-		req = named
+	named, err := t.nameKey(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
 	}
-	resp, err := base(t.Base).RoundTrip(req)
+	resp, err := base(t.Base).RoundTrip(named)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +239,11 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 	if resp.Body == nil { // some test transports leave it nil
 		resp.Body = http.NoBody
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 || unsigned {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		return nil, errSwitchingProtocols
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return resp, nil
 	}
 	return t.verify(req.Context(), resp)
@@ -280,6 +282,9 @@ func (t *VerifyingTransport) verify(ctx context.Context, resp *http.Response) (*
 		}
 		return nil, err
 	}
+	if t.replays != nil && !t.replays.accept(resp.Header) {
+		return nil, replayed(resp)
+	}
 	resp.Body, resp.ContentLength = http.NoBody, int64(len(body))
 	if len(body) > 0 {
 		resp.Body = &verifiedBody{Reader: bytes.NewReader(body), content: body}
@@ -295,11 +300,6 @@ type verifiedBody struct {
 }
 
 func (*verifiedBody) Close() error { return nil }
-
-// unsignedAnswerKey marks the context of a request whose response
-// VerifyingTransport must not verify: image downloads, which are not signed, and
-// certificate downloads, which are verified by their content.
-type unsignedAnswerKey struct{}
 
 // CloseIdleConnections closes the idle connections of Base.
 func (t *VerifyingTransport) CloseIdleConnections() { closeIdleConnections(t.Base) }

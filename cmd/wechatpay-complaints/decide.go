@@ -215,16 +215,17 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		r, err := a.client.ComplaintsV2.Refund(ctx, a.args[0], &req)
+		var refused *wechatpay.RefundRefusedError
+		if errors.As(err, &refused) && refused.Reason == wechatpay.RefundRefusedReasonClosed && req.OutRefundNo == "" {
+			return a.errorf(words{
+				"未发生资金变动：该笔退款已永久失败（CLOSED），如需重新退款，请将 --attempt 加 1",
+				"no money was moved: this refund failed permanently (CLOSED): to try again, increase --attempt by 1"})
+		}
 		if err != nil {
 			a.retryFlags = refundRetryFlags(&req, err)
 			return err
 		}
 		fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."}, clean(r.OutRefundNo), a.yuan(r.Amount.Refund), clean(a.value(string(r.Status)))))
-		if r.Status == wechatpay.RefundStatusClosed {
-			return a.errorf(words{
-				"该笔退款已永久失败：请将 --attempt 加 1 后重新退款",
-				"this refund failed permanently: to try again, increase --attempt by 1"})
-		}
 		return nil
 	}
 }

@@ -419,7 +419,7 @@ func TestRefund(t *testing.T) {
 	require.NoError(t, server.SettleRefund(server.Refunds()[0].OutRefundNo, "CLOSED"))
 	got = run(t, env, "refund", id, "-yes", "-amount", "5.50", "-reason", "部分退款")
 	require.Equal(t, exitFailed, got.status)
-	require.Contains(t, got.stdout, "CLOSED")
+	require.Contains(t, got.stderr, "CLOSED")
 	require.Contains(t, got.stderr, "--attempt")
 }
 

@@ -1,0 +1,105 @@
+package wechatpay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// A signature covers the body of a response, but neither its status nor the
+// request. So each endpoint declares, as the out of its call, what the response
+// must repeat of the request. A response that does not is a mix-up or an error
+// with a changed status, and never a success.
+
+// An out receives the body of a success, and checks that it answers the request.
+type out interface {
+	accept(x *exchange, resp *http.Response, body []byte) *failure
+}
+
+// decoded is an out that is decoded from JSON. match then reports why the
+// response does not answer the request.
+func decoded(v any, match func() error) out { return &jsonOut{v, match} }
+
+type jsonOut struct {
+	v     any
+	match func() error
+}
+
+func (o *jsonOut) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	if out, ok := o.v.(timestamped); ok {
+		out.setSignedAt(x.client.signedAt(resp.Header))
+	}
+	if err := json.Unmarshal(body, o.v); err != nil {
+		err = fmt.Errorf("%s: the %d response cannot be decoded%s: %w", x.target(), resp.StatusCode,
+			requestIDSuffix(resp.Header.Get(headerRequestID)), err)
+		// A read would get the same response again, and v holds a part of it.
+		return &failure{class: inDoubt, final: x.method == http.MethodGet, err: err}
+	}
+	if err := o.match(); err != nil {
+		return x.mismatch(resp, err)
+	}
+	return nil
+}
+
+// mismatch is the failure of a response that does not answer the request.
+func (x *exchange) mismatch(resp *http.Response, err error) *failure {
+	return &failure{class: inDoubt, err: fmt.Errorf("%s: %w", x.target(), &VerificationError{
+		Reason:     VerificationReasonMismatch,
+		SerialNo:   resp.Header.Get(headerSerial),
+		StatusCode: resp.StatusCode,
+		RequestID:  resp.Header.Get(headerRequestID),
+		hint:       err.Error(),
+	})}
+}
+
+// timestamped is implemented by a value that wants to know when WeChat Pay
+// signed the response.
+type timestamped interface{ setSignedAt(t time.Time) }
+
+// signedAt returns the time at which WeChat Pay signed a response.
+func (c *Client) signedAt(h http.Header) time.Time {
+	if seconds, err := strconv.ParseInt(h.Get(headerTimestamp), 10, 64); err == nil {
+		return time.Unix(seconds, 0)
+	}
+	return now(c.time)
+}
+
+// repeats reports that a field of the response differs from the request.
+func repeats(field, got, want string) error {
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("%s is %.64q, not %.64q", field, got, want)
+}
+
+// has reports that a field that every success has is missing.
+func has(field, got string) error {
+	if got != "" {
+		return nil
+	}
+	return errors.New("it has no " + field)
+}
+
+// anyOut is the out of Do: of an unknown endpoint nothing is known but that a
+// success is not an error.
+type anyOut struct{ v any }
+
+func (o *anyOut) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	if len(body) == 0 {
+		return nil
+	}
+	var failed struct{ Code, Message any }
+	if json.Unmarshal(body, &failed) == nil {
+		code, isCode := failed.Code.(string)
+		if _, isText := failed.Message.(string); isCode && isText && errorCode.MatchString(code) {
+			return x.mismatch(resp, fmt.Errorf("it is an error response: %.64s", code))
+		}
+	}
+	if o.v == nil {
+		return nil
+	}
+	return (&jsonOut{o.v, func() error { return nil }}).accept(x, resp, body)
+}
