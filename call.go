@@ -73,7 +73,7 @@ type attempts struct {
 
 	inDoubt  bool  // whether one of them may have been applied
 	rejected bool  // whether WeChat Pay rejected the last one
-	wasBusy  bool  // whether the last one got a 429
+	wasBusy  bool  // whether one of them got a 429
 	earlier  error // a failure that the caller should know too
 }
 
@@ -166,7 +166,7 @@ func (x *exchange) attempt(ctx context.Context) bool {
 	x.rejected = x.failed.class == rejected
 	// A rejection after a 429 may mean that the first request was applied.
 	x.inDoubt = x.inDoubt || x.mayBeApplied(x.failed.class) || x.rejected && x.wasBusy
-	x.wasBusy = x.failed.class == busy && x.method != http.MethodGet
+	x.wasBusy = x.wasBusy || x.failed.class == busy && x.method != http.MethodGet
 	return false
 }
 

@@ -55,6 +55,8 @@ func (d *decisionRecovery) lookUp(ctx context.Context, sent *attempts) (lookupRe
 // attempt in doubt. The rejection may be a consequence of that attempt, which
 // the history does not show yet, unless no decision is possible at all.
 func (d *decisionRecovery) explainRejection(ctx context.Context, sent *attempts) (lookupResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.service.client.retry.AttemptTimeout)
+	defer cancel()
 	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
 	switch {
 	case err != nil:
@@ -72,6 +74,8 @@ func (d *decisionRecovery) beforeRetry(ctx context.Context, sent *attempts) (loo
 	if !sent.inDoubt {
 		return notApplied, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.service.client.retry.AttemptTimeout)
+	defer cancel()
 	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
 	switch {
 	case err != nil:

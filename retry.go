@@ -14,9 +14,9 @@ import (
 // RetryPolicy sets how often and how long a call is retried. A zero field has
 // its default. Retries stay within the deadline of the call's context.
 //
-// Without a deadline, a decision takes at most MaxAttempts × (2 × AttemptTimeout
+// Without a deadline, a decision takes at most MaxAttempts × (3 × AttemptTimeout
 // + HistoryLag), plus 30 s or MaxDelay, whichever is more, between two attempts:
-// 254 s with the defaults. The first call that needs a platform certificate
+// 334 s with the defaults. The first call that needs a platform certificate
 // downloads it first, under the same policy. Give a call at least 30 s where you
 // can: a context that ends early leaves no time to look up a lost response.
 type RetryPolicy struct {
