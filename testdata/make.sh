@@ -20,7 +20,16 @@ openssl rsa -in platform_key.pem -RSAPublicKey_out -out platform_pub_pkcs1.pem
 openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out ec_key.pem
 openssl ec -in ec_key.pem -pubout -out ec_pub.pem
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out short_key.pem
+openssl genpkey -algorithm ED25519 -out ed25519_key.pem
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:SM2 -out sm2_key.pem
+openssl req -x509 -new -key sm2_key.pem -sm3 -days 36500 -subj "/CN=1900000001" -out sm2_cert.pem
+
+# The merchant's key in forms that must be converted first.
 openssl pkcs8 -topk8 -in merchant_key.pem -passout pass:secret -out encrypted_key.pem
+openssl rsa -in merchant_key.pem -traditional -aes256 -passout pass:secret -out encrypted_key_pkcs1.pem
+openssl pkcs12 -export -inkey merchant_key.pem -in merchant_cert.pem -passout pass:secret -out merchant_cert.p12
+openssl req -new -key merchant_key.pem -subj "/CN=1900000001/O=Test merchant" -out merchant_csr.pem
+(umask 077 && cp merchant_key.pem merchant_key.openssh && ssh-keygen -q -p -N "" -f merchant_key.openssh)
 
 # Strings to sign of requests: five lines, each ending in \n.
 printf 'POST\n/v3/merchant-service/complaints-v2/200201820200101080076610000/update-refund-progress\n1700000000\n593BEC0C930BF1AFEB40B4A08C8FB242\n{"action":"APPROVE","launch_refund_day":0}\n' > request_approve.txt
