@@ -124,9 +124,7 @@ func (cfg *Config) complete() error {
 	var f faults
 	checkMchID(&f, cfg.MchID)
 	merchantKey := cfg.completeKey(&f)
-	if n := len(cfg.APIv3Key); n != 0 && n != 32 {
-		f.add("APIv3Key", "must be 32 bytes, got %d: use it as set under API安全 → APIv3密钥 (WECHATPAY_APIV3_KEY)", n)
-	}
+	checkAPIv3Key(&f, cfg.APIv3Key)
 	for _, sent := range []struct{ field, value string }{
 		{"MchID", cfg.MchID},
 		{"SerialNo", cfg.SerialNo},
@@ -195,7 +193,7 @@ func (cfg *Config) checkCertificate(f *faults, merchantKey *rsa.PublicKey) {
 	serialNo := serialNumber(cfg.Certificate)
 	if cfg.SerialNo == "" || sameSerial(cfg.SerialNo, serialNo) {
 		cfg.SerialNo = serialNo // in WeChat Pay's notation
-	} else {
+	} else if hexSerial(cfg.SerialNo) == "" { // else checkSerialNo reports it
 		f.add("SerialNo", "must be empty or that of Certificate (%s), got %s", serialNo, glimpse(cfg.SerialNo))
 	}
 	key, problem := usableKey(cfg.Certificate.PublicKey)

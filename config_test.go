@@ -79,6 +79,22 @@ func TestNewClient_invalidMerchant(t *testing.T) {
 			"Certificate", "is empty"},
 		{"APIv3Key of 31 bytes", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] },
 			"APIv3Key", "must be 32 bytes, got 31"},
+		{"APIv3Key with a line break", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key + "\n" },
+			"APIv3Key", "ends with a line break"},
+		{"APIv3Key with CRLF", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key + "\r\n" },
+			"APIv3Key", "ends with a line break"},
+		{"APIv3Key of 31 bytes and a line break", func(c *wechatpay.Config) { c.APIv3Key = testAPIv3Key[:31] + "\n" },
+			"APIv3Key", "ends with a line break"},
+		{"APIv3Key with a space", func(c *wechatpay.Config) { c.APIv3Key = " " + testAPIv3Key },
+			"APIv3Key", "begins or ends with a space"},
+		{"SerialNo in decimal", func(c *wechatpay.Config) { c.SerialNo = certificate.SerialNumber.String() },
+			"SerialNo", "must be hexadecimal, got the decimal form of " + testSerialNo},
+		{"SerialNo of Certificate in decimal", func(c *wechatpay.Config) {
+			c.Certificate, c.SerialNo = certificate, certificate.SerialNumber.String()
+		}, "SerialNo", "must be hexadecimal, got the decimal form of " + testSerialNo},
+		{"SerialNo of another certificate in decimal", func(c *wechatpay.Config) {
+			c.Certificate, c.SerialNo = certificate, strings.Repeat("9", 48)
+		}, "SerialNo", "must be hexadecimal, got the decimal form of AF298D050E4395D69670B12B7F40FFFFFFFFFFFF"},
 		{"APIv3Key in MchID", func(c *wechatpay.Config) { c.MchID = c.APIv3Key },
 			"MchID", "equals APIv3Key"},
 		{"APIv3Key in SerialNo", func(c *wechatpay.Config) { c.SerialNo = c.APIv3Key },
@@ -178,7 +194,8 @@ func TestNewClient_valid(t *testing.T) {
 		"Certificate and SerialNo": func(c *wechatpay.Config) {
 			c.Certificate, c.SerialNo = certificate, strings.ToLower(testSerialNo)
 		},
-		"HSM": func(c *wechatpay.Config) { c.PrivateKey = hsm{key: privateKey(t, "merchant_key.pem")} },
+		"SerialNo of 40 decimal digits": func(c *wechatpay.Config) { c.SerialNo = strings.Repeat("9", 40) },
+		"HSM":                           func(c *wechatpay.Config) { c.PrivateKey = hsm{key: privateKey(t, "merchant_key.pem")} },
 		"PrivateKey without precomputed values": func(c *wechatpay.Config) {
 			c.PrivateKey = &rsa.PrivateKey{PublicKey: generated.PublicKey, D: generated.D, Primes: generated.Primes}
 		},

@@ -3,7 +3,9 @@ package wechatpay
 import (
 	"crypto"
 	"crypto/rsa"
+	"encoding/hex"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/url"
 	"path"
@@ -601,8 +603,33 @@ func checkSerialNo(f *faults, serialNo string) {
 			"openssl x509 -in apiclient_cert.pem -noout -serial prints it")
 	case strings.HasPrefix(serialNo, publicKeyIDPrefix):
 		f.add("SerialNo", "must not be the id of a WeChat Pay public key (PublicKeyID), got %.70q", serialNo)
+	case hexSerial(serialNo) != "":
+		f.add("SerialNo", "must be hexadecimal, got the decimal form of %s", hexSerial(serialNo))
 	case len(serialNo) > 64 || !isToken(serialNo):
 		f.add("SerialNo", "must be hexadecimal digits without colons or \"serial=\", got %s", glimpse(serialNo))
+	}
+}
+
+// hexSerial returns the hexadecimal form of a serial number in decimal, or "" if
+// serialNo is not decimal. In hexadecimal, serial numbers have at most 40 digits.
+func hexSerial(serialNo string) string {
+	if len(serialNo) <= 40 || len(serialNo) > 49 || strings.Trim(serialNo, "0123456789") != "" {
+		return ""
+	}
+	n, _ := new(big.Int).SetString(serialNo, 10)
+	return strings.ToUpper(hex.EncodeToString(n.Bytes()))
+}
+
+func checkAPIv3Key(f *faults, key string) {
+	const field = "APIv3Key"
+	switch {
+	case key == "":
+	case strings.TrimRight(key, "\r\n") != key:
+		f.add(field, "ends with a line break: use strings.TrimSpace")
+	case strings.TrimSpace(key) != key:
+		f.add(field, "begins or ends with a space: use strings.TrimSpace")
+	case len(key) != 32:
+		f.add(field, "must be 32 bytes, got %d: use it as set under API安全 → APIv3密钥 (WECHATPAY_APIV3_KEY)", len(key))
 	}
 }
 
