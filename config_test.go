@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -230,7 +231,7 @@ func setEnv(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, name := range []string{
 		"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
-		"APIV3_KEY", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL",
+		"APIV3_KEY", "APIV3_KEY_FILE", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL",
 	} {
 		t.Setenv("WECHATPAY_"+name, env["WECHATPAY_"+name])
 	}
@@ -336,9 +337,10 @@ func TestConfigFromEnv_returnsReadableSettings(t *testing.T) {
 }
 
 func TestConfigFromEnv_problems(t *testing.T) {
-	const keyFile, publicKey = "WECHATPAY_PRIVATE_KEY_FILE", "WECHATPAY_PUBLIC_KEY"
+	const keyFile, publicKey, apiV3Key = "WECHATPAY_PRIVATE_KEY_FILE", "WECHATPAY_PUBLIC_KEY", "WECHATPAY_APIV3_KEY"
 	pem := string(testdata(t, "merchant_key.pem"))
 	keyLine := strings.Split(pem, "\n")[1]
+	fileOf := func(content string) string { return writeFile(t, "setting", content) }
 	for name, tt := range map[string]struct {
 		env            map[string]string
 		field, problem string
@@ -346,9 +348,44 @@ func TestConfigFromEnv_problems(t *testing.T) {
 		"no MchID": {map[string]string{"WECHATPAY_MCHID": ""},
 			"WECHATPAY_MCHID", "is not set"},
 		"PEM instead of a file name": {map[string]string{keyFile: pem},
-			keyFile, "contains the PEM, not a file name: use WECHATPAY_PRIVATE_KEY"},
+			keyFile, "is the content, not a file name: use WECHATPAY_PRIVATE_KEY"},
 		"part of the PEM instead of a file name": {map[string]string{keyFile: keyLine},
+			keyFile, "is the content, not a file name: use WECHATPAY_PRIVATE_KEY"},
+		"BEGIN line instead of a file name": {map[string]string{keyFile: "-----BEGIN PRIVATE KEY-----"},
+			keyFile, "is the content, not a file name: use WECHATPAY_PRIVATE_KEY"},
+		"base64 instead of a file name": {
+			map[string]string{keyFile: base64.StdEncoding.EncodeToString([]byte(pem))},
+			keyFile, "is the content, not a file name: use WECHATPAY_PRIVATE_KEY"},
+		"second line of the PEM instead of a file name": {map[string]string{keyFile: strings.Split(pem, "\n")[2]},
 			keyFile, "the file cannot be read: "},
+		"home folder": {map[string]string{keyFile: "~/apiclient_key.pem"},
+			keyFile, "the file cannot be read: ~ is not expanded, use the full path"},
+		"folder":     {map[string]string{keyFile: "testdata"}, keyFile, "the file cannot be read: is a directory"},
+		"large file": {map[string]string{keyFile: "/dev/zero"}, keyFile, "is larger than 1048576 bytes"},
+		"empty file": {map[string]string{keyFile: os.DevNull},
+			keyFile, "no private key found in 0 bytes: expected apiclient_key.pem"},
+		"file name instead of the PEM": {map[string]string{"WECHATPAY_PRIVATE_KEY": "/etc/apiclient_key.pem"},
+			"WECHATPAY_PRIVATE_KEY", "is a file name, not the content: use WECHATPAY_PRIVATE_KEY_FILE"},
+		"file URL instead of the PEM": {map[string]string{publicKey: "file:///etc/merchant"},
+			publicKey, "is a file name, not the content: use WECHATPAY_PUBLIC_KEY_FILE"},
+		"file name instead of the certificate": {map[string]string{"WECHATPAY_CERTIFICATE": `C:\new\cert`},
+			"WECHATPAY_CERTIFICATE", "is a file name, not the content: use WECHATPAY_CERTIFICATE_FILE"},
+		"file that contains a file name": {map[string]string{keyFile: fileOf("/etc/apiclient_key.pem\n")},
+			keyFile, "this is a file name, not the content of the file"},
+		"PKCS #12": {map[string]string{keyFile: "testdata/merchant_cert.p12"},
+			keyFile, "this is PKCS #12: use openssl pkcs12 -in FILE -nocerts -nodes -out apiclient_key.pem"},
+		"PKCS #12 as certificate": {map[string]string{"WECHATPAY_CERTIFICATE_FILE": "testdata/merchant_cert.p12"},
+			"WECHATPAY_CERTIFICATE_FILE", "this is PKCS #12: use openssl pkcs12 -in FILE -nokeys -clcerts -out apiclient_cert.pem"},
+		"APIv3 key and file": {map[string]string{apiV3Key: testAPIv3Key, apiV3Key + "_FILE": os.DevNull},
+			apiV3Key, "is set together with WECHATPAY_APIV3_KEY_FILE: set only one"},
+		"APIv3 key instead of a file name": {map[string]string{apiV3Key + "_FILE": testAPIv3Key},
+			apiV3Key + "_FILE", "is the content, not a file name: use WECHATPAY_APIV3_KEY"},
+		"file name instead of the APIv3 key": {map[string]string{apiV3Key: "/run/secrets/wechatpay_apiv3_key"},
+			apiV3Key, "is a file name, not the content: use WECHATPAY_APIV3_KEY_FILE"},
+		"missing file of the APIv3 key": {map[string]string{apiV3Key + "_FILE": filepath.Join(t.TempDir(), "missing")},
+			apiV3Key + "_FILE", "the file cannot be read: no such file or directory"},
+		"empty file of the APIv3 key": {map[string]string{apiV3Key + "_FILE": fileOf("\ufeff\r\n")},
+			apiV3Key + "_FILE", "the file is empty"},
 		"missing file": {map[string]string{keyFile: filepath.Join(t.TempDir(), "missing.pem")},
 			keyFile, "the file cannot be read: no such file or directory"},
 		"public key as private key": {map[string]string{keyFile: "testdata/merchant_pub.pem"},
@@ -360,7 +397,7 @@ func TestConfigFromEnv_problems(t *testing.T) {
 		"PEM and file": {map[string]string{publicKey: pem, publicKey + "_FILE": "testdata/platform_pub.pem"},
 			publicKey, "is set together with WECHATPAY_PUBLIC_KEY_FILE: set only one"},
 		"damaged": {map[string]string{publicKey: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
-			publicKey, "the public key is damaged: asn1: "},
+			publicKey, "the public key is damaged: its content cannot be parsed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID})
@@ -374,10 +411,104 @@ func TestConfigFromEnv_problems(t *testing.T) {
 			require.Len(t, argument.Faults, 1)
 			require.Equal(t, tt.field, argument.Faults[0].Field)
 			require.Contains(t, argument.Faults[0].Problem, tt.problem)
-			require.NotContains(t, err.Error(), keyLine)
+			for _, value := range tt.env {
+				requireNoPart(t, err, strings.ReplaceAll(value, "ConfigFromEnv", "")) // in the name of a folder
+			}
 			require.NotContains(t, err.Error(), "\n")
 			require.Equal(t, 1, strings.Count(err.Error(), "wechatpay:"))
 			requireBounded(t, err)
+		})
+	}
+}
+
+// writeFile writes a file in a new folder, and returns its path.
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func TestConfigFromEnv_quotes(t *testing.T) {
+	env := completeEnv(t)
+	for name, value := range env {
+		env[name] = `"` + strings.TrimSpace(value) + `"`
+	}
+	env["WECHATPAY_SERIAL_NO"] = "'" + testSerialNo + "'"
+	setEnv(t, env)
+	cfg, err := wechatpay.ConfigFromEnv()
+	require.NoError(t, err)
+	requireCompleteEnv(t, cfg)
+	_, err = wechatpay.NewClient(cfg)
+	require.NoError(t, err)
+}
+
+func TestConfigFromEnv_apiV3KeyFile(t *testing.T) {
+	for name, content := range map[string]string{
+		"no line end":           testAPIv3Key,
+		"line end":              testAPIv3Key + "\n",
+		"CRLF":                  testAPIv3Key + "\r\n",
+		"spaces":                " " + testAPIv3Key + "\t",
+		"quotes":                `"` + testAPIv3Key + "\"\n",
+		"UTF-8 byte order mark": "\ufeff" + testAPIv3Key,
+		"UTF-16":                "\xff\xfe" + strings.Join(strings.Split(testAPIv3Key, ""), "\x00") + "\x00\r\x00\n\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := completeEnv(t)
+			delete(env, "WECHATPAY_APIV3_KEY")
+			env["WECHATPAY_APIV3_KEY_FILE"] = writeFile(t, "apiv3_key", content)
+			setEnv(t, env)
+			cfg, err := wechatpay.ConfigFromEnv()
+			require.NoError(t, err)
+			requireCompleteEnv(t, cfg)
+		})
+	}
+}
+
+func TestConfigFromEnv_fileNames(t *testing.T) {
+	want := privateKey(t, "merchant_key.pem")
+	content := testdata(t, "merchant_key.pem")
+	path := writeFile(t, "merchant key.pem", string(content))
+	escaped := strings.ReplaceAll(path, " ", "%20")
+	t.Chdir(filepath.Dir(path)) // for names that are absolute on Windows only
+	for _, name := range []string{`C:\keys\merchant.pem`, "D:/merchant.pem", `\\server\keys\merchant.pem`, "50%25.pem"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, content, 0o600))
+	}
+	for _, value := range []string{
+		path, `"` + path + `"`, "'" + path + "'", " " + path + "\r\n", "merchant key.pem", "./merchant key.pem", "50%25.pem",
+		"file://" + path, "file://" + escaped, "FILE://" + escaped, "file://localhost" + escaped, "file:" + escaped,
+		`"file://` + escaped + `"`, "file:merchant%20key.pem",
+		`C:\keys\merchant.pem`, `"C:\keys\merchant.pem"`, `file:///C:\keys\merchant.pem`, `file://C:\keys\merchant.pem`,
+		"D:/merchant.pem", "file:///D:/merchant.pem", "file://D:/merchant.pem", "file:/D:/merchant.pem", "file:D:/merchant.pem",
+		`\\server\keys\merchant.pem`,
+	} {
+		t.Run(strings.ReplaceAll(value, filepath.Dir(path), "DIR"), func(t *testing.T) {
+			setEnv(t, map[string]string{"WECHATPAY_MCHID": testMchID, "WECHATPAY_PRIVATE_KEY_FILE": value})
+			cfg, err := wechatpay.ConfigFromEnv()
+			require.NoError(t, err)
+			require.True(t, want.Equal(cfg.PrivateKey))
+		})
+	}
+}
+
+func TestConfigFromEnv_certificateOfPrivateKey(t *testing.T) {
+	merchant, other := string(testdata(t, "merchant_cert.pem")), otherCertificate(t)
+	for name, tt := range map[string]struct{ chain, keyFile, want string }{
+		"first":          {merchant + other, "testdata/merchant_key.pem", "1900000001"},
+		"last":           {other + other + merchant, "testdata/merchant_key.pem", "1900000001"},
+		"of another key": {other + merchant, "testdata/short_key.pem", "other"},
+		"no key":         {other + merchant, "", "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, map[string]string{
+				"WECHATPAY_MCHID":            testMchID,
+				"WECHATPAY_CERTIFICATE":      tt.chain,
+				"WECHATPAY_PRIVATE_KEY_FILE": tt.keyFile,
+			})
+			cfg, err := wechatpay.ConfigFromEnv()
+			require.NoError(t, err)
+			require.Equal(t, tt.want, cfg.Certificate.Subject.CommonName)
 		})
 	}
 }
