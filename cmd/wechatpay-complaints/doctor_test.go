@@ -184,7 +184,7 @@ func TestDoctor_privateKey(t *testing.T) {
 				require.NoError(t, err)
 				s.env["WECHATPAY_PRIVATE_KEY_FILE"] = string(content)
 			},
-			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: contains the PEM"},
+			[]string{"private key: WECHATPAY_PRIVATE_KEY_FILE: is the content, not a file name"},
 			[]string{"商户私钥：WECHATPAY_PRIVATE_KEY_FILE 无效：应填写文件路径"},
 		},
 		"encrypted": {
@@ -281,6 +281,17 @@ func TestDoctor_serialNo(t *testing.T) {
 			},
 			[]string{"serial number: WECHATPAY_SERIAL_NO is not a serial number"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 不是有效的序列号"},
 		},
+		"decimal": {
+			func(t *testing.T, s setup) {
+				remove("CERTIFICATE_FILE")(t, s)
+				set("SERIAL_NO", "316619587213168283298146735634812312312312312312")(t, s)
+			},
+			[]string{"serial number: WECHATPAY_SERIAL_NO is in decimal: use the hexadecimal form 3775B69C5268AD27A83A0DB2B881B085E31531F8"}, []string{"证书序列号：WECHATPAY_SERIAL_NO 为十进制形式：请改为十六进制形式 3775B69C5268AD27A83A0DB2B881B085E31531F8"},
+		},
+		"decimal, and a certificate": {
+			func(_ *testing.T, s setup) { s.env["WECHATPAY_SERIAL_NO"] = s.cfg.Certificate.SerialNumber.String() },
+			[]string{"serial number: WECHATPAY_SERIAL_NO is in decimal: use the hexadecimal form "}, []string{"证书序列号：WECHATPAY_SERIAL_NO 为十进制形式：请改为十六进制形式 "},
+		},
 		"public key id": {
 			func(t *testing.T, s setup) {
 				remove("CERTIFICATE_FILE")(t, s)
@@ -372,6 +383,24 @@ func TestDoctor_apiV3Key(t *testing.T) {
 		"31 bytes": {
 			func(_ *testing.T, s setup) { s.env["WECHATPAY_APIV3_KEY"] = s.cfg.APIv3Key[1:] },
 			[]string{"APIv3 key: 31 bytes, must be 32: "}, []string{"APIv3密钥：长度为 31 字节，应为 32 字节："},
+		},
+		"missing file": {
+			func(t *testing.T, s setup) {
+				remove("APIV3_KEY")(t, s)
+				set("APIV3_KEY_FILE", "/none/apiv3_key")(t, s)
+			},
+			[]string{"APIv3 key: WECHATPAY_APIV3_KEY_FILE: the file cannot be read: no such file"},
+			[]string{"APIv3密钥：WECHATPAY_APIV3_KEY_FILE 无效：无法读取文件"},
+		},
+		"file name": {
+			set("APIV3_KEY", "/run/secrets/apiv3_key"),
+			[]string{"APIv3 key: WECHATPAY_APIV3_KEY: is a file name, not the content: use WECHATPAY_APIV3_KEY_FILE"},
+			[]string{"APIv3密钥：WECHATPAY_APIV3_KEY 无效：应填写文件内容，而不是文件路径（文件路径请填入 WECHATPAY_APIV3_KEY_FILE）"},
+		},
+		"key and file": {
+			set("APIV3_KEY_FILE", "/none/apiv3_key"),
+			[]string{"APIv3 key: WECHATPAY_APIV3_KEY: is set together with WECHATPAY_APIV3_KEY_FILE"},
+			[]string{"APIv3密钥：WECHATPAY_APIV3_KEY 无效：不能与 WECHATPAY_APIV3_KEY_FILE 同时设置"},
 		},
 		"of another merchant": {
 			set("APIV3_KEY", "0123456789abcdefghijABCDEFGHIJ__"),

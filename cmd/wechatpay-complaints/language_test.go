@@ -216,37 +216,53 @@ func TestApp_run_langFlag(t *testing.T) {
 }
 
 func TestTranslate_settingProblems(t *testing.T) {
-	block := func(kind string) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte("x")}))
+	block := func(kind, content string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte(content)}))
 	}
-	ecKey, err := x509.MarshalPKCS8PrivateKey(ecdsaKey(t))
+	file := func(content string) string {
+		name := filepath.Join(t.TempDir(), "setting")
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+		return name
+	}
+	ec, err := x509.MarshalPKCS8PrivateKey(ecdsaKey(t))
 	require.NoError(t, err)
-	ec := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: ecKey}))
+	ecPublic, err := x509.MarshalPKIXPublicKey(ecdsaKey(t).Public())
+	require.NoError(t, err)
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, ecdsaKey(t))
+	require.NoError(t, err)
+	values := []string{
+		"x",
+		block("PRIVATE KEY", "x"), block("ENCRYPTED PRIVATE KEY", "x"), block("PUBLIC KEY", "x"),
+		block("RSA PUBLIC KEY", "x"), block("CERTIFICATE", "x"), block("X", "x"),
+		block("PRIVATE KEY", string(ec)), block("PUBLIC KEY", string(ecPublic)), block("CERTIFICATE REQUEST", string(request)),
+		block("OPENSSH PRIVATE KEY", "openssh-key-v1\x00\x00\x00\x00\x07ssh-rsa"), block("OPENSSH PRIVATE KEY", "openssh-key-v1\x00"),
+		"ssh-rsa AAAA", "\x30\x80\x02\x01\x03", "PK\x03\x04",
+		"-----BEGIN PRIVATE KEY-----", block("PRIVATE KEY", "\x30\x82\x04\x00"), block("CERTIFICATE", "x")[:40],
+		"/etc/apiclient_key.pem",
+	}
 	for _, variable := range []string{"WECHATPAY_PRIVATE_KEY", "WECHATPAY_CERTIFICATE", "WECHATPAY_PUBLIC_KEY"} {
-		for _, setting := range []struct{ variable, value string }{
-			{variable, "x"},
-			{variable, block("PRIVATE KEY")},
-			{variable, block("ENCRYPTED PRIVATE KEY")},
-			{variable, block("PUBLIC KEY")},
-			{variable, block("RSA PUBLIC KEY")},
-			{variable, block("CERTIFICATE")},
-			{variable, block("X")},
-			{variable, ec},
-			{variable + "_FILE", block("X")},
+		settings := [][2]string{
+			{variable + "_FILE", block("PRIVATE KEY", "x")},
 			{variable + "_FILE", "/none"},
 			{variable + "_FILE", "/"},
-		} {
-			t.Setenv(setting.variable, setting.value)
-			_, err := wechatpay.ConfigFromEnv()
-			problem := faultsByField(err)[setting.variable]
-			require.NotEmpty(t, problem, setting)
-			translated := chinese.translate(settingProblems, problem)
-			require.True(t, hasChinese(translated), problem)
-			translated, _, _ = strings.Cut(translated, "（") // the operating system's error may follow
-			require.NotRegexp(t, sentence, strings.TrimSuffix(translated, "openssl pkey -in FILE -out apiclient_key.pem"))
-			require.Equal(t, problem, english.translate(settingProblems, problem))
-			t.Setenv(setting.variable, "")
+			{variable + "_FILE", "~/none"},
+			{variable + "_FILE", "/dev/zero"},
 		}
+		for _, value := range values {
+			settings = append(settings, [2]string{variable + "_FILE", file(value)})
+			if !strings.Contains(value, "\x00") {
+				settings = append(settings, [2]string{variable, value})
+			}
+		}
+		for _, setting := range settings {
+			requireTranslated(t, setting[0], setting[1])
+		}
+	}
+	requireTranslated(t, "WECHATPAY_APIV3_KEY", "/etc/apiv3_key")
+	for _, value := range []string{"/none", "~/none", file(""), strings.Repeat("0", 32)} {
+		requireTranslated(t, "WECHATPAY_APIV3_KEY_FILE", value)
+	}
+	for _, variable := range []string{"WECHATPAY_PRIVATE_KEY", "WECHATPAY_CERTIFICATE", "WECHATPAY_PUBLIC_KEY", "WECHATPAY_APIV3_KEY"} {
 		t.Setenv(variable, "x")
 		t.Setenv(variable+"_FILE", "x")
 		_, err := wechatpay.ConfigFromEnv()
@@ -254,6 +270,26 @@ func TestTranslate_settingProblems(t *testing.T) {
 		t.Setenv(variable, "")
 		t.Setenv(variable+"_FILE", "")
 	}
+}
+
+// requireTranslated checks the translation of the problem with a setting.
+func requireTranslated(t *testing.T, variable, value string) {
+	t.Helper()
+	t.Setenv(variable, value)
+	defer t.Setenv(variable, "")
+	_, err := wechatpay.ConfigFromEnv()
+	problem := faultsByField(err)[variable]
+	require.NotEmpty(t, problem, value)
+	translated := chinese.translate(settingProblems, problem)
+	require.True(t, hasChinese(translated), problem)
+	if strings.Contains(problem, "cannot be read") {
+		translated, _, _ = strings.Cut(translated, "（") // the operating system's error follows
+	}
+	translated, _, _ = strings.Cut(translated, "openssl ")
+	translated, _, _ = strings.Cut(translated, "ssh-keygen ")
+	require.NotRegexp(t, sentence, translated)
+	require.NotRegexp(t, `: |\b(?:use|this|must|got)\b`, translated, problem)
+	require.Equal(t, problem, english.translate(settingProblems, problem))
 }
 
 func ecdsaKey(t *testing.T) *ecdsa.PrivateKey {

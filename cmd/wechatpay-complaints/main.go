@@ -118,6 +118,7 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_PUBLIC_KEY_ID      微信支付公钥ID，以 PUB_KEY_ID_ 开头
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem 的路径（或 WECHATPAY_PUBLIC_KEY）
   WECHATPAY_APIV3_KEY          APIv3密钥，32 字节：用于接收回调通知、下载平台证书
+                               （或在 WECHATPAY_APIV3_KEY_FILE 中填写其文件路径）
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   仅在不使用微信支付域名时设置
 `, `Environment variables:
   WECHATPAY_MCHID              merchant number
@@ -127,6 +128,7 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_PUBLIC_KEY_ID      PUB_KEY_ID_…
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem (or WECHATPAY_PUBLIC_KEY)
   WECHATPAY_APIV3_KEY          32 bytes: for notifications and platform certificates
+                               (or its file in WECHATPAY_APIV3_KEY_FILE)
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   only for hosts other than WeChat Pay's
 `}
 

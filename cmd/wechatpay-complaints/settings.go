@@ -40,7 +40,7 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 	merchant := d.checkPrivateKey(cfg, faults, unreadable)
 	d.checkCertificate(cfg, merchant, faults, unreadable)
 	d.checkSerialNo(cfg, faults)
-	d.checkAPIv3Key(cfg)
+	d.checkAPIv3Key(cfg, unreadable)
 	d.checkPublicKey(cfg, merchant, faults, unreadable)
 	d.checkURL("BaseURL", "WECHATPAY_BASE_URL", faults)
 	d.checkURL("BackupURL", "WECHATPAY_BACKUP_URL", faults)
@@ -163,6 +163,7 @@ func serialOf(cfg wechatpay.Config) string {
 func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]string) {
 	name := words{"证书序列号", "serial number"}
 	of := serialOf(cfg)
+	hexForm, decimal := strings.CutPrefix(faults["SerialNo"], "must be hexadecimal, got the decimal form of ")
 	switch {
 	case cfg.APIv3Key != "" && cfg.SerialNo == cfg.APIv3Key:
 		d.wrong(name, words{
@@ -178,6 +179,10 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 		d.wrong(name, words{
 			"未设置 WECHATPAY_SERIAL_NO，也未设置证书：可运行 openssl x509 -in apiclient_cert.pem -noout -serial 查看",
 			"neither WECHATPAY_SERIAL_NO nor the certificate is set: openssl x509 -in apiclient_cert.pem -noout -serial prints it"})
+	case decimal:
+		d.wrong(name, words{
+			"WECHATPAY_SERIAL_NO 为十进制形式：请改为十六进制形式 %s",
+			"WECHATPAY_SERIAL_NO is in decimal: use the hexadecimal form %s"}, hexForm)
 	case of != "" && faults["SerialNo"] != "":
 		d.wrong(name, words{
 			"WECHATPAY_SERIAL_NO 与商户API证书的序列号 %s 不一致：请改为该值，或不设置",
@@ -199,8 +204,11 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 	}
 }
 
-func (d *examination) checkAPIv3Key(cfg wechatpay.Config) {
+func (d *examination) checkAPIv3Key(cfg wechatpay.Config, unreadable map[string]string) {
 	name := words{"APIv3密钥", "APIv3 key"}
+	if d.printUnreadable(name, "WECHATPAY_APIV3_KEY", unreadable) {
+		return
+	}
 	switch n := len(cfg.APIv3Key); {
 	case n == 0:
 		d.note(name, words{
@@ -262,7 +270,7 @@ func (d *examination) checkPublicKeyID(cfg wechatpay.Config, faults map[string]s
 }
 
 // printUnreadable prints why ConfigFromEnv could not read a key or certificate. It
-// reports whether that is so.
+// reports whether it printed anything.
 func (d *examination) printUnreadable(name words, variable string, unreadable map[string]string) bool {
 	for _, v := range []string{variable, variable + "_FILE"} {
 		if problem, ok := unreadable[v]; ok {
