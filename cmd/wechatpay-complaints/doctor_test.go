@@ -371,6 +371,11 @@ func TestDoctor_publicKey(t *testing.T) {
 			remove("PUBLIC_KEY_FILE"),
 			[]string{"WeChat Pay public key: not set, but its id is"}, []string{"微信支付公钥：已设置公钥ID，但未设置公钥"},
 		},
+		"not a value of public key only": {
+			set("PUBLIC_KEY_ONLY", "yes"),
+			[]string{`public key only: WECHATPAY_PUBLIC_KEY_ONLY: must be true or false, got "yes"`},
+			[]string{`仅使用公钥：WECHATPAY_PUBLIC_KEY_ONLY 无效：应为 true 或 false，实际为 "yes"`},
+		},
 		"no keys": {
 			remove("PUBLIC_KEY_FILE", "PUBLIC_KEY_ID", "APIV3_KEY"),
 			[]string{"WeChat Pay public key: not set"}, []string{"微信支付公钥：未设置"},

@@ -119,6 +119,7 @@ var settingProblems = []translation{
 	{regexp.MustCompile(`^the file cannot be read: ~ .*`), "无法读取文件：不支持以 ~ 开头的路径，请填写完整路径"},
 	{regexp.MustCompile(`^the file cannot be read: (.*)$`), "无法读取文件，请检查路径和权限（$1）"},
 	{regexp.MustCompile(`^the file is empty$`), "文件为空"},
+	{regexp.MustCompile(`^must be true or false, got (.*)$`), "应为 true 或 false，实际为 $1"},
 	{regexp.MustCompile(`^is larger than (\d+) bytes$`), "内容超过 $1 字节，不是密钥或证书"},
 	{regexp.MustCompile(`^no private key found in (\d+) bytes: .*`), "内容中没有私钥（共 $1 字节），应为 apiclient_key.pem"},
 	{regexp.MustCompile(`^no public key found in (\d+) bytes: .*`), "内容中没有公钥（共 $1 字节），应为 pub_key.pem"},

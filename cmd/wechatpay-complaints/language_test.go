@@ -259,6 +259,7 @@ func TestTranslate_settingProblems(t *testing.T) {
 		}
 	}
 	requireTranslated(t, "WECHATPAY_APIV3_KEY", "/etc/apiv3_key")
+	requireTranslated(t, "WECHATPAY_PUBLIC_KEY_ONLY", "yes")
 	for _, value := range []string{"/none", "~/none", file(""), strings.Repeat("0", 32)} {
 		requireTranslated(t, "WECHATPAY_APIV3_KEY_FILE", value)
 	}

@@ -117,6 +117,7 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_CERTIFICATE_FILE   或 apiclient_cert.pem 的路径（或 WECHATPAY_CERTIFICATE）
   WECHATPAY_PUBLIC_KEY_ID      微信支付公钥ID，以 PUB_KEY_ID_ 开头
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem 的路径（或 WECHATPAY_PUBLIC_KEY）
+  WECHATPAY_PUBLIC_KEY_ONLY    true：不使用平台证书
   WECHATPAY_APIV3_KEY          APIv3密钥，32 字节：用于接收回调通知、下载平台证书
                                （或在 WECHATPAY_APIV3_KEY_FILE 中填写其文件路径）
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   仅在不使用微信支付域名时设置
@@ -127,6 +128,7 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_CERTIFICATE_FILE   or apiclient_cert.pem (or WECHATPAY_CERTIFICATE)
   WECHATPAY_PUBLIC_KEY_ID      PUB_KEY_ID_…
   WECHATPAY_PUBLIC_KEY_FILE    pub_key.pem (or WECHATPAY_PUBLIC_KEY)
+  WECHATPAY_PUBLIC_KEY_ONLY    true: use no platform certificates
   WECHATPAY_APIV3_KEY          32 bytes: for notifications and platform certificates
                                (or its file in WECHATPAY_APIV3_KEY_FILE)
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   only for hosts other than WeChat Pay's

@@ -42,6 +42,7 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 	d.checkSerialNo(cfg, faults)
 	d.checkAPIv3Key(cfg, unreadable)
 	d.checkPublicKey(cfg, merchant, faults, unreadable)
+	d.printUnreadable(words{"仅使用公钥", "public key only"}, "WECHATPAY_PUBLIC_KEY_ONLY", unreadable)
 	d.checkURL("BaseURL", "WECHATPAY_BASE_URL", faults)
 	d.checkURL("BackupURL", "WECHATPAY_BACKUP_URL", faults)
 	if maybeSwapped(cfg) {
