@@ -231,7 +231,8 @@ func setEnv(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, name := range []string{
 		"MCHID", "SERIAL_NO", "PRIVATE_KEY", "PRIVATE_KEY_FILE", "CERTIFICATE", "CERTIFICATE_FILE",
-		"APIV3_KEY", "APIV3_KEY_FILE", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE", "BASE_URL", "BACKUP_URL",
+		"APIV3_KEY", "APIV3_KEY_FILE", "PUBLIC_KEY_ID", "PUBLIC_KEY", "PUBLIC_KEY_FILE",
+		"PUBLIC_KEY_ONLY", "BASE_URL", "BACKUP_URL",
 	} {
 		t.Setenv("WECHATPAY_"+name, env["WECHATPAY_"+name])
 	}
@@ -372,6 +373,8 @@ func TestConfigFromEnv_problems(t *testing.T) {
 			"WECHATPAY_CERTIFICATE", "is a file name, not the content: use WECHATPAY_CERTIFICATE_FILE"},
 		"file that contains a file name": {map[string]string{keyFile: fileOf("/etc/apiclient_key.pem\n")},
 			keyFile, "this is a file name, not the content of the file"},
+		"public key only": {map[string]string{"WECHATPAY_PUBLIC_KEY_ONLY": "yes"},
+			"WECHATPAY_PUBLIC_KEY_ONLY", `must be true or false, got "yes"`},
 		"PKCS #12": {map[string]string{keyFile: "testdata/merchant_cert.p12"},
 			keyFile, "this is PKCS #12: use openssl pkcs12 -in FILE -nocerts -nodes -out apiclient_key.pem"},
 		"PKCS #12 as certificate": {map[string]string{"WECHATPAY_CERTIFICATE_FILE": "testdata/merchant_cert.p12"},
@@ -441,6 +444,16 @@ func TestConfigFromEnv_quotes(t *testing.T) {
 	requireCompleteEnv(t, cfg)
 	_, err = wechatpay.NewClient(cfg)
 	require.NoError(t, err)
+}
+
+func TestConfigFromEnv_publicKeyOnly(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "false": false, "true": true, " \"true\"\n": true} {
+		setEnv(t, completeEnv(t))
+		t.Setenv("WECHATPAY_PUBLIC_KEY_ONLY", value)
+		cfg, err := wechatpay.ConfigFromEnv()
+		require.NoError(t, err)
+		require.Equal(t, want, cfg.PublicKeyOnly, value)
+	}
 }
 
 func TestConfigFromEnv_apiV3KeyFile(t *testing.T) {
