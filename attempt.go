@@ -23,8 +23,8 @@ import (
 type sender struct{ resty *resty.Client }
 
 func newSender(client http.Client) *sender {
-	// resty changes its http.Client, so it has a copy. Its own retry stays off:
-	// it repeats POSTs.
+	// resty changes its http.Client, so it gets a copy. resty's own retry stays
+	// off, because it retries POSTs.
 	r := resty.NewWithClient(&client).SetLogger(discard{}).SetPreRequestHook(setBody).
 		SetHeader("Accept", "application/json").SetHeader("User-Agent", userAgent).
 		SetHeader("Content-Type", "application/json")
@@ -206,7 +206,7 @@ func (e *foreignError) Error() string {
 
 func (e *foreignError) Unwrap() error { return e.error }
 
-// maxErrorBody bounds what is read of an error response.
+// maxErrorBody is the most that is read of an error response.
 const maxErrorBody = 64 << 10
 
 // read decodes the documented success. Any other response is a failure.
@@ -268,8 +268,8 @@ func (x *exchange) apiFailure(resp *http.Response, body []byte) *failure {
 	return failed
 }
 
-// finish adds to a failure that its time ran out, and logs the attempt without
-// headers and bodies, so that the log has no secrets.
+// finish adds a timeout to the error, and logs the attempt without headers and
+// bodies, so that the log has no secrets.
 func (c *Client) finish(
 	ctx, within context.Context, x *exchange, resp *http.Response, failed *failure, took time.Duration,
 ) {

@@ -12,8 +12,9 @@ import (
 // The terms of the call loop:
 //
 //	failure class   notSent        the request did not reach WeChat Pay
-//	                rejected       WeChat Pay said no
-//	                busy           WeChat Pay refused before processing (429)
+//	                rejected       WeChat Pay rejected it with an error code
+//	                busy           WeChat Pay responded 429; decisions, completions,
+//	                               refunds and Do treat it as in doubt
 //	                inDoubt        the request may have been applied
 //	may retry       retryIfUnsent        after notSent
 //	                retryIfRejectedBusy  after notSent and busy
@@ -24,8 +25,9 @@ import (
 //	                superseded     it did not: the opposite was applied
 //	                undetermined   the lookup could not decide
 //
-// classify in retry.go assigns the class. complaints_outcome.go and refunds.go
-// do the lookups. A call returns nil if applied, ErrOutcomeUnknown if it may
+// classify and classifyStatus in retry.go assign the class; a response that
+// cannot be read or does not match is in doubt (attempt.go, response.go).
+// complaints_outcome.go and refunds.go do the lookups. A call returns nil if applied, ErrOutcomeUnknown if it may
 // have been applied, and any other error if it was not applied.
 
 // A call describes one request to an endpoint.
@@ -38,14 +40,14 @@ type call struct {
 	out     out    // receives the response; nil: no body expected
 	serial  string // Wechatpay-Serial; empty: chosen by the call loop
 
-	retry    mayRetry
+	retry    mayRetry // zero: retryIfRejectedBusy
 	recovery recovery // of a write in doubt; nil: not possible
 
 	key    string // the idempotency key, for OutcomeUnknownError
 	remedy string // what to check if the outcome is unknown
 }
 
-// A recovery finds out what became of a write that may have been applied.
+// A recovery looks up whether a write was applied.
 type recovery interface {
 	// lookUp finds out whether it was applied.
 	lookUp(ctx context.Context, sent *attempts) (lookupResult, error)
@@ -77,7 +79,7 @@ type attempts struct {
 	earlier  error // a failure that the caller should know too
 }
 
-// exchange is one call on its way.
+// exchange is a call in progress.
 type exchange struct {
 	call
 	client *Client
@@ -112,8 +114,8 @@ func opError(op string, err error) error {
 	return fmt.Errorf("wechatpay: %s: %w", op, err)
 }
 
-// exchange is call for reads that are a part of another operation: its error
-// does not name one.
+// exchange runs the call loop. Its error does not name the operation; call adds
+// that. Reads that are part of another operation use it directly.
 func (c *Client) exchange(ctx context.Context, cl *call) error {
 	x := &exchange{call: *cl, client: c, attempts: attempts{op: cl.op}}
 	if err := x.encode(); err != nil {
@@ -178,6 +180,8 @@ func (x *exchange) next(ctx context.Context) (done bool, err error) {
 		if done, err := x.lookUpOutcome(ctx); done {
 			return true, err
 		}
+		// A rejection that the lookup explains is definite. After a final local
+		// failure the earlier attempt stays in doubt.
 		if x.failed.final || x.rejected {
 			x.inDoubt = !x.rejected
 			return true, x.fail(x.failed.err)
@@ -219,7 +223,7 @@ func (x *exchange) lookUpOutcome(ctx context.Context) (done bool, err error) {
 }
 
 // beforeNext checks, after the pause, that the request may still be sent again:
-// what it is about may have changed.
+// the complaint may have changed.
 func (x *exchange) beforeNext(ctx context.Context) (done bool, err error) {
 	if x.recovery != nil {
 		switch result, err := x.recovery.beforeRetry(ctx, &x.attempts); result {

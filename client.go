@@ -117,8 +117,9 @@ func (c *Client) HTTPClient() *http.Client {
 // the response is empty.
 //
 // 200 and 204 are success. Any other status is an *APIError. For a write it also
-// wraps ErrOutcomeUnknown if the write may have been applied: after 202, 429 and
-// 5xx. Only a GET is retried, unless the request did not reach WeChat Pay.
+// wraps ErrOutcomeUnknown, except for a 4xx (not 429) with an error code. A GET
+// is retried. Other methods are retried only if the request did not reach WeChat
+// Pay.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) error {
 	const op = "Do"
 	if isNil(body) {

@@ -23,13 +23,13 @@ const (
 	RefundReject  RefundAction = "REJECT"  // the merchant will not refund; closes the complaint
 )
 
-// UpdateRefundProgressRequest is a decision. ApproveRefund and RejectRefund
-// return the usual ones.
+// UpdateRefundProgressRequest is a decision. Use ApproveRefund or RejectRefund to
+// create one.
 type UpdateRefundProgressRequest struct {
 	Action RefundAction `json:"action"`
 	// LaunchRefundDay is the number of working days until the refund is
 	// launched, 0 for today. It is not the day of arrival. Only with
-	// RefundApprove. nil sends none.
+	// RefundApprove. nil omits it.
 	LaunchRefundDay *int `json:"launch_refund_day,omitempty"`
 	// RejectReason is shown to the user: at most 200 characters. Only with
 	// RefundReject.
@@ -54,22 +54,24 @@ func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressReques
 }
 
 // UpdateRefundProgress sends the merchant's decision on a refund request: a
-// complaint whose ProblemType is REFUND. WeChat Pay takes one decision per
-// round, that is, each time the user files the complaint.
+// complaint whose ProblemType is REFUND. WeChat Pay accepts one decision per
+// round. A round begins each time the user files the complaint.
 //
 // RefundApprove moves no money: call Refund next. The complaint becomes
 // PROCESSED when the refund arrives. RefundReject makes it PROCESSED at once.
 //
 // nil means that the decision was applied. An error that wraps ErrOutcomeUnknown
 // means that it may have been applied: read the negotiation history for
-// MERCHANT_APPROVE_REFUND or MERCHANT_REFUSE_RERUND. After any other error it was
-// not applied. After a 400, read the complaint: it may be decided or refunded
-// already, or not be open to this decision. Then Refund and Complete finish it.
+// OperateTypeMerchantApproveRefund or OperateTypeMerchantRefuseRefund. After any
+// other error it was not applied. After a 400, read the complaint: it may already
+// be decided or refunded. If not, it is not eligible for fast refund: call Refund,
+// then Complete.
 //
-// A lost response is looked up in the history. A decision that is not there
-// after RetryPolicy.HistoryLag is sent again. Use a context of at least 30 s: a
-// shorter one leaves no time for this. nil after a lookup cannot tell this
-// decision from the same one by a colleague at the same time.
+// A lost response is looked up in the history. A decision that is not there after
+// RetryPolicy.HistoryLag is retried, unless the complaint is PROCESSED or the user
+// may have filed it again. Use a context of at least 30 s: a shorter one leaves no
+// time for this. After a lookup, nil can also mean that a colleague made the same
+// decision at the same time.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012467256 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012467218)

@@ -13,11 +13,18 @@ import (
 //
 //	applied       the history shows this write since the call began
 //	notApplied    it shows neither this write nor the opposite, twice; after a
-//	              rejection, the complaint must also explain it
+//	              rejection, also: the complaint is not a refund request
 //	superseded    it shows the opposite decision since the call began
 //	undetermined  anything else: the outcome stays unknown
 
-// decisionRecovery is the recovery of a decision.
+// decisionRecovery is the recovery of a decision. After a lost response:
+//
+//  1. lookUp reads the history, and again after HistoryLag. It shows the decision:
+//     nil. The opposite: an error. A new round: the outcome is unknown.
+//  2. If it shows none of them, beforeRetry reads the complaint. The outcome is
+//     unknown if it is PROCESSED or the user may have filed it again.
+//  3. The decision is sent again. If it is rejected, lookUp runs once more, and
+//     explainRejection decides whether the rejection is definite.
 type decisionRecovery struct {
 	service     *ComplaintsV2Service
 	complaintID string
@@ -124,8 +131,8 @@ func (c *completionRecovery) lookUp(ctx context.Context, sent *attempts) (lookup
 	return result, err
 }
 
-// lookUp reads the history until judge finds something, or finds nothing twice:
-// the second time after RetryPolicy.HistoryLag.
+// lookUp reads the history until judge returns anything but notApplied, at most
+// twice: the second time after RetryPolicy.HistoryLag.
 func (s *ComplaintsV2Service) lookUp(
 	ctx context.Context, complaintID string, sent *attempts, judge func(*operationHistory) (lookupResult, error),
 ) (lookupResult, error) {

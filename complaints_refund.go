@@ -53,7 +53,8 @@ const (
 	// Another refund of this round exists: by WeChat Pay, in the merchant
 	// platform, or under another number.
 	RefundRefusedReasonElsewhere RefundRefusedReason = "ELSEWHERE"
-	// The refund with this number is of another order or amount.
+	// The refund with this number is of another order or amount, or the amount
+	// changed during the call.
 	RefundRefusedReasonOtherRefund RefundRefusedReason = "OTHER_REFUND"
 	// The user withdrew the complaint in this round.
 	RefundRefusedReasonWithdrawn RefundRefusedReason = "WITHDRAWN"
@@ -63,12 +64,12 @@ const (
 	// The refund with this number failed permanently. Set Attempt to the next
 	// number to try again.
 	RefundRefusedReasonClosed RefundRefusedReason = "CLOSED"
-	// A refund of an earlier round is or may be on its way, or Round is not the
-	// current round.
+	// A refund of an earlier round is or may be on its way, Round is not the
+	// current round, or there are too many rounds to check (more than 20).
 	RefundRefusedReasonEarlierRound RefundRefusedReason = "EARLIER_ROUND"
 	// Attempt is above 1, and the refund of the attempt before is not CLOSED.
 	RefundRefusedReasonEarlierAttempt RefundRefusedReason = "EARLIER_ATTEMPT"
-	// The request names no order, or one that the complaint does not have.
+	// The complaint has no order, or the request names none of its orders.
 	RefundRefusedReasonNoSuchOrder RefundRefusedReason = "NO_SUCH_ORDER"
 	// Neither the request nor the complaint has an amount.
 	RefundRefusedReasonNoAmount RefundRefusedReason = "NO_AMOUNT"
@@ -104,10 +105,10 @@ func (e *RefundRefusedError) Error() string {
 //	"cr" + HEX + "-" + round + "-" + attempt, where HEX is the first 40 hex digits of
 //	SHA-256(complaint_id "\n" transaction_id "\n" round "\n" attempt)
 //
-// Before each attempt the complaint and its whole history are read. Where they
-// show that the user was paid, or may be paid, some other way, the call pays
-// nothing and returns a *RefundRefusedError. A refund that WeChat Pay launches
-// in the moment between this and the payment cannot be seen.
+// Before it creates the refund, and before each retry, Refund reads the complaint
+// and its whole history. If the user was or may be paid in another way, it returns
+// a *RefundRefusedError. It cannot see a refund that WeChat Pay launches after
+// this check.
 //
 // An error that wraps ErrOutcomeUnknown has the number as its IdempotencyKey:
 // call again with the same request and Round. After ErrorCodeNotEnough, top up

@@ -79,7 +79,7 @@ func (p *complaintRefund) checkRules(ctx context.Context, history *refundHistory
 	return p.amount(own)
 }
 
-// checkComplaint refuses for what the complaint and the decisions show.
+// checkComplaint checks the complaint and its decisions.
 func (p *complaintRefund) checkComplaint(history *refundHistory) error {
 	switch n := currentRound(p.complaint); {
 	case n != p.round:
@@ -101,7 +101,7 @@ func (p *complaintRefund) checkComplaint(history *refundHistory) error {
 }
 
 // maxRounds bounds the rounds whose refunds are read before paying. A complaint
-// with more is a case for a person.
+// with more needs manual review.
 const maxRounds = 20
 
 // refundHistory is what the negotiation history shows about refunds.
@@ -335,7 +335,8 @@ func compareTimes(a, b time.Time) int {
 	return a.Compare(b)
 }
 
-// explain marks the oldest own refund that fits and is not used yet.
+// explain marks the oldest unused own refund that fits, and reports whether there
+// is one.
 func explain(own []ownRefund, used []bool, fits func(*ownRefund) bool) bool {
 	best := -1
 	for i := range own {
@@ -379,8 +380,8 @@ func (p *complaintRefund) checkArrived(refund ownRefund) error {
 		refund.number, refund.round, refund.Status)
 }
 
-// amount returns what to pay. The amount applied for is for all orders of the
-// complaint together, and is valid only if the complaint asks for a refund.
+// amount returns what to pay. ApplyRefundAmount covers all orders together. It
+// counts only if the complaint asks for a refund.
 func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
 	amount, appliedFor := p.req.Amount, int64(0)
 	if kind := p.complaint.ProblemType; kind == ProblemTypeRefund || kind == "" {

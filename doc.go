@@ -12,14 +12,13 @@
 //	refund, err := client.ComplaintsV2.Refund(ctx, complaintID,
 //		&wechatpay.RefundComplaintRequest{Round: complaint.UserComplaintTimes})
 //
-// Round is the filing that the merchant decided on. If the user files again
+// Round is the round (第 N 次投诉) that the merchant decided on. If the user files again
 // meanwhile, the new round is not paid.
 //
 // # Errors
 //
 // nil means that the request was applied: the response has the documented
-// status and a verified signature, or, if it was lost, the negotiation history
-// shows the write. After an error, ask first whether a write may have been
+// status and a verified signature, or, if it was lost, a lookup found the write. After an error, ask first whether a write may have been
 // applied:
 //
 //   - errors.Is(err, ErrOutcomeUnknown): it may have been. Check before you

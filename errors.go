@@ -16,15 +16,15 @@ import (
 )
 
 // ErrOutcomeUnknown is wrapped by every error after which a write may or may not
-// have been applied: a connection broke, time ran out, a 5xx came, or a response
-// could not be verified. The error also wraps the cause. Check what happened
+// have been applied, for example because the connection broke, time ran out, or a
+// gateway responded. The error also wraps the cause. Check what happened
 // before you repeat the call.
 //
 //	if errors.Is(err, wechatpay.ErrOutcomeUnknown) { … }
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
-// OutcomeUnknownError is the error that wraps ErrOutcomeUnknown, with what is
-// needed to find out. To ask only whether the outcome is unknown, use errors.Is
+// OutcomeUnknownError is the error that wraps ErrOutcomeUnknown. Its fields help to
+// find out what happened. To ask only whether the outcome is unknown, use errors.Is
 // with ErrOutcomeUnknown.
 type OutcomeUnknownError struct {
 	Op string // the method that was called

@@ -318,8 +318,8 @@ func (s *RefundsService) find(ctx context.Context, op, outRefundNo, subMchID str
 	return refund, err
 }
 
-// findTwice is find, repeated after RetryPolicy.HistoryLag if the number is
-// unknown: an accepted refund may not be visible at once.
+// findTwice calls find again after RetryPolicy.HistoryLag if the number is unknown:
+// an accepted refund may not be visible at once.
 func (s *RefundsService) findTwice(
 	ctx context.Context, op, outRefundNo, subMchID string, ended time.Time,
 ) (*Refund, error) {

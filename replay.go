@@ -12,8 +12,8 @@ import (
 const maxReplays = 100_000
 
 // replayGuard accepts each signed response once. A signature does not say which
-// request a response belongs to, so an earlier response would pass for a later
-// one of the same kind for 300 s, until its timestamp is too old.
+// request it belongs to. Without the guard, an earlier response could be replayed
+// for another request for 300 s.
 type replayGuard struct {
 	time func() time.Time
 

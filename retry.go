@@ -14,9 +14,7 @@ import (
 // RetryPolicy sets how often and how long a call is retried. A zero field has
 // its default. Retries stay within the deadline of the call's context.
 //
-// Without a deadline, a decision takes at most MaxAttempts × (3 × AttemptTimeout
-// + HistoryLag), plus 30 s or MaxDelay, whichever is more, between two attempts:
-// 334 s with the defaults. The first call that needs a platform certificate
+// Without a deadline, a decision takes at most 334 s with the defaults. The first call that needs a platform certificate
 // downloads it first, under the same policy. Give a call at least 30 s where you
 // can: a context that ends early leaves no time to look up a lost response.
 type RetryPolicy struct {
@@ -25,16 +23,16 @@ type RetryPolicy struct {
 	MaxAttempts int
 	// MinDelay and MaxDelay bound the pause before a retry. 0 means 100 ms and
 	// 5 s. The pause is random, from zero to MinDelay, which doubles each time
-	// up to MaxDelay ("full jitter"). A longer Retry-After is honored as long as
-	// the context allows, or 30 s if it has no deadline. If the service asks for
-	// more, the call fails at once.
+	// up to MaxDelay ("full jitter"). A longer Retry-After replaces it. The call
+	// fails at once if that exceeds the deadline or, without a deadline, 30 s.
 	MinDelay, MaxDelay time.Duration
-	// AttemptTimeout bounds one attempt, including the response body but not an
-	// image that is streamed. 0 means 20 s.
+	// AttemptTimeout bounds one attempt, including the response body. For an image
+	// download it bounds the wait for the response, and each read. 0 means 20 s.
 	AttemptTimeout time.Duration
 	// HistoryLag is how long after a decision the negotiation history may not
-	// show it yet. 0 means 1 s. A decision that the history does not show this
-	// long after an attempt is sent again.
+	// show it yet; the same for refunds and completions. 0 means 1 s. A decision
+	// that the history does not show by then is retried, unless the complaint is
+	// PROCESSED or the user may have filed it again.
 	HistoryLag time.Duration
 }
 
@@ -114,7 +112,8 @@ const (
 //	5xx, 2xx that is not the documented one               inDoubt
 //	any of the last three after net/http sent twice       inDoubt
 //
-// A write in doubt may have been applied. A read in doubt is just retried.
+// A write in doubt may have been applied. A read in doubt is retried, unless the
+// failure is final.
 func classify(err error, conn *connection) *failure {
 	var (
 		invalid     *ArgumentError
@@ -160,8 +159,8 @@ const (
 	retryAlways                         // after notSent, busy and inDoubt: a second time does no harm
 )
 
-// mayRetry reports whether the request may be sent again after a failure. A
-// read always may.
+// mayRetry reports whether the request may be retried without a lookup. A read
+// may, unless the failure is final. After a lookup, the call loop decides.
 func (cl *call) mayRetry(failed *failure) bool {
 	if failed.final {
 		return false
@@ -178,9 +177,9 @@ func (cl *call) mayRetry(failed *failure) bool {
 	return false
 }
 
-// mayBeApplied reports whether a request may have taken effect despite the
-// failure. A 429 to a decision, a refund, or an unknown endpoint may mean that
-// it did.
+// mayBeApplied reports whether a request may have been applied despite the
+// failure. So may one that got a 429, if it is a decision, a completion, a refund
+// or a call of Do.
 func (cl *call) mayBeApplied(failed failureClass) bool {
 	if cl.method == http.MethodGet {
 		return false
