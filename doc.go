@@ -18,8 +18,8 @@
 // # Errors
 //
 // nil means that the request was applied: the response has the documented
-// status and a verified signature, or, if it was lost, a lookup found the write. After an error, ask first whether a write may have been
-// applied:
+// status and a verified signature, or, if it was lost, a lookup found the write.
+// After an error, ask first whether a write may have been applied:
 //
 //   - errors.Is(err, ErrOutcomeUnknown): it may have been. Check before you
 //     repeat the call. The cause is wrapped too and has one of the types below.

@@ -14,9 +14,10 @@ import (
 // RetryPolicy sets how often and how long a call is retried. A zero field has
 // its default. Retries stay within the deadline of the call's context.
 //
-// Without a deadline, a decision takes at most 334 s with the defaults. The first call that needs a platform certificate
-// downloads it first, under the same policy. Give a call at least 30 s where you
-// can: a context that ends early leaves no time to look up a lost response.
+// Without a deadline, a decision takes at most 334 s with the defaults. The first
+// call that needs a platform certificate downloads it first, under the same
+// policy. Give a call at least 30 s where you can: a context that ends early
+// leaves no time to look up a lost response.
 type RetryPolicy struct {
 	// MaxAttempts is how often a request is sent, the first time included. 0
 	// means 4. With 1 nothing is retried, and nothing is looked up.
