@@ -92,6 +92,27 @@ func TestComplaintsV2_UpdateRefundProgress_secondLookup(t *testing.T) {
 	}
 }
 
+func TestComplaintsV2_UpdateRefundProgress_contextEndsInLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		lookups := 0
+		client := bubbleClient(t, func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				return nil, errLostConnection
+			}
+			lookups++
+			time.Sleep(2 * time.Second) // longer than HistoryLag
+			resp := fakeResponse(req, 200, historyJSON())
+			resp.Body = onClose{resp.Body, cancel}
+			return resp, nil
+		})
+		err := approve(ctx, client)
+		requireOutcome(t, err, true)
+		require.ErrorContains(t, err, "no time to look it up again: context canceled")
+		require.Equal(t, 1, lookups)
+	})
+}
+
 // An unknown number is looked up again HistoryLag after the attempt ended.
 func TestRefunds_Create_secondLookup(t *testing.T) {
 	for first, second := range map[time.Duration]time.Duration{

@@ -548,6 +548,27 @@ func TestComplaintsV2_Refund_failedRead(t *testing.T) {
 	}
 }
 
+// The rules refuse, and it cannot be read whether this refund exists by now.
+func TestComplaintsV2_Refund_failedReadAfterRefusal(t *testing.T) {
+	server, client := newFakeRefund(t)
+	addRecords(t, server, wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage)
+	reads := 0
+	server.Handle(refundPattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if reads++; reads > 2 { // before the rules, and in the rules
+			respondUnsigned(403, `{"code":"NO_AUTH"}`)(w, r)
+			return
+		}
+		respondUnsigned(404, `{"code":"RESOURCE_NOT_EXISTS"}`)(w, r)
+	}))
+	_, err := refundComplaint(client, nil)
+	var rejected *wechatpay.APIError
+	require.ErrorAs(t, err, &rejected)
+	require.Equal(t, wechatpay.ErrorCodeNoAuth, rejected.Code)
+	var refused *wechatpay.RefundRefusedError
+	require.False(t, errors.As(err, &refused))
+	require.Zero(t, count(server, postRefund))
+}
+
 // afterFirst returns a Client that calls f after its first request with a method
 // and a part of a path.
 func afterFirst(t *testing.T, server *wechatpaytest.Server, method, part string, f func()) *wechatpay.Client {
@@ -597,6 +618,10 @@ func TestComplaintsV2_Refund_failedReadDuringCall(t *testing.T) {
 		server.Handle(complaintPattern, respondUnsigned(403, `{"code":"NO_AUTH"}`))
 	})
 	_, err := refundComplaint(client, nil)
+	var unknown *wechatpay.OutcomeUnknownError
+	require.ErrorAs(t, err, &unknown)
+	require.Equal(t, "ComplaintsV2.Refund", unknown.Op)
+	require.Equal(t, refundNo(1, 1), unknown.IdempotencyKey)
 	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, "NO_AUTH")
 	require.ErrorContains(t, err, "; earlier: POST /v3/refund/domestic/refunds at "+hostOf(server.URL)+": ")
@@ -622,8 +647,8 @@ func TestComplaintsV2_Refund_amountChangedDuringCall(t *testing.T) {
 func TestComplaintsV2_Refund_usedNumber(t *testing.T) {
 	t.Run("another order", func(t *testing.T) {
 		server, client := newFakeRefund(t)
-		addOtherComplaint(server, 50)
-		_, err := createRefund(client, testOtherOrder, "R-77", 50, 50)
+		addOtherComplaint(server, 80)
+		_, err := createRefund(client, testOtherOrder, "R-77", 50, 80)
 		require.NoError(t, err)
 		_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{OutRefundNo: "R-77"})
 		requireRefused(t, err, wechatpay.RefundRefusedReasonOtherRefund)
