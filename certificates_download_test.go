@@ -91,6 +91,7 @@ func (r *recorder) response() *http.Response {
 }
 
 func TestClient_downloadCertificates_transportPanics(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		want string
 		fail func()
@@ -106,6 +107,7 @@ func TestClient_downloadCertificates_transportPanics(t *testing.T) {
 }
 
 func TestClient_downloadCertificates_retries(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []wechatpaytest.FaultKind{
 		wechatpaytest.FaultDrop, wechatpaytest.FaultError502, wechatpaytest.FaultBusy429, wechatpaytest.FaultCut,
 		wechatpaytest.FaultHTML502, wechatpaytest.FaultProbe, wechatpaytest.FaultForged, wechatpaytest.FaultUnsigned,

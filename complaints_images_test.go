@@ -154,6 +154,7 @@ func emptyReads(r io.Reader, n int) io.Reader {
 
 // A retry sends the whole image again, however much the first attempt sent.
 func TestComplaintsV2_UploadImage_retry(t *testing.T) {
+	t.Parallel()
 	content := picture("png", 2<<20)
 	requests := 0
 	_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {

@@ -297,6 +297,7 @@ func TestComplaintsV2_UpdateRefundProgress_rejected(t *testing.T) {
 }
 
 func TestComplaintsV2_UpdateRefundProgress_unknownOutcome(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		fault   wechatpaytest.Fault // after the first; optional

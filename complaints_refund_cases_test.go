@@ -54,6 +54,7 @@ func paidFen(server *wechatpaytest.Server) (sum int64) {
 
 // One order is refunded twice in a round under two numbers.
 func TestComplaintsV2_Refund_twoNumbers(t *testing.T) {
+	t.Parallel()
 	derived := &wechatpay.RefundComplaintRequest{Amount: 300}
 	own := &wechatpay.RefundComplaintRequest{Amount: 300, OutRefundNo: "SHOP-1"}
 	tests := []struct {
@@ -150,6 +151,7 @@ func addHistoryRecord(t *testing.T, server *wechatpaytest.Server, operation wech
 // order X. The history shows the first refund, and not the second yet: the
 // record of the one must not pass for the other.
 func TestComplaintsV2_Refund_foreignRefundVisibleFirst(t *testing.T) {
+	t.Parallel()
 	const launched, arrived, byPlatform = wechatpay.OperateTypeComplaintPartialRefundedSystemMessage,
 		wechatpay.OperateTypeComplaintRefundReceivedSystemMessage,
 		wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage

@@ -286,6 +286,7 @@ func TestComplaintsV2_Refund_ownNumber(t *testing.T) {
 }
 
 func TestComplaintsV2_Refund_twoOrders(t *testing.T) {
+	t.Parallel()
 	server, client := newFakeRefund(t, withSecondOrder)
 	for order, amount := range map[string]int64{testOrder: 400, testSecondOrder: 200} {
 		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: order, Amount: amount})
@@ -296,6 +297,7 @@ func TestComplaintsV2_Refund_twoOrders(t *testing.T) {
 
 // The amount applied for is for all orders together.
 func TestComplaintsV2_Refund_moreThanApplied(t *testing.T) {
+	t.Parallel()
 	t.Run("two orders", func(t *testing.T) {
 		server, client := newFakeRefund(t, withSecondOrder)
 		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder})
@@ -401,6 +403,7 @@ func TestComplaintsV2_Refund_subMerchant(t *testing.T) {
 // Concurrent callers on several machines, with faults, pay once. Each of them
 // receives the refund or an error that does not deny it.
 func TestComplaintsV2_Refund_concurrentCallers(t *testing.T) {
+	t.Parallel()
 	server, _ := newFakeRefund(t)
 	for i, fault := range []wechatpaytest.Fault{
 		{Kind: wechatpaytest.FaultLostResponse},
@@ -507,6 +510,7 @@ func refundWorkflow(client *wechatpay.Client) error {
 
 // The workflow is killed at each of its requests and started again.
 func TestComplaintsV2_Refund_killedWorkflow(t *testing.T) {
+	t.Parallel()
 	for at := 1; ; at++ {
 		for _, after := range []bool{false, true} {
 			server, _ := newFakeRefund(t)
@@ -847,6 +851,7 @@ func TestComplaintsV2_Refund_concurrentRefundVisibleLate(t *testing.T) {
 // A refund that arrived, and whose arrival the history does not show yet, is not
 // a foreign refund.
 func TestComplaintsV2_Refund_arrivalNotRecorded(t *testing.T) {
+	t.Parallel()
 	server, client := newFakeRefund(t, withSecondOrder)
 	_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testOrder, Amount: 300})
 	require.NoError(t, err)
@@ -884,6 +889,7 @@ func TestComplaintsV2_Refund_bounded(t *testing.T) {
 
 // An order that is listed twice counts once, and does not hide a foreign refund.
 func TestComplaintsV2_Refund_orderListedTwice(t *testing.T) {
+	t.Parallel()
 	_, client := newFakeRefund(t, func(c *wechatpay.Complaint) {
 		c.ComplaintOrderInfo = append(c.ComplaintOrderInfo, c.ComplaintOrderInfo[0])
 	}, withSecondOrder)

@@ -358,6 +358,7 @@ func requireSameJSON(t *testing.T, want, got any) {
 }
 
 func TestComplaintsV2_errorResponses(t *testing.T) {
+	t.Parallel()
 	common := []wechatpay.APIError{
 		{StatusCode: 400, Code: wechatpay.ErrorCodeParamError, Message: "参数错误"},
 		{StatusCode: 400, Code: wechatpay.ErrorCodeInvalidRequest, Message: "请求不符合规则"},

@@ -89,6 +89,7 @@ func http2Client(t *testing.T, fake *wechatpaytest.Server, handler http.HandlerF
 // again by itself, and WeChat Pay rejects that: the rejection is about the second
 // request only.
 func TestClient_http2Resend(t *testing.T) {
+	t.Parallel()
 	for _, call := range writeCalls {
 		for _, rejection := range sample(append(rejections[:3:3], htmlPage(403)), 1) {
 			for _, lookup := range []bool{true, false} {

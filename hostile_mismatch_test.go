@@ -80,6 +80,7 @@ var mismatchTests = []struct {
 }
 
 func TestClient_responseMismatch(t *testing.T) {
+	t.Parallel()
 	for _, tt := range mismatchTests {
 		t.Run(tt.call+"/"+tt.name, func(t *testing.T) {
 			call := callsNamed(tt.call)[0]
@@ -264,6 +265,7 @@ func TestComplaintsV2_UpdateRefundProgress_lookupMismatch(t *testing.T) {
 
 // A cache by path answers every page with the first.
 func TestComplaintsV2_pagesDoNotAdvance(t *testing.T) {
+	t.Parallel()
 	const entries = `{"complaint_id":"a","log_id":"a"},{"complaint_id":"b","log_id":"b"},` +
 		`{"complaint_id":"c","log_id":"c"}`
 	walks := map[string]func(context.Context, *wechatpay.Client) ([]string, error){

@@ -123,6 +123,7 @@ func TestComplaintsV2_UpdateRefundProgress_explainedRejection(t *testing.T) {
 // A lookup by number decides about a refund: unknown and then rejected is a
 // definite rejection.
 func TestRefunds_Create_rejectionAfterDoubt(t *testing.T) {
+	t.Parallel()
 	for _, call := range callsNamed("Refunds.Create", "ComplaintsV2.Refund") {
 		for _, kind := range []wechatpaytest.FaultKind{
 			wechatpaytest.FaultDrop, wechatpaytest.FaultError500, wechatpaytest.FaultBusy429,
@@ -289,6 +290,7 @@ func continueComplaint(t *testing.T, server *wechatpaytest.Server) {
 // the history shows that. Then the user files the complaint again: that round is
 // not decided by the same call.
 func TestComplaintsV2_UpdateRefundProgress_filedAgainDuringCall(t *testing.T) {
+	t.Parallel()
 	const post, history = "POST /update-refund-progress", "GET /negotiation-historys"
 	endRound := map[string]func(*testing.T, *wechatpaytest.Server){
 		"reject": func(*testing.T, *wechatpaytest.Server) {}, // PROCESSED at once

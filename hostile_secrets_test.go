@@ -130,6 +130,7 @@ func (r *repeater) requireNoSignature(t *testing.T, what, text string) {
 // An error does not repeat the Authorization header: neither its text, nor the
 // debug log, nor the JSON of an *APIError.
 func TestAPIError_repeatedAuthorization(t *testing.T) {
+	t.Parallel()
 	for _, call := range sample(callsNamed("approve", "Do POST", "Get", "DownloadImage"), 1) {
 		for i, repetition := range repetitions {
 			for _, status := range []int{302, 400, 502} {

@@ -474,6 +474,7 @@ func TestClient_gatewayPage_oneResponse(t *testing.T) {
 
 // A read ends with the gateway's page at once: a retry would get it again.
 func TestClient_gatewayPage_read(t *testing.T) {
+	t.Parallel()
 	for _, call := range append(slices.Clone(readCalls), downloadImageCall) {
 		for _, page := range gatewayPages {
 			t.Run(call.name+"/"+page.name, func(t *testing.T) {

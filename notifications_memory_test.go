@@ -13,6 +13,7 @@ import (
 )
 
 func TestMemoryStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T, claimFor time.Duration) wechatpay.NotificationStore {
 		store := wechatpay.NewMemoryStore()
 		store.ClaimFor = claimFor

@@ -99,6 +99,7 @@ var firstFailures = []firstFailure{
 // writes after notSent and busy. Decisions and completions in doubt are looked
 // up: they are tested in complaints_outcome_test.go.
 func TestComplaintsV2_retry(t *testing.T) {
+	t.Parallel()
 	for _, endpoint := range endpoints {
 		idempotent := endpoint.method != http.MethodPost || strings.HasPrefix(endpoint.name, "RespondImmediateService")
 		lookedUp := strings.HasPrefix(endpoint.name, "UpdateRefundProgress") ||
@@ -163,6 +164,7 @@ func testRetry(t *testing.T, endpoint *endpoint, failure *firstFailure, retried 
 }
 
 func TestClient_Do_retry(t *testing.T) {
+	t.Parallel()
 	for _, failure := range firstFailures[1:] {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			t.Run(method+", "+failure.name, func(t *testing.T) {
@@ -296,6 +298,7 @@ func TestRetryPolicy_retryAfter(t *testing.T) {
 }
 
 func TestRetryPolicy_AttemptTimeout(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
 	var requests atomic.Int32
