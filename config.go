@@ -32,9 +32,9 @@ const (
 // notification names an unknown one (at most once a minute, 10 s after a
 // failure). While a merchant switches to the public key, it sets both.
 //
-// Printing, logging or encoding a Config shows no secret, unless the Config is
-// in an unexported field, where fmt cannot call its methods. Keep the Client
-// there instead.
+// Printing, logging or encoding a Config shows no secret, except where fmt does
+// not call its methods: in an unexported field (keep the Client there instead),
+// and with the verbs %p and, outside Errorf, %w.
 type Config struct {
 	// MchID is the merchant number of the caller; for a service provider, its
 	// own. Required. Merchant platform: 账户中心 → 商户信息.
