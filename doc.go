@@ -1,6 +1,6 @@
 // Package wechatpay is an SDK for the complaint API of WeChat Pay v3
-// ("消费者投诉2.0", /v3/merchant-service/complaints-v2). A merchant's backend uses
-// it to answer users who complain in WeChat and ask for a refund:
+// ("消费者投诉2.0", /v3/merchant-service/complaints-v2). With it, a merchant's
+// backend handles the complaints and refund requests that users file in WeChat:
 //
 //	cfg, err := wechatpay.ConfigFromEnv()
 //	client, err := wechatpay.NewClient(cfg)
@@ -12,25 +12,37 @@
 //	refund, err := client.ComplaintsV2.Refund(ctx, complaintID,
 //		&wechatpay.RefundComplaintRequest{Round: complaint.UserComplaintTimes})
 //
-// Round is the round (第 N 次投诉) that the merchant decided on. If the user files again
-// meanwhile, the new round is not paid.
+// A round begins each time the user files the complaint. Round is the one that
+// the merchant decided on: a later round is not paid.
 //
 // # Errors
 //
-// nil means that the request was applied: the response has the documented
-// status and a verified signature, or, if it was lost, a lookup found the write.
-// After an error, ask first whether a write may have been applied:
+// nil means that a write was applied, ErrOutcomeUnknown that it may have been,
+// and any other error that it was not. Check in this order:
 //
-//   - errors.Is(err, ErrOutcomeUnknown): it may have been. Check before you
-//     repeat the call. The cause is wrapped too and has one of the types below.
+//   - errors.Is(err, ErrOutcomeUnknown): check whether the write was applied
+//     before you repeat the call. The error also wraps the cause, which may have
+//     one of the types below.
 //   - *ArgumentError: invalid arguments; nothing was sent.
-//   - *APIError: WeChat Pay, or a gateway, responded with an error; see Code.
-//   - *VerificationError: the signature of a response or notification could not
-//     be verified.
-//   - *NotificationError: a notification could not be decoded.
 //   - *RefundRefusedError: a refund would, or might, pay twice or a wrong amount.
-//   - any other error: from the transport, the context, or a lookup. The write
-//     was not applied.
+//   - *APIError: the response is an error; see Code.
+//   - *VerificationError: a response or notification failed verification.
+//   - *NotificationError: a notification is malformed.
+//   - any other error: from the transport, the context or a lookup.
+//
+// # The promise and its limits
+//
+// SECURITY.md says what this promise rests on. In short:
+//
+//   - A signature proves the body, the time and the sender of a response, but
+//     neither the status nor the request. TLS alone binds a response to its
+//     request. A Client accepts a signed response once.
+//   - Error responses are not signed.
+//   - If the history lags longer than RetryPolicy.HistoryLag, more outcomes are
+//     unknown, and Refund may not notice a refund that someone else launched.
+//   - No endpoint lists refunds: see RefundComplaintRequest.OutRefundNo.
+//   - Complaint notifications do not name the merchant.
+//   - The APIv3 key is a trust anchor unless Config.PublicKeyOnly is set.
 //
 // # Layers
 //

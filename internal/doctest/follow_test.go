@@ -40,8 +40,8 @@ var steps = []step{
 	{"go gin", "", testedElsewhere}, // in recipes
 	{"go echo", "", testedElsewhere},
 	{"sh", "go install .", useTerminal},
-	{"go", "TestApproveOnAPlainMock", testInModule},
-	{"go", "TestApproveThoughTheAnswerIsLost", testInModule},
+	{"go", "TestApprove_plainMock", testInModule},
+	{"go", "TestApprove_lostResponse", testInModule},
 	{"sh", "./cmd/wechatpay-mock", startMock},
 	{
 		"sh", "openssl dgst",
@@ -169,7 +169,7 @@ func approveInModule(t *testing.T, r *reader, _ codeBlock) {
 	server.AddComplaint(wechatpay.Complaint{ComplaintID: "4711"})
 	require.Contains(t, r.run(t, r.dir, nil, "bash", "-c", "! ./shop"), "usage: go run . COMPLAINT_ID")
 	output := r.run(t, r.dir, mockEnv(t, server), filepath.Join(r.dir, "shop"), "4711")
-	require.Equal(t, "approved; no money has moved yet\n", output)
+	require.Equal(t, "approved; no money was moved\n", output)
 	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, lastOperation(server.History("4711")))
 }
 
@@ -205,7 +205,7 @@ func useTerminal(t *testing.T, r *reader, block codeBlock) {
 	output := r.run(t, r.repository, environ, "bash", "-euc", `echo y | script -qec "bash -eu '`+file+`'" /dev/null`)
 	for _, want := range []string{
 		"PENDING",
-		"Approve this refund: it is launched in 0 working day(s)? [y/N]",
+		"Approve the refund request, launched within 0 working day(s)? [y/N]",
 		"Approved.",
 		"Exit status:",
 	} {

@@ -157,6 +157,7 @@ func TestREADME_clientMethods(t *testing.T) {
 func TestREADME_codes(t *testing.T) {
 	require.Equal(t, constants(t, "RefundRefusedReason"), firstColumn(t, "FULLY_REFUNDED"))
 	require.Equal(t, constants(t, "ErrorCode"), firstColumn(t, "PARAM_ERROR"))
+	require.Equal(t, constants(t, "VerificationReason"), firstColumn(t, "UNSIGNED"))
 }
 
 func TestREADME_settings(t *testing.T) {
