@@ -29,6 +29,8 @@ type call struct {
 	otherMethods []string  // the methods of the path, if it does not have this one
 
 	fault    *Fault
+	count    uint64    // of earlier requests for the same endpoint and parameter
+	latest   *response // for FaultReplay; nil: there is none
 	body     []byte
 	readErr  error
 	tooLarge bool
@@ -45,6 +47,7 @@ type response struct {
 	header     http.Header
 	body       []byte
 	unsigned   bool
+	replayed   bool // it was sent before, and is complete
 	tookEffect bool
 	code       string
 	problem    string
@@ -62,10 +65,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newCall(r)
-	c.fault = s.pickFault(c)
+	defer c.abort()
+	c.fault = s.pickFault(c, nil)
 	c.readBody()
 
 	resp := c.serve()
+	if !resp.replayed {
+		s.setHeaders(w, resp)
+	}
+	s.record(c, resp)
+	c.send(w, resp)
+}
+
+// setHeaders sets the headers that every response has.
+func (s *Server) setHeaders(w http.ResponseWriter, resp *response) {
 	if resp.header == nil {
 		resp.header = http.Header{}
 	}
@@ -75,8 +88,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, outerDate := w.Header()["Date"]; !ownDate && !outerDate {
 		resp.header.Set("Date", s.wireNow().UTC().Format(http.TimeFormat))
 	}
-	s.record(c, resp)
-	c.send(w, resp)
+}
+
+// abort is deferred. If the call panics, it chooses the error code of the
+// HTTP/2 stream reset that follows.
+func (c *call) abort() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	ctx := c.r.Context()
+	if conn, ok := ctx.Value(connKey{}).(*conn); ok && c.r.ProtoMajor == 2 && ctx.Err() == nil {
+		var code uint32 = codeInternalError
+		if c.fault.kind() == FaultReset {
+			code = codeProtocolError
+		}
+		conn.abortStream(code)
+	}
+	panic(p)
 }
 
 func (s *Server) newCall(r *http.Request) *call {
@@ -135,7 +164,7 @@ func (c *call) readBody() {
 
 // serve returns the response, which is a gateway's if the fault says so.
 func (c *call) serve() *response {
-	gateway := c.fault.gatewayResponse()
+	gateway := c.gatewayResponse()
 	if gateway != nil && !c.fault.TakesEffect {
 		return gateway
 	}
@@ -143,6 +172,9 @@ func (c *call) serve() *response {
 	if gateway != nil {
 		gateway.tookEffect, gateway.problem, gateway.signature = resp.tookEffect, resp.problem, resp.signature
 		return gateway
+	}
+	if c.fault == nil {
+		c.fault = c.s.pickFault(c, resp)
 	}
 	return resp
 }
@@ -192,8 +224,14 @@ func errorResponse(e *apiError) *response {
 // send signs and writes the response, except for what the fault prevents.
 func (c *call) send(w http.ResponseWriter, resp *response) {
 	kind := c.fault.kind()
-	if kind == FaultDrop || kind == FaultLostResponse {
-		panic(http.ErrAbortHandler) // closes the connection
+	switch kind {
+	case FaultDrop, FaultLostResponse, FaultReset:
+		panic(http.ErrAbortHandler) // closes the connection, or resets the stream
+	case FaultSwitching:
+		c.switchProtocols(w)
+		return
+	case FaultMixedUp:
+		resp = c.mixUp(resp)
 	}
 	if !resp.unsigned && kind != FaultUnsigned {
 		c.sign(resp)
@@ -205,16 +243,21 @@ func (c *call) send(w http.ResponseWriter, resp *response) {
 		sendHalf(w, resp)
 		panic(http.ErrAbortHandler)
 	}
+	status := resp.status
+	if kind == FaultStatus200 {
+		status = http.StatusOK
+	}
 	for name, values := range resp.header {
 		w.Header()[name] = values
 	}
-	if resp.status != http.StatusNoContent {
+	if status != http.StatusNoContent {
 		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
 	}
-	w.WriteHeader(resp.status)
+	w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
 		_, _ = w.Write(resp.body)
 	}
+	c.keep(resp)
 }
 
 // sign adds WeChat Pay's signature headers to the response.

@@ -35,6 +35,19 @@
 //   - Certificates and time: [Server.RotateCertificate], [Server.Advance].
 //   - Failures: [Server.AddFault].
 //
+// # HTTP/2
+//
+// The server accepts HTTP/1.1 and unencrypted HTTP/2 on the same port. A client
+// speaks HTTP/2 if its transport speaks nothing else:
+//
+//	protocols := new(http.Protocols)
+//	protocols.SetUnencryptedHTTP2(true)
+//	cfg := server.Config()
+//	cfg.Transport = &http.Transport{Protocols: protocols}
+//
+// There, a [Fault] that closes the connection resets the stream instead, with
+// INTERNAL_ERROR. Only after [FaultReset] does net/http resend the request.
+//
 // # Endpoints
 //
 //	GET    /v3/merchant-service/complaints-v2
@@ -147,6 +160,9 @@
 //   - Pages are newest first (ListOldestFirst, HistoryOldestFirst). The default
 //     limit is 10 in the list and 100 in the history. An empty page has no data.
 //     A page that is too large is 400 INVALID_REQUEST (MaxPage, ResultTooLarge).
+//   - Complaints, records and refunds can be read at once (ListLag, HistoryLag,
+//     RefundLag, VaryLag). The state of a complaint never lags.
+//   - Each signature has a random nonce of its own.
 //   - complaint_time has milliseconds, other times do not. All are +08:00.
 //   - The history has one record per event and no system notice of the filing.
 //     Images of replies, rejections and staff are links in image_list that are

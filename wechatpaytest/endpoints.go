@@ -20,22 +20,22 @@ func init() {
 	const complaintPath = "/v3/merchant-service/complaints-v2/{complaint_id}"
 	const notificationURL = "/v3/merchant-service/complaint-notifications"
 	endpoints = []*endpoint{
-		queryEndpoint("GET", "/v3/merchant-service/complaints-v2", (*call).listComplaints),
-		queryEndpoint("GET", complaintPath, (*call).getComplaint),
-		queryEndpoint("GET", complaintPath+"/negotiation-historys", (*call).negotiationHistory),
+		queryEndpoint("GET", "/v3/merchant-service/complaints-v2", (*call).listComplaints).mixedUp((*call).otherPage),
+		queryEndpoint("GET", complaintPath, (*call).getComplaint).mixedUp((*call).otherComplaint),
+		queryEndpoint("GET", complaintPath+"/negotiation-historys", (*call).negotiationHistory).mixedUp((*call).otherPage),
 		bodyEndpoint("POST", complaintPath+"/response", (*call).respond),
 		bodyEndpoint("POST", complaintPath+"/response-immediate-service", (*call).respondImmediateService),
 		bodyEndpoint("POST", complaintPath+"/complete", (*call).complete),
 		bodyEndpoint("POST", complaintPath+"/update-refund-progress", (*call).updateRefundProgress),
-		bodyEndpoint("POST", notificationURL, (*call).createNotificationURL),
+		bodyEndpoint("POST", notificationURL, (*call).createNotificationURL).mixedUp((*call).otherNotificationURL),
 		queryEndpoint("GET", notificationURL, (*call).getNotificationURL),
-		bodyEndpoint("PUT", notificationURL, (*call).updateNotificationURL),
+		bodyEndpoint("PUT", notificationURL, (*call).updateNotificationURL).mixedUp((*call).otherNotificationURL),
 		queryEndpoint("DELETE", notificationURL, (*call).deleteNotificationURL),
-		{"POST", "/v3/merchant-service/images/upload", uploadImage},
+		{method: "POST", pattern: "/v3/merchant-service/images/upload", serve: uploadImage},
 		queryEndpoint("GET", imagePattern, (*call).downloadImage),
 		queryEndpoint("GET", "/v3/certificates", (*call).listCertificates),
-		bodyEndpoint("POST", "/v3/refund/domestic/refunds", (*call).createRefund),
-		queryEndpoint("GET", "/v3/refund/domestic/refunds/{out_refund_no}", (*call).getRefund),
+		bodyEndpoint("POST", "/v3/refund/domestic/refunds", (*call).createRefund).mixedUp((*call).otherRefund),
+		queryEndpoint("GET", "/v3/refund/domestic/refunds/{out_refund_no}", (*call).getRefund).mixedUp((*call).otherRefund),
 		bodyEndpoint("POST", "/v3/security/echo", (*call).echo),
 	}
 }
@@ -45,6 +45,14 @@ type endpoint struct {
 	method  string
 	pattern string // with at most one {parameter}
 	serve   func(*call) *response
+	// other returns the response of another object, for FaultMixedUp, or nil if
+	// there is none. nil: a response does not say what it is about.
+	other func(*call) *response
+}
+
+func (e *endpoint) mixedUp(other func(*call) *response) *endpoint {
+	e.other = other
+	return e
 }
 
 // noParams is the schema of a request without parameters.
@@ -56,7 +64,7 @@ type validator interface{ check(*call) *apiError }
 // queryEndpoint returns an endpoint that takes its parameters from the query.
 func queryEndpoint[In any](method, pattern string, do func(*call, *In) (any, *apiError)) *endpoint {
 	schema := schemaOf[In]()
-	return &endpoint{method, pattern, func(c *call) *response {
+	return &endpoint{method: method, pattern: pattern, serve: func(c *call) *response {
 		in := new(In)
 		if apiErr := c.decodeQuery(schema, in); apiErr != nil {
 			return errorResponse(apiErr)
@@ -71,7 +79,7 @@ func queryEndpoint[In any](method, pattern string, do func(*call, *In) (any, *ap
 // bodyEndpoint returns an endpoint that takes its parameters from a JSON body.
 func bodyEndpoint[In any](method, pattern string, do func(*call, *In) (any, *apiError)) *endpoint {
 	schema := schemaOf[In]()
-	return &endpoint{method, pattern, func(c *call) *response {
+	return &endpoint{method: method, pattern: pattern, serve: func(c *call) *response {
 		in := new(In)
 		if apiErr := c.decodeQuery(schemaOf[noParams](), nil); apiErr != nil {
 			return errorResponse(apiErr)

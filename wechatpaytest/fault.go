@@ -1,13 +1,10 @@
 package wechatpaytest
 
 import (
-	"bytes"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -23,15 +20,26 @@ const (
 	FaultLostResponse FaultKind = "lost_response" // closes the connection without a response
 	FaultCut          FaultKind = "cut"           // closes the connection in the middle of the response
 	FaultSlow         FaultKind = "slow"          // responds after Delay
+	// FaultReset resets the HTTP/2 stream with PROTOCOL_ERROR, without a
+	// response. net/http then sends the request again by itself, with the same
+	// nonce. Over HTTP/1.1 it is FaultLostResponse.
+	FaultReset FaultKind = "reset"
 
-	// These return an unsigned error response, as a gateway does. The request
-	// has no effect unless TakesEffect is set.
+	// These return an unsigned response, as a gateway does. The request has no
+	// effect unless TakesEffect is set.
 
 	FaultBusy429  FaultKind = "busy_429"  // 429 FREQUENCY_LIMITED, with Retry-After
 	FaultError500 FaultKind = "error_500" // 500 SYSTEM_ERROR
 	FaultError502 FaultKind = "error_502" // 502 SERVICE_UNAVAILABLE
 	FaultError503 FaultKind = "error_503" // 503 SERVICE_UNAVAILABLE
 	FaultHTML502  FaultKind = "html_502"  // 502 with an HTML page
+	// FaultGatewayPage responds with Status and an HTML page, without an error
+	// code. A redirect has a Location.
+	FaultGatewayPage FaultKind = "gateway_page"
+	// FaultSwitching responds with 101 and keeps the connection open and silent
+	// until the client closes it. Over HTTP/2, where 101 does not exist, the
+	// stream stays silent.
+	FaultSwitching FaultKind = "switching_protocols"
 
 	// With these the request takes effect, and the response fails signature
 	// verification. They do not apply to image downloads, which are unsigned.
@@ -40,6 +48,24 @@ const (
 	FaultUnsigned FaultKind = "unsigned" // without the signature headers
 	FaultProbe    FaultKind = "probe"    // with an invalid signature as WeChat Pay sends to test its clients
 	FaultOld      FaultKind = "old"      // a valid signature with a timestamp 15 minutes ago
+
+	// With these the response has a valid signature and belongs to something
+	// else. A signature covers neither the request nor the status.
+
+	// FaultMixedUp sends the response of another complaint, another refund,
+	// another page or another notification URL, freshly signed. The request
+	// takes effect. If there is no other, one is invented. It applies only to
+	// responses that name what they are about: not to an empty body, a log_id, a
+	// media_id, certificates and the self-test. Of a history it sends another
+	// page, because nothing in a history names its complaint.
+	FaultMixedUp FaultKind = "mixed_up"
+	// FaultReplay sends the latest success of this endpoint again, with the same
+	// headers. The request has no effect unless TakesEffect is set. It applies
+	// once there is such a response.
+	FaultReplay FaultKind = "replay"
+	// FaultStatus200 changes the status of an error response to 200. The body
+	// and the signature stay. It applies only to error responses.
+	FaultStatus200 FaultKind = "status_200"
 
 	// These apply to the whole server. They ignore Path, Times, Probability and
 	// Seed.
@@ -53,8 +79,8 @@ const (
 // It applies to the next Times requests that match Path, and after that to each
 // further one with Probability. If both are zero, it applies once. At most one
 // fault applies to a request: first those with Times left, then those with a
-// Probability, each in the order in which they were added. Requests that the
-// server would reject count too.
+// Probability, each in the order in which they were added. FaultStatus200 comes
+// after the others. Requests that the server would reject count too.
 //
 // Whether a fault applies by probability depends on Seed, Kind, the endpoint,
 // the complaint (or other path parameter), and the number of requests for these
@@ -74,22 +100,29 @@ type Fault struct {
 	// ClearFaults). It is real time. A slow response ends early when the client
 	// gives up or the server closes.
 	Delay time.Duration
-	// TakesEffect lets the request take effect before the response of
-	// FaultBusy429, FaultError500, FaultError502, FaultError503 or FaultHTML502.
+	// TakesEffect lets the request take effect before the response of a gateway
+	// (FaultBusy429 to FaultSwitching) or FaultReplay.
 	TakesEffect bool
+	// Status is the status of FaultGatewayPage, from 300 to 599 and not 304. 0
+	// means 403.
+	Status int
 }
 
-// gatewayFaults are the kinds that replace the response by a gateway's.
-var gatewayFaults = []FaultKind{FaultBusy429, FaultError500, FaultError502, FaultError503, FaultHTML502}
+// gatewayFaults are the kinds that replace the response by another.
+var gatewayFaults = []FaultKind{
+	FaultBusy429, FaultError500, FaultError502, FaultError503, FaultHTML502, FaultGatewayPage, FaultSwitching,
+	FaultReplay,
+}
 
 var faultKinds = append([]FaultKind{
-	FaultDrop, FaultLostResponse, FaultCut, FaultSlow,
-	FaultForged, FaultUnsigned, FaultProbe, FaultOld,
+	FaultDrop, FaultLostResponse, FaultCut, FaultSlow, FaultReset,
+	FaultForged, FaultUnsigned, FaultProbe, FaultOld, FaultMixedUp, FaultStatus200,
 	FaultRefuse, FaultCloseIdle,
 }, gatewayFaults...)
 
-// Check reports an invalid fault: an unknown kind, a number out of range, or a
-// Path with {braces} that is not an endpoint's.
+// Check reports an invalid fault: an unknown kind, a number out of range, a Path
+// with {braces} that is not an endpoint's, or a field that does not apply to the
+// kind.
 func (f Fault) Check() error {
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
@@ -108,6 +141,10 @@ func (f Fault) Check() error {
 		return fmt.Errorf("wechatpaytest: Fault: Delay must not be negative, got %s", f.Delay)
 	case f.TakesEffect && !slices.Contains(gatewayFaults, f.Kind):
 		return fmt.Errorf("wechatpaytest: Fault: TakesEffect does not apply to %s", f.Kind)
+	case f.Status != 0 && f.Kind != FaultGatewayPage:
+		return fmt.Errorf("wechatpaytest: Fault: Status does not apply to %s", f.Kind)
+	case f.Status != 0 && (f.Status < 300 || f.Status > 599 || f.Status == http.StatusNotModified):
+		return fmt.Errorf("wechatpaytest: Fault: Status must be from 300 to 599 and not 304, got %d", f.Status)
 	}
 	return nil
 }
@@ -164,8 +201,10 @@ func (s *Server) ClearFaults() {
 	s.listener.accept()
 }
 
-// pickFault returns a copy of the fault that applies to the call, or nil.
-func (s *Server) pickFault(c *call) *Fault {
+// pickFault returns a copy of the fault that applies to the call, or nil. It is
+// called twice: before the call is served, and, if no fault applied, with its
+// response.
+func (s *Server) pickFault(c *call, resp *response) *Fault {
 	key := faultKey{endpoint: c.r.Method + " " + c.path}
 	if c.endpoint != nil {
 		key = faultKey{c.endpoint.method + " " + c.endpoint.pattern, c.id}
@@ -173,20 +212,23 @@ func (s *Server) pickFault(c *call) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := &s.faults
-	if set.counts == nil {
-		set.counts = map[faultKey]uint64{}
+	if resp == nil {
+		c.latest = s.sent[c.endpoint]
+		if set.counts == nil {
+			set.counts = map[faultKey]uint64{}
+		}
+		c.count = set.counts[key]
+		set.counts[key]++
 	}
-	count := set.counts[key]
-	set.counts[key]++
 	for _, f := range set.faults {
-		if f.Times > 0 && f.matches(c) {
+		if f.Times > 0 && f.matches(c, resp) {
 			f.Times--
 			picked := *f
 			return &picked
 		}
 	}
 	for _, f := range set.faults {
-		if f.Probability > 0 && f.matches(c) && f.draw(key, count) < f.Probability {
+		if f.Probability > 0 && f.matches(c, resp) && f.draw(key, c.count) < f.Probability {
 			picked := *f
 			return &picked
 		}
@@ -194,7 +236,26 @@ func (s *Server) pickFault(c *call) *Fault {
 	return nil
 }
 
-func (f *Fault) matches(c *call) bool {
+// matches reports whether the fault may apply to the call. resp is nil before
+// the call is served. The caller holds mu.
+func (f *Fault) matches(c *call, resp *response) bool {
+	if (resp != nil) != (f.Kind == FaultStatus200) {
+		return false
+	}
+	switch f.Kind {
+	case FaultStatus200:
+		if resp.status < 400 {
+			return false
+		}
+	case FaultMixedUp:
+		if c.endpoint == nil || c.endpoint.other == nil {
+			return false
+		}
+	case FaultReplay:
+		if c.latest == nil {
+			return false
+		}
+	}
 	if isEndpoint(f.Path) { // possibly of several methods
 		return c.endpoint != nil && c.endpoint.is(f.Path)
 	}
@@ -229,79 +290,4 @@ func (f *Fault) kind() FaultKind {
 		return ""
 	}
 	return f.Kind
-}
-
-const htmlPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n" +
-	"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
-
-// gatewayResponse returns the response that replaces WeChat Pay's, or nil. That
-// of FaultDrop is never sent.
-func (f *Fault) gatewayResponse() *response {
-	resp := &response{header: http.Header{}, unsigned: true}
-	switch f.kind() {
-	case FaultDrop:
-		return resp
-	case FaultBusy429:
-		resp.status, resp.code, resp.internal = http.StatusTooManyRequests, "FREQUENCY_LIMITED", internalFrequency
-		resp.header.Set("Retry-After", strconv.FormatInt(int64(f.delay()/time.Second), 10))
-	case FaultError500:
-		resp.status, resp.code = http.StatusInternalServerError, "SYSTEM_ERROR"
-	case FaultError502:
-		resp.status, resp.code = http.StatusBadGateway, "SERVICE_UNAVAILABLE"
-	case FaultError503:
-		resp.status, resp.code = http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"
-	case FaultHTML502:
-		resp.status = http.StatusBadGateway
-		resp.header.Set("Content-Type", "text/html")
-		resp.body = []byte(htmlPage)
-		return resp
-	default:
-		return nil
-	}
-	resp.header.Set("Content-Type", jsonType)
-	resp.body = encode(map[string]string{"code": resp.code, "message": "injected fault " + string(f.Kind)})
-	return resp
-}
-
-// delay returns Delay, or its default.
-func (f *Fault) delay() time.Duration {
-	if f.Delay == 0 {
-		return time.Second
-	}
-	return f.Delay
-}
-
-// wait delays a slow response.
-func (c *call) wait(delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.r.Context().Done():
-	case <-c.s.ctx.Done():
-	}
-}
-
-// sendHalf writes the first half of the body, or of the headers if the body is
-// empty. Over HTTP/2, which has no way to cut headers, it writes nothing then.
-func sendHalf(w http.ResponseWriter, resp *response) {
-	if len(resp.body) > 1 {
-		for name, values := range resp.header {
-			w.Header()[name] = values
-		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
-		w.WriteHeader(resp.status)
-		_, _ = w.Write(resp.body[:len(resp.body)/2])
-		_ = http.NewResponseController(w).Flush()
-		return
-	}
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\n", resp.status, http.StatusText(resp.status))
-	_ = resp.header.Write(&text)
-	_, _ = io.CopyN(conn, &text, int64(text.Len()/2))
 }

@@ -36,6 +36,7 @@ func signaturePrefix(prefix string) func(*testing.T, *wechatpaytest.Server, resp
 var faultTests = map[wechatpaytest.FaultKind]faultTest{
 	wechatpaytest.FaultDrop:         {errIs: io.EOF},
 	wechatpaytest.FaultLostResponse: {effect: true, errIs: io.EOF},
+	wechatpaytest.FaultReset:        {effect: true, errIs: io.EOF},
 	wechatpaytest.FaultCut:          {effect: true, errIs: io.ErrUnexpectedEOF},
 	wechatpaytest.FaultSlow:         {status: 200, effect: true, signed: true},
 	wechatpaytest.FaultBusy429: {status: 429, code: "FREQUENCY_LIMITED",
@@ -48,6 +49,14 @@ var faultTests = map[wechatpaytest.FaultKind]faultTest{
 	wechatpaytest.FaultHTML502: {status: 502,
 		check: func(t *testing.T, _ *wechatpaytest.Server, r response) {
 			require.Contains(t, string(r.body), "<html>")
+		}},
+	wechatpaytest.FaultGatewayPage: {status: 403,
+		check: func(t *testing.T, _ *wechatpaytest.Server, r response) {
+			require.Contains(t, string(r.body), "403 Forbidden")
+		}},
+	wechatpaytest.FaultMixedUp: {status: 200, effect: true, signed: true,
+		check: func(t *testing.T, _ *wechatpaytest.Server, r response) {
+			require.NotEqual(t, "https://example.com/n", r.json(t)["url"])
 		}},
 	wechatpaytest.FaultForged: {status: 200, effect: true,
 		check: func(t *testing.T, s *wechatpaytest.Server, r response) {
@@ -231,6 +240,12 @@ func TestFault_Check(t *testing.T) {
 		{Kind: "drop", Probability: -1},
 		{Kind: "slow", Delay: -1},
 		{Kind: "drop", TakesEffect: true},
+		{Kind: "mixed_up", TakesEffect: true},
+		{Kind: "drop", Status: 403},
+		{Kind: "html_502", Status: 503},
+		{Kind: "gateway_page", Status: 200},
+		{Kind: "gateway_page", Status: 304},
+		{Kind: "gateway_page", Status: 600},
 		{Kind: "drop", Path: "/v3/merchant-service/complaints-v2/{id}/complete"},
 	} {
 		require.Error(t, f.Check())

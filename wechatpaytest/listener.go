@@ -48,9 +48,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		if closed {
 			return nil, net.ErrClosed
 		}
-		conn, err := inner.Accept()
+		accepted, err := inner.Accept()
 		if err == nil {
-			return conn, nil
+			return newConn(accepted), nil
 		}
 		l.mu.Lock()
 		replaced := l.refusing || l.inner != inner

@@ -20,7 +20,7 @@ import (
 // Server is a fake WeChat Pay for one merchant. It listens on a loopback address.
 // It is safe for concurrent use, and a test may start several.
 //
-// It is also an http.Handler: a test that needs TLS or HTTP/2 can pass it to
+// It is also an http.Handler: a test that needs TLS can pass it to
 // httptest.NewUnstartedServer.
 type Server struct {
 	// URL is the base URL of the server, of the form http://127.0.0.1:port.
@@ -36,6 +36,7 @@ type Server struct {
 	ctx      context.Context // of all requests; canceled by Close
 	cancel   context.CancelFunc
 	closing  sync.Once
+	silent   sync.WaitGroup // connections of FaultSwitching
 
 	mu          sync.Mutex // guards the following
 	merchants   map[string]*merchant
@@ -53,6 +54,7 @@ type Server struct {
 	numbers     map[string]int // the last number of each kind
 	log         requestLog
 	faults      faultSet
+	sent        map[*endpoint]*response // the latest signed success of each, for FaultReplay
 	deliveries  deliveryQueue
 }
 
@@ -107,6 +109,10 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
+	s.http.Config.ConnContext = connContext
+	s.http.Config.Protocols = new(http.Protocols)
+	s.http.Config.Protocols.SetHTTP1(true)
+	s.http.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.http.Listener = s.listener
 	s.http.Config.Handler = s
 	if wrap != nil {
@@ -137,6 +143,7 @@ func (s *Server) clear() {
 	s.media = map[string]*media{}
 	s.notifyURL, s.deliveries.queue = "", nil
 	s.faults = faultSet{}
+	s.sent = map[*endpoint]*response{}
 	s.log = requestLog{}
 }
 
@@ -148,6 +155,7 @@ func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.cancel()
 		s.http.Close()
+		s.silent.Wait()
 		s.deliveries.stop()
 	})
 }

@@ -16,6 +16,7 @@ type fault struct {
 	Seed        uint64                  `json:"seed"`
 	DelayMS     int64                   `json:"delay_ms"`
 	TakesEffect bool                    `json:"takes_effect"`
+	Status      int                     `json:"status"`
 }
 
 // maxDelay catches delays in the wrong unit, which would block a test for years.
@@ -37,6 +38,7 @@ func (c *control) addFault(r *http.Request) (int, any, error) {
 		Seed:        body.Seed,
 		Delay:       time.Duration(body.DelayMS) * time.Millisecond,
 		TakesEffect: body.TakesEffect,
+		Status:      body.Status,
 	}
 	if err := f.Check(); err != nil {
 		return 0, nil, err
@@ -57,6 +59,7 @@ func faultOf(f wechatpaytest.Fault) fault {
 		Seed:        f.Seed,
 		DelayMS:     f.Delay.Milliseconds(),
 		TakesEffect: f.TakesEffect,
+		Status:      f.Status,
 	}
 }
 

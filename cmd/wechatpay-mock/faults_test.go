@@ -20,7 +20,7 @@ func TestControl_faults(t *testing.T) {
 
 	added := ok[map[string]any](t, m, 201, "POST", "/_mock/faults", `{"path":"update-refund-progress","kind":"lost_response","times":2,"seed":7}`)
 	require.Equal(t, map[string]any{"path": "update-refund-progress", "kind": "lost_response", "times": 2.0, "probability": 0.0,
-		"seed": 7.0, "delay_ms": 0.0, "takes_effect": false}, added)
+		"seed": 7.0, "delay_ms": 0.0, "takes_effect": false, "status": 0.0}, added)
 	require.NoError(t, client.ComplaintsV2.UpdateRefundProgress(ctx, "1", wechatpay.ApproveRefund(0)), "found in the history")
 	records := data[wechatpay.NegotiationRecord](t, m, "/_mock/complaints/1/history")
 	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, records[len(records)-1].OperateType)

@@ -97,8 +97,8 @@
 //	GET    /_mock/faults                                list the faults that still apply
 //	DELETE /_mock/faults                                remove all faults
 //
-// A fault has "path", "kind", "times", "probability", "seed", "delay_ms" and
-// "takes_effect"; wechatpaytest.Fault documents them, and
+// A fault has "path", "kind", "times", "probability", "seed", "delay_ms",
+// "takes_effect" and "status"; wechatpaytest.Fault documents them, and
 // wechatpaytest.FaultKind the kinds. The kind refuse requires delay_ms, because
 // the control API cannot be reached while it lasts.
 //
