@@ -50,9 +50,15 @@ type Behavior struct {
 	// parameter.
 	PathInBody bool
 
-	// HistoryLag delays the appearance of records in negotiation-historys.
-	// [Server.History] is not delayed. Default: 0.
-	HistoryLag time.Duration
+	// HistoryLag delays the appearance of records in negotiation-historys,
+	// ListLag that of complaints in the list, and RefundLag that of refunds that
+	// are read by their number. [Server.History], [Server.Complaints] and
+	// [Server.Refunds] are not delayed. Default: 0.
+	HistoryLag, ListLag, RefundLag time.Duration
+	// VaryLag gives each record, complaint and refund its own lag, from 0 to the
+	// one above, determined by Seed. A newer one may then appear before an older
+	// one. Default: false.
+	VaryLag bool
 	// MaxPage is the maximum number of entries in a page of the list or the
 	// history. Larger ones fail with ResultTooLarge. Default: 0, no limit.
 	MaxPage int

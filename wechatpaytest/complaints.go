@@ -1,6 +1,7 @@
 package wechatpaytest
 
 import (
+	"encoding/binary"
 	"time"
 )
 
@@ -71,7 +72,8 @@ func (c *call) listComplaints(q *listQuery) (any, *apiError) {
 	for _, cm := range c.s.filed {
 		mchID := cm.wire.ComplaintedMchID
 		if cm.filed.Before(begin) || !cm.filed.Before(end) || !c.owns(mchID) ||
-			q.ComplaintedMchID != "" && q.ComplaintedMchID != mchID {
+			q.ComplaintedMchID != "" && q.ComplaintedMchID != mchID ||
+			!c.visible(cm.added, c.b.ListLag, cm.wire.ComplaintID) {
 			continue
 		}
 		found = append(found, cm)
@@ -81,6 +83,16 @@ func (c *call) listComplaints(q *listQuery) (any, *apiError) {
 		t.PayerOpenID = "" // only in the detail
 		return t
 	})
+}
+
+// visible reports whether something with an id, which was added at a time, is
+// visible despite the lag.
+func (c *call) visible(added time.Time, lag time.Duration, id string) bool {
+	if c.b.VaryLag && lag > 0 {
+		sum := c.s.hash("lag", id)
+		lag = time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(lag+1))
+	}
+	return !added.Add(lag).After(c.now)
 }
 
 func orDefault(n *int, def int) int {
@@ -114,7 +126,7 @@ func (c *call) negotiationHistory(q *historyQuery) (any, *apiError) {
 	}
 	shown := make([]*record, 0, len(cm.records))
 	for i := range cm.records {
-		if r := &cm.records[i]; !r.at.Add(c.b.HistoryLag).After(c.now) {
+		if r := &cm.records[i]; c.visible(r.at, c.b.HistoryLag, r.LogID) {
 			shown = append(shown, r)
 		}
 	}

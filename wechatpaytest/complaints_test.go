@@ -3,6 +3,7 @@ package wechatpaytest_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,45 @@ func TestBehavior_historyLag(t *testing.T) {
 	require.EqualValues(t, 2, count())
 	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintTime: noon.AddDate(0, 0, -3)})
 	require.EqualValues(t, 1, count(), "filed long ago")
+}
+
+func TestBehavior_listLag(t *testing.T) {
+	s := newServer(t)
+	s.Configure(func(b *wechatpaytest.Behavior) { b.ListLag = time.Minute })
+	s.AddComplaint(wechatpay.Complaint{ComplaintID: id, ComplaintTime: noon.Add(-time.Hour)})
+	const today = complaints + "?begin_date=2026-03-04&end_date=2026-03-04"
+	count := func() any { return do(t, s, 200, "GET", today, "").json(t)["total_count"] }
+	require.EqualValues(t, 0, count())
+	do(t, s, 200, "GET", path, "")
+	require.Len(t, s.Complaints(), 1, "Complaints does not lag")
+	s.Advance(time.Minute)
+	require.EqualValues(t, 1, count())
+}
+
+// With VaryLag, each record appears at a time of its own, the same in each run
+// with a seed.
+func TestBehavior_varyLag(t *testing.T) {
+	run := func() (shown []int) {
+		s := newServer(t)
+		addComplaint(s)
+		for range 19 {
+			do(t, s, 204, "POST", path+"/response", reply)
+		}
+		s.Configure(func(b *wechatpaytest.Behavior) { b.HistoryLag, b.VaryLag = 20*time.Second, true })
+		for range 5 {
+			count := do(t, s, 200, "GET", path+"/negotiation-historys", "").json(t)["total_count"]
+			shown = append(shown, int(count.(float64)))
+			s.Advance(5 * time.Second)
+		}
+		return shown
+	}
+	shown := run()
+	require.True(t, slices.IsSorted(shown), shown)
+	require.Less(t, shown[0], 10)
+	require.Greater(t, shown[2], 2)
+	require.Less(t, shown[2], 18)
+	require.Equal(t, 20, shown[4])
+	require.Equal(t, shown, run())
 }
 
 func TestServer_ServeHTTP_historyPages(t *testing.T) {

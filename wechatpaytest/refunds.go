@@ -24,6 +24,7 @@ type refund struct {
 	request   refundBody
 	notifyURL string
 	order     *order
+	accepted  time.Time
 }
 
 type wireRefund struct {
@@ -168,6 +169,7 @@ func (c *call) newRefund(b *refundBody, o *order) *refund {
 		request:   *b,
 		notifyURL: b.NotifyURL,
 		order:     o,
+		accepted:  c.now,
 		wire: wireRefund{
 			RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
 			OutRefundNo:         b.OutRefundNo,
@@ -254,7 +256,7 @@ func (q *refundQuery) check(c *call) *apiError {
 
 func (c *call) getRefund(q *refundQuery) (any, *apiError) {
 	r := c.s.refunds[c.id]
-	if r == nil || r.subMchID != q.SubMchID {
+	if r == nil || r.subMchID != q.SubMchID || !c.visible(r.accepted, c.b.RefundLag, c.id) {
 		return nil, notExists.errorf("unknown refund %s", c.id)
 	}
 	return r.wire, nil

@@ -223,6 +223,19 @@ func TestServer_ChangeComplaint_order(t *testing.T) {
 	})
 }
 
+func TestBehavior_refundLag(t *testing.T) {
+	s := newServer(t)
+	addComplaint(s)
+	s.Configure(func(b *wechatpaytest.Behavior) { b.RefundLag = time.Minute })
+	created := do(t, s, 200, "POST", refunds, refundOf("r1", 100))
+	do(t, s, 404, "GET", refunds+"/r1", "")
+	require.Len(t, s.Refunds(), 1, "Refunds does not lag")
+	again := do(t, s, 200, "POST", refunds, refundOf("r1", 100))
+	require.Equal(t, created.body, again.body, "the number is known nevertheless")
+	s.Advance(time.Minute)
+	do(t, s, 200, "GET", refunds+"/r1", "")
+}
+
 func TestBehavior_refundRefusal(t *testing.T) {
 	s := newServer(t)
 	addComplaint(s)

@@ -16,6 +16,7 @@ import (
 type complaint struct {
 	wire     wireComplaint // payer_phone as given
 	filed    time.Time
+	added    time.Time         // to the server
 	records  []record          // in the order in which they took effect
 	decided  bool              // the merchant decided in this round
 	approved bool              // and approved
@@ -96,7 +97,7 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cm := &complaint{wire: t, filed: now}
+	cm := &complaint{wire: t, filed: now, added: now}
 	if t.ComplaintTime != "" {
 		cm.filed, _ = time.Parse(time.RFC3339, t.ComplaintTime) // valid by the schema
 	}

@@ -23,6 +23,9 @@ type behavior struct {
 	AnyMediaID         bool                  `json:"any_media_id"`
 	PathInBody         bool                  `json:"path_in_body"`
 	HistoryLagMS       int64                 `json:"history_lag_ms"`
+	ListLagMS          int64                 `json:"list_lag_ms"`
+	RefundLagMS        int64                 `json:"refund_lag_ms"`
+	VaryLag            bool                  `json:"vary_lag"`
 	MaxPage            int                   `json:"max_page"`
 	ResultTooLarge     refusal               `json:"result_too_large"`
 	ListOldestFirst    bool                  `json:"list_oldest_first"`
@@ -51,6 +54,9 @@ func behaviorOf(b *wechatpaytest.Behavior) behavior {
 		AnyMediaID:         b.AnyMediaID,
 		PathInBody:         b.PathInBody,
 		HistoryLagMS:       b.HistoryLag.Milliseconds(),
+		ListLagMS:          b.ListLag.Milliseconds(),
+		RefundLagMS:        b.RefundLag.Milliseconds(),
+		VaryLag:            b.VaryLag,
 		MaxPage:            b.MaxPage,
 		ResultTooLarge:     refusal(b.ResultTooLarge),
 		ListOldestFirst:    b.ListOldestFirst,
@@ -75,6 +81,9 @@ func (b behavior) apply(to *wechatpaytest.Behavior) {
 	to.AnyMediaID = b.AnyMediaID
 	to.PathInBody = b.PathInBody
 	to.HistoryLag = time.Duration(b.HistoryLagMS) * time.Millisecond
+	to.ListLag = time.Duration(b.ListLagMS) * time.Millisecond
+	to.RefundLag = time.Duration(b.RefundLagMS) * time.Millisecond
+	to.VaryLag = b.VaryLag
 	to.MaxPage = b.MaxPage
 	to.ResultTooLarge = wechatpaytest.Refusal(b.ResultTooLarge)
 	to.ListOldestFirst = b.ListOldestFirst
@@ -92,10 +101,17 @@ func (b behavior) check() error {
 		return fmt.Errorf("key_mode must be %s, %s or %s, got %q", modes[0], modes[1], modes[2], b.KeyMode)
 	case b.ResponseContentMax < 1:
 		return fmt.Errorf("response_content_max must be at least 1, got %d", b.ResponseContentMax)
-	case b.HistoryLagMS < 0 || b.HistoryLagMS > maxDelay.Milliseconds():
-		return fmt.Errorf("history_lag_ms must be from 0 to %d, got %d", maxDelay.Milliseconds(), b.HistoryLagMS)
 	case b.MaxPage < 0:
 		return fmt.Errorf("max_page must be 0 or more, got %d", b.MaxPage)
+	}
+	for name, lag := range map[string]int64{
+		"history_lag_ms": b.HistoryLagMS,
+		"list_lag_ms":    b.ListLagMS,
+		"refund_lag_ms":  b.RefundLagMS,
+	} {
+		if lag < 0 || lag > maxDelay.Milliseconds() {
+			return fmt.Errorf("%s must be from 0 to %d, got %d", name, maxDelay.Milliseconds(), lag)
+		}
 	}
 	for _, r := range []struct {
 		name string

@@ -28,6 +28,7 @@ func TestControl_changeBehavior(t *testing.T) {
 	want.UnknownComplaint = refusal{403, "NO_AUTH"}
 	want.ResultTooLarge = refusal{400, "PARAM_ERROR"}
 	want.RefundRefusal = refusal{403, "NOT_ENOUGH"}
+	want.ListLagMS, want.RefundLagMS, want.VaryLag = 2500, 3500, true
 	want.HistoryLagMS, want.MaxPage, want.ResponseContentMax, want.Seed = 1500, 20, 200, 9
 	want.KeyMode, want.PathInBody = "public_key", false
 	body, err := json.Marshal(want)
