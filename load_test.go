@@ -3,8 +3,6 @@ package wechatpay_test
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -27,7 +25,7 @@ import (
 )
 
 var (
-	decisions = flag.Int("decisions", 200, "number of decisions in TestComplaintsV2_UpdateRefundProgress_faults")
+	decisions = flag.Int("decisions", 200, "number of decisions in each run of TestComplaintsV2_UpdateRefundProgress_faults")
 	posts     = flag.Int("posts", 200, "number of decisions in TestNewTransport_idleClose")
 )
 
@@ -65,154 +63,6 @@ func concurrently(goroutines, n int, f func(i int)) {
 		}()
 	}
 	wg.Wait()
-}
-
-// addFaults adds faults of all kinds, which together hit 30 % of the requests.
-func addFaults(server *wechatpaytest.Server) {
-	faults := []wechatpaytest.Fault{
-		{Kind: wechatpaytest.FaultDrop},
-		{Kind: wechatpaytest.FaultLostResponse},
-		{Kind: wechatpaytest.FaultCut},
-		{Kind: wechatpaytest.FaultSlow, Delay: 20 * time.Millisecond},
-		{Kind: wechatpaytest.FaultBusy429, Delay: time.Millisecond},
-		{Kind: wechatpaytest.FaultForged},
-		{Kind: wechatpaytest.FaultUnsigned},
-		{Kind: wechatpaytest.FaultProbe},
-		{Kind: wechatpaytest.FaultOld},
-	}
-	for _, kind := range []wechatpaytest.FaultKind{
-		wechatpaytest.FaultError500,
-		wechatpaytest.FaultError502,
-		wechatpaytest.FaultError503,
-		wechatpaytest.FaultHTML502,
-	} {
-		faults = append(faults, wechatpaytest.Fault{Kind: kind}, wechatpaytest.Fault{Kind: kind, TakesEffect: true})
-	}
-	for i, fault := range faults {
-		fault.Probability, fault.Seed = 0.0208, uint64(i) // 1 - (1-0.0208)^17 = 0.30
-		server.AddFault(fault)
-	}
-}
-
-// isDecision reports whether a record of the history is a refund decision.
-func isDecision(record wechatpay.NegotiationRecord) bool {
-	return record.OperateType == wechatpay.OperateTypeMerchantApproveRefund ||
-		record.OperateType == wechatpay.OperateTypeMerchantRefuseRefund
-}
-
-// Under faults of every kind, and with a history that lags, the error of each
-// decision agrees with what the server recorded.
-func TestComplaintsV2_UpdateRefundProgress_faults(t *testing.T) {
-	const callers = 32
-	server := wechatpaytest.NewServer()
-	t.Cleanup(server.Close)
-	server.Configure(func(b *wechatpaytest.Behavior) { b.Seed, b.HistoryLag = 1, 20*time.Millisecond })
-	id := func(i int) string { return fmt.Sprintf("2002018202001010800%08d", i) }
-	for i := range *decisions {
-		server.AddComplaint(wechatpay.Complaint{ComplaintID: id(i), ProblemType: wechatpay.ProblemTypeRefund})
-	}
-	addFaults(server)
-	client := fakeClient(t, server, func(cfg *wechatpay.Config) {
-		cfg.Retry.HistoryLag = 100 * time.Millisecond
-		cfg.Retry.MinDelay, cfg.Retry.MaxDelay = 5*time.Millisecond, 50*time.Millisecond
-	})
-
-	ctx := loadContext(t)
-	results := make([]error, *decisions)
-	began := time.Now()
-	concurrently(callers, *decisions, func(i int) {
-		req := wechatpay.ApproveRefund(i % 4)
-		if i%2 == 1 {
-			req = wechatpay.RejectRefund("已使用")
-		}
-		results[i] = client.ComplaintsV2.UpdateRefundProgress(ctx, id(i), req)
-	})
-	took := time.Since(began)
-
-	var n outcomes
-	for i, err := range results {
-		want := wechatpay.OperateTypeMerchantApproveRefund
-		if i%2 == 1 {
-			want = wechatpay.OperateTypeMerchantRefuseRefund
-		}
-		n.add(t, err, want, server.History(id(i)))
-	}
-	requests := server.Requests()
-	faulty, resent := inspectRequests(t, requests)
-	t.Logf("\n| decisions | callers | requests | with a fault | applied | unknown | not applied "+
-		"| false successes | false failures | resent although shown | seconds |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|\n"+
-		"| %d | %d | %d | %d (%.0f %%) | %d | %d | %d | %d | %d | %d | %.1f |",
-		*decisions, callers, len(requests), faulty, 100*float64(faulty)/float64(len(requests)),
-		n.applied, n.unknown, n.notApplied, n.falseSuccess, n.falseFailure, resent, took.Seconds())
-	require.Zero(t, n.falseSuccess, "nil, but the decision was not applied")
-	require.Zero(t, n.falseFailure, "a definite error, but the decision was applied")
-	require.Zero(t, resent, "resent although the history had shown the decision")
-	require.Greater(t, faulty, len(requests)/5, "requests with a fault")
-	require.GreaterOrEqual(t, n.applied*100, *decisions*99, "decisions reported as applied")
-}
-
-// outcomes counts what the client reported, and how often it was wrong.
-type outcomes struct {
-	applied, unknown, notApplied int
-	falseSuccess, falseFailure   int
-}
-
-// add counts the result of one decision, given the history of its complaint.
-func (n *outcomes) add(
-	t *testing.T, err error, want wechatpay.OperateType, history []wechatpay.NegotiationRecord,
-) {
-	t.Helper()
-	var decided []wechatpay.OperateType
-	for _, record := range history {
-		if isDecision(record) {
-			decided = append(decided, record.OperateType)
-		}
-	}
-	require.LessOrEqual(t, len(decided), 1)
-	applied := len(decided) == 1 && decided[0] == want
-	switch {
-	case err == nil:
-		n.applied++
-		if !applied {
-			n.falseSuccess++
-		}
-	case errors.Is(err, wechatpay.ErrOutcomeUnknown):
-		n.unknown++
-	default:
-		n.notApplied++
-		if applied {
-			n.falseFailure++
-		}
-	}
-}
-
-// inspectRequests counts the requests with a fault, and the decisions that were
-// sent after a history had shown the client that they were made.
-func inspectRequests(t *testing.T, requests []wechatpaytest.Request) (faulty, resent int) {
-	t.Helper()
-	shown := map[string]bool{} // by complaint
-	for _, request := range requests {
-		if request.Fault != "" {
-			faulty++
-		}
-		complaintID := strings.Split(request.Path, "/")[4]
-		if request.Method == http.MethodPost && shown[complaintID] {
-			resent++
-		}
-		intact := request.Fault == "" || request.Fault == wechatpaytest.FaultSlow
-		if request.Method != http.MethodGet || request.StatusCode != 200 || !intact {
-			continue
-		}
-		var page wechatpay.NegotiationHistory
-		require.NoError(t, json.Unmarshal(request.Response, &page))
-		for _, record := range page.Data {
-			if isDecision(record) {
-				shown[complaintID] = true
-			}
-		}
-	}
-	return faulty, resent
 }
 
 // 64 concurrent callers make at most 128 TLS handshakes on a cold client, and

@@ -30,7 +30,8 @@ type call struct {
 
 	fault    *Fault
 	count    uint64    // of earlier requests for the same endpoint and parameter
-	latest   *response // for FaultReplay; nil: there is none
+	earlier  successes // of the endpoint
+	replayed *response // by FaultReplay
 	body     []byte
 	readErr  error
 	tooLarge bool

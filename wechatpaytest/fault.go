@@ -60,8 +60,9 @@ const (
 	// page, because nothing in a history names its complaint.
 	FaultMixedUp FaultKind = "mixed_up"
 	// FaultReplay sends the latest success of this endpoint again, with the same
-	// headers. The request has no effect unless TakesEffect is set. It applies
-	// once there is such a response.
+	// headers. If it applies by Probability, it sends the first success, because
+	// concurrent callers may not have received the latest yet. The request has
+	// no effect unless TakesEffect is set. It applies once there is a success.
 	FaultReplay FaultKind = "replay"
 	// FaultStatus200 changes the status of an error response to 200. The body
 	// and the signature stay. It applies only to error responses.
@@ -213,7 +214,7 @@ func (s *Server) pickFault(c *call, resp *response) *Fault {
 	defer s.mu.Unlock()
 	set := &s.faults
 	if resp == nil {
-		c.latest = s.sent[c.endpoint]
+		c.earlier = s.sent[c.endpoint]
 		if set.counts == nil {
 			set.counts = map[faultKey]uint64{}
 		}
@@ -224,12 +225,14 @@ func (s *Server) pickFault(c *call, resp *response) *Fault {
 		if f.Times > 0 && f.matches(c, resp) {
 			f.Times--
 			picked := *f
+			c.replayed = c.earlier.latest
 			return &picked
 		}
 	}
 	for _, f := range set.faults {
 		if f.Probability > 0 && f.matches(c, resp) && f.draw(key, c.count) < f.Probability {
 			picked := *f
+			c.replayed = c.earlier.first
 			return &picked
 		}
 	}
@@ -252,7 +255,7 @@ func (f *Fault) matches(c *call, resp *response) bool {
 			return false
 		}
 	case FaultReplay:
-		if c.latest == nil {
+		if c.earlier.latest == nil {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package wechatpaytest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ func (c *call) gatewayResponse() *response {
 		resp.status = http.StatusSwitchingProtocols
 		return resp
 	case FaultReplay:
-		return c.latest.replay()
+		return c.replayed.replay()
 	case FaultBusy429:
 		resp.status, resp.code, resp.internal = http.StatusTooManyRequests, "FREQUENCY_LIMITED", internalFrequency
 		resp.header.Set("Retry-After", strconv.FormatInt(int64(f.delay()/time.Second), 10))
@@ -149,8 +150,12 @@ func (c *call) keep(resp *response) {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.s.sent[c.endpoint] = resp
+	earlier := c.s.sent[c.endpoint]
+	c.s.sent[c.endpoint] = successes{cmp.Or(earlier.first, resp), resp}
 }
+
+// successes are the first and the latest signed success of an endpoint.
+type successes struct{ first, latest *response }
 
 // replay returns a response once more.
 func (resp *response) replay() *response {

@@ -146,11 +146,17 @@ func TestFaultReplay(t *testing.T) {
 	require.Len(t, s.History("other"), 2)
 	require.True(t, lastRequest(s).TookEffect)
 
+	first = do(t, s, 200, "GET", path, "")
 	own := do(t, s, 200, "GET", path, "")
 	replay(false)
 	mixed := do(t, s, 200, "GET", complaints+"/other", "")
 	require.Equal(t, own.body, mixed.body, "the latest of this endpoint")
 	require.Equal(t, own.Header, mixed.Header)
+
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultReplay, Probability: 1})
+	for range 2 {
+		require.Equal(t, first.Header, do(t, s, 200, "GET", path, "").Header, "the first of this endpoint")
+	}
 
 	s.Reset()
 	addComplaint(s)

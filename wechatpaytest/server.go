@@ -54,7 +54,7 @@ type Server struct {
 	numbers     map[string]int // the last number of each kind
 	log         requestLog
 	faults      faultSet
-	sent        map[*endpoint]*response // the latest signed success of each, for FaultReplay
+	sent        map[*endpoint]successes // for FaultReplay
 	deliveries  deliveryQueue
 }
 
@@ -143,7 +143,7 @@ func (s *Server) clear() {
 	s.media = map[string]*media{}
 	s.notifyURL, s.deliveries.queue = "", nil
 	s.faults = faultSet{}
-	s.sent = map[*endpoint]*response{}
+	s.sent = map[*endpoint]successes{}
 	s.log = requestLog{}
 }
 
