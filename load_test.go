@@ -25,8 +25,9 @@ import (
 )
 
 var (
-	decisions = flag.Int("decisions", 200, "number of decisions in each run of TestComplaintsV2_UpdateRefundProgress_faults")
-	posts     = flag.Int("posts", 200, "number of decisions in TestNewTransport_idleClose")
+	decisions  = flag.Int("decisions", 200, "number of decisions in each run of TestComplaintsV2_UpdateRefundProgress_faults")
+	refundRuns = flag.Int("refunds", 60, "number of runs in TestComplaintsV2_Refund_model")
+	posts      = flag.Int("posts", 200, "number of decisions in TestNewTransport_idleClose")
 )
 
 // TestMain unsets WECHATPAY_*, so that no setting of the machine reaches the

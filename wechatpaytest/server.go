@@ -108,6 +108,7 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 	s.deliveries.wake = make(chan struct{}, 1)
 
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.ctx.Done() // creates the channel here: Close could not close one of a synctest bubble
 	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
 	s.http.Config.ConnContext = connContext
 	s.http.Config.Protocols = new(http.Protocols)
