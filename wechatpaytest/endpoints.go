@@ -22,7 +22,8 @@ func init() {
 	endpoints = []*endpoint{
 		queryEndpoint("GET", "/v3/merchant-service/complaints-v2", (*call).listComplaints).mixedUp((*call).otherPage),
 		queryEndpoint("GET", complaintPath, (*call).getComplaint).mixedUp((*call).otherComplaint),
-		queryEndpoint("GET", complaintPath+"/negotiation-historys", (*call).negotiationHistory).mixedUp((*call).otherPage),
+		queryEndpoint("GET", complaintPath+"/negotiation-historys", (*call).negotiationHistory).
+			mixedUp((*call).otherPage),
 		bodyEndpoint("POST", complaintPath+"/response", (*call).respond),
 		bodyEndpoint("POST", complaintPath+"/response-immediate-service", (*call).respondImmediateService),
 		bodyEndpoint("POST", complaintPath+"/complete", (*call).complete),
@@ -35,7 +36,8 @@ func init() {
 		queryEndpoint("GET", imagePattern, (*call).downloadImage),
 		queryEndpoint("GET", "/v3/certificates", (*call).listCertificates),
 		bodyEndpoint("POST", "/v3/refund/domestic/refunds", (*call).createRefund).mixedUp((*call).otherRefund),
-		queryEndpoint("GET", "/v3/refund/domestic/refunds/{out_refund_no}", (*call).getRefund).mixedUp((*call).otherRefund),
+		queryEndpoint("GET", "/v3/refund/domestic/refunds/{out_refund_no}", (*call).getRefund).
+			mixedUp((*call).otherRefund),
 		bodyEndpoint("POST", "/v3/security/echo", (*call).echo),
 	}
 }
