@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -187,13 +186,11 @@ const (
 
 // storageLink returns a link to an image, valid for an hour from now.
 func (s *Server) storageLink(id string, now time.Time) string {
-	host, port, _ := net.SplitHostPort(s.listener.addr.String())
-	if host == "127.0.0.1" || net.ParseIP(host).IsUnspecified() {
-		host = "localhost" // other addresses need not resolve from localhost
-	}
+	// Other addresses than 127.0.0.1 need not resolve from localhost.
+	host := strings.Replace(s.URL, "//127.0.0.1:", "//localhost:", 1)
 	expiry := strconv.FormatInt(now.Add(storageLife).Unix(), 10)
 	name := base64.RawURLEncoding.EncodeToString([]byte(id)) // a media id may contain slashes
-	return "http://" + net.JoinHostPort(host, port) + storagePath + expiry + "/" + name
+	return host + storagePath + expiry + "/" + name
 }
 
 func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {

@@ -11,11 +11,11 @@ import (
 // its port, so that dialing fails as if the host were down, and then listens on
 // the same port again.
 type listener struct {
-	addr net.Addr
+	addr net.Addr // set by start
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	inner    net.Listener // nil while refusing
+	inner    net.Listener // nil while refusing, and before start
 	refusing bool
 	timer    *time.Timer // ends refusing; nil: nothing does
 	closed   bool
@@ -30,10 +30,17 @@ const (
 	connClosing                       // it is closed as soon as it is idle
 )
 
-func newListener(inner net.Listener) *listener {
-	l := &listener{addr: inner.Addr(), inner: inner, conns: map[net.Conn]connState{}}
+func newListener() *listener {
+	l := &listener{conns: map[net.Conn]connState{}}
 	l.changed = sync.NewCond(&l.mu)
 	return l
+}
+
+// start makes l accept the connections of inner.
+func (l *listener) start(inner net.Listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addr, l.inner = inner.Addr(), inner
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -80,7 +87,7 @@ func (l *listener) Close() error {
 func (l *listener) refuse(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.addr == nil {
 		return
 	}
 	l.stopTimer()

@@ -20,13 +20,18 @@ import (
 // Server is a fake WeChat Pay for one merchant. It listens on a loopback address.
 // It is safe for concurrent use, and a test may start several.
 //
-// It is also an http.Handler: a test that needs TLS can pass it to
-// httptest.NewUnstartedServer.
+// It is also an http.Handler: a test that needs TLS can pass one from
+// [NewUnstartedServer] to httptest.NewTLSServer.
 type Server struct {
-	// URL is the base URL of the server, of the form http://127.0.0.1:port.
+	// URL is the base URL of the server, of the form http://127.0.0.1:port. It is
+	// empty until the server listens.
 	URL string
+	// Handler, if not nil, serves the requests in place of the server, for example
+	// to add paths of its own. It can pass requests to [Server.ServeHTTP]. Set it
+	// before Listen.
+	Handler http.Handler
 
-	http     *httptest.Server
+	http     *httptest.Server // nil until the server listens
 	listener *listener
 	handlers *http.ServeMux // of Handle
 	behavior atomic.Pointer[Behavior]
@@ -64,22 +69,25 @@ type Server struct {
 // The first server of a process generates the RSA keys, which takes a few tenths
 // of a second. All servers of a process share them.
 func NewServer() *Server {
-	return newServer(httptest.NewUnstartedServer(nil), nil)
+	s := NewUnstartedServer()
+	s.start(httptest.NewUnstartedServer(nil))
+	return s
 }
 
 // Listen is NewServer for an address such as "127.0.0.1:8080". The SDK sends
 // plain http to loopback only.
 func Listen(addr string) (*Server, error) {
-	s, err := listenWrapped(addr, nil)
-	if err != nil {
-		return nil, fmt.Errorf("wechatpaytest: Listen: %w", err)
+	s := NewUnstartedServer()
+	if err := s.Listen(addr); err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }
 
-// newServer starts a server. If wrap is not nil, requests go to the handler it
-// returns.
-func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *Server {
+// NewUnstartedServer returns a server that does not listen yet. Change what must
+// be set before the first request, and call Listen. The caller must call Close.
+func NewUnstartedServer() *Server {
 	var keys sync.WaitGroup
 	for _, role := range []string{merchantRole(0), publicKeyRole} {
 		keys.Add(1)
@@ -92,8 +100,7 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 
 	first := merchantCertificate(0)
 	s := &Server{
-		http:      server,
-		listener:  newListener(server.Listener),
+		listener:  newListener(),
 		handlers:  http.NewServeMux(),
 		mchid:     defaultMchID,
 		merchants: map[string]*merchant{first.serial: first},
@@ -109,21 +116,47 @@ func newServer(server *httptest.Server, wrap func(http.Handler) http.Handler) *S
 
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.ctx.Done() // creates the channel here: Close could not close one of a synctest bubble
+	return s
+}
+
+// Listen starts the server on an address such as "127.0.0.1:8080", and sets URL.
+// It may be called once.
+func (s *Server) Listen(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("wechatpaytest: Listen: %w", err)
+	}
+	s.start(&httptest.Server{Listener: l, Config: &http.Server{}})
+	return nil
+}
+
+// start serves requests on the listener of an unstarted server.
+func (s *Server) start(server *httptest.Server) {
+	s.http = server
+	s.listener.start(server.Listener)
+	s.http.Listener = s.listener
+	s.http.Config.Handler = s.Handler
+	if s.Handler == nil {
+		s.http.Config.Handler = s
+	}
 	s.http.Config.BaseContext = func(net.Listener) context.Context { return s.ctx }
 	s.http.Config.ConnContext = connContext
 	s.http.Config.Protocols = new(http.Protocols)
 	s.http.Config.Protocols.SetHTTP1(true)
 	s.http.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.http.Listener = s.listener
-	s.http.Config.Handler = s
-	if wrap != nil {
-		s.http.Config.Handler = wrap(s)
-	}
 	s.http.Config.IdleTimeout = 8 * time.Second // as WeChat Pay's
 	s.http.Config.ConnState = s.listener.connState
+	s.URL = baseURL(s.listener.addr)
 	s.http.Start()
-	s.URL = s.http.URL
-	return s
+}
+
+// baseURL returns a URL under which clients of this machine reach an address.
+func baseURL(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if net.ParseIP(host).IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // Reset removes complaints, refunds, images, notifications, the notification
@@ -155,7 +188,9 @@ func (s *Server) clear() {
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.cancel()
-		s.http.Close()
+		if s.http != nil {
+			s.http.Close()
+		}
 		s.silent.Wait()
 		s.deliveries.stop()
 	})

@@ -40,6 +40,40 @@ func TestServer_Config(t *testing.T) {
 	require.EqualValues(t, "INVALID_REQUEST", apiErr.Code)
 }
 
+// The Handler of a server serves its port, and what was added before Listen is
+// there at the first request.
+func TestServer_Listen_handler(t *testing.T) {
+	s := wechatpaytest.NewUnstartedServer()
+	t.Cleanup(s.Close)
+	require.Empty(t, s.URL)
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/own" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		s.ServeHTTP(w, r)
+	})
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	addComplaint(s)
+	require.NoError(t, s.Listen("0.0.0.0:0"))
+	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, s.URL)
+	do(t, s, 200, "GET", path, "")
+	do(t, s, http.StatusTeapot, "GET", "/own", "")
+
+	// Faults of the port apply to the handler too.
+	s.AddFault(wechatpaytest.Fault{Kind: wechatpaytest.FaultRefuse})
+	_, err := newRequest(s, "GET", "/own", "").try(t, s)
+	require.ErrorContains(t, err, "refused")
+}
+
+func TestServer_Listen_error(t *testing.T) {
+	_, err := wechatpaytest.Listen("127.0.0.1:x")
+	require.ErrorContains(t, err, "wechatpaytest: Listen: listen tcp: ")
+	s := wechatpaytest.NewUnstartedServer()
+	require.ErrorContains(t, s.Listen("127.0.0.1:x"), "wechatpaytest: Listen: listen tcp: ")
+	s.Close()
+}
+
 func TestServer_Configure_defaults(t *testing.T) {
 	s := newServer(t)
 	s.Configure(func(b *wechatpaytest.Behavior) { *b = wechatpaytest.Behavior{} })

@@ -47,7 +47,8 @@ func statusErrorf(status int, format string, args ...any) error {
 }
 
 func newControl(allowRemote bool) *control {
-	c := &control{allowRemote: allowRemote, mux: http.NewServeMux()}
+	c := &control{server: wechatpaytest.NewUnstartedServer(), allowRemote: allowRemote, mux: http.NewServeMux()}
+	c.server.Handler = c
 	for _, route := range routes {
 		c.mux.Handle(route.pattern, c.handler(route.do))
 	}

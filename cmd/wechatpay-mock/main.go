@@ -159,15 +159,12 @@ import (
 	"io"
 	"log"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/wechatpay-complaints/wechatpay/internal/listen"
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
@@ -264,16 +261,11 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	}
 	c := newControl(o.allowRemote)
 	c.seedFile, c.seed, c.log = o.seed, complaints, requestLog(o.log, stderr)
-	err = listen.Wrapped(o.addr, func(server http.Handler) http.Handler {
-		c.server = server.(*wechatpaytest.Server)
-		return c
-	})
-	if err != nil {
+	defer closeServer(c.server, stderr)
+	if err := c.setUp(); err != nil {
 		return err
 	}
-	defer closeServer(c.server, stderr)
-	c.server.URL = reachable(c.server.URL)
-	if err := c.setUp(); err != nil {
+	if err := c.server.Listen(o.addr); err != nil {
 		return err
 	}
 
@@ -307,18 +299,6 @@ func closeServer(server *wechatpaytest.Server, stderr io.Writer) {
 	case <-time.After(stopTimeout):
 		fmt.Fprintf(stderr, "stopped while a request was still in progress after %s\n", stopTimeout)
 	}
-}
-
-// reachable replaces an unspecified address by one that clients can connect to.
-func reachable(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return raw
-	}
-	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
-		u.Host = net.JoinHostPort("127.0.0.1", u.Port())
-	}
-	return u.String()
 }
 
 // readSeed reads a list of complaints. It rejects duplicate ids, because only

@@ -114,18 +114,6 @@ func TestRun_flags(t *testing.T) {
 	}
 }
 
-func TestReachable(t *testing.T) {
-	for raw, want := range map[string]string{
-		"http://127.0.0.1:80": "http://127.0.0.1:80",
-		"http://[::1]:80":     "http://[::1]:80",
-		"http://[::]:80":      "http://127.0.0.1:80",
-		"http://0.0.0.0:80":   "http://127.0.0.1:80",
-		"http://192.0.2.1:80": "http://192.0.2.1:80",
-	} {
-		require.Equal(t, want, reachable(raw))
-	}
-}
-
 func TestRun_logText(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, "-dir", dir)
