@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,11 @@ func (c *call) checkHeaders() *apiError {
 	}
 	if encoding := c.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return headerError("Content-Encoding", encoding, "is not supported")
+	}
+	if c.isUpload() {
+		if apiErr := c.checkMultipart(); apiErr != nil {
+			return apiErr
+		}
 	}
 	if c.tooLarge {
 		return headerError("Content-Length", c.r.ContentLength, "must be at most %d", maxBody)
@@ -111,7 +117,8 @@ func (c *call) authenticate() *apiError {
 	if apiErr != nil {
 		return apiErr
 	}
-	c.toSign = stringToSign(c.r.Method, c.target, a.timestamp, a.nonce, c.signedBody())
+	toSign := c.stringsToSign(a)
+	c.toSign = toSign[0]
 
 	c.s.mu.Lock()
 	merchant := c.s.merchants[strings.ToUpper(a.serialNo)]
@@ -124,12 +131,18 @@ func (c *call) authenticate() *apiError {
 		return c.signError("serial_no", "serial not exists",
 			fmt.Sprintf("unknown serial_no %q for merchant %s", a.serialNo, a.mchID))
 	}
-	if !verify(&merchant.key.PublicKey, c.toSign, a.signature) {
+	signed := slices.IndexFunc(toSign, func(s string) bool { return verify(&merchant.key.PublicKey, s, a.signature) })
+	if signed < 0 {
 		problem := c.diagnoseSignature(a, merchant)
-		apiErr := c.signError("signature", "sign not match", problem.message(a.serialNo))
+		message := problem.message(a.serialNo)
+		if c.parts != nil && c.parts.invalid != nil {
+			message += "; " + c.parts.invalid.text(inBody)
+		}
+		apiErr := c.signError("signature", "sign not match", message)
 		apiErr.signature = problem
 		return apiErr
 	}
+	c.toSign = toSign[signed]
 	if apiErr := c.checkFresh(a); apiErr != nil {
 		return apiErr
 	}
@@ -173,7 +186,7 @@ func (c *call) parseAuthorization(header string) (*authorization, *apiError) {
 		}
 		m := attribute.FindStringSubmatch(part)
 		if m == nil {
-			return invalid("Authorization", `%q is not an attribute of the form name="value"`, truncate(part, 80))
+			return invalid("Authorization", `attribute %d is not of the form name="value"`, i+1)
 		}
 		if _, duplicate := values[m[1]]; duplicate {
 			return invalid(m[1], "%s appears twice", m[1])
@@ -198,13 +211,31 @@ func (c *call) parseAuthorization(header string) (*authorization, *apiError) {
 		return invalid("nonce_str", "nonce_str must have at most 32 characters, got %d", n)
 	}
 	if !tenDigits.MatchString(a.timestamp) {
-		return invalid("timestamp", "timestamp must be Unix seconds (10 digits), got %q", truncate(a.timestamp, 40))
+		return invalid("timestamp", "timestamp must be Unix seconds (10 digits), got %d characters", len(a.timestamp))
 	}
 	var err error
 	if a.signature, err = base64.StdEncoding.Strict().DecodeString(values["signature"]); err != nil {
 		return invalid("signature", "signature must be standard base64 with padding")
 	}
 	return a, nil
+}
+
+// stringsToSign returns the strings to sign that are accepted. The first is the
+// documented one.
+func (c *call) stringsToSign(a *authorization) []string {
+	target, body := c.target, c.signedBody()
+	if c.rawQuery == "" { // without a question mark
+		target = c.path
+	}
+	all := []string{stringToSign(c.r.Method, target, a.timestamp, a.nonce, body)}
+	if target != c.target {
+		all = append(all, stringToSign(c.r.Method, c.target, a.timestamp, a.nonce, body))
+	}
+	// The body of a DELETE is rejected later, with an error that says so.
+	if c.r.Method == http.MethodDelete && c.endpoint != nil && len(body) > 0 {
+		all = append(all, stringToSign(c.r.Method, target, a.timestamp, a.nonce, nil))
+	}
+	return all
 }
 
 // stringToSign returns the string to sign of a request: five lines, each with a

@@ -158,7 +158,7 @@ func (c *call) readBody() {
 	}
 	c.body = data
 	mediaType, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err == nil && mediaType == "multipart/form-data" {
+	if err == nil && mediaType == "multipart/form-data" && params["boundary"] != "" {
 		c.parts = parseMultipart(data, params["boundary"])
 	}
 }

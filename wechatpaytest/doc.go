@@ -76,7 +76,8 @@
 // rely on these choices. A field of [Behavior] in parentheses changes one.
 //
 // Order of checks: headers (400 INVALID_REQUEST), signature (401 SIGN_ERROR),
-// path and method, content type, parameters, permission, state.
+// path and method, content type (of an upload: with the headers), parameters,
+// permission, state.
 //
 // Headers and signature:
 //   - Accept must allow application/json, for image downloads alternatively
@@ -90,14 +91,16 @@
 //     identical GET may be sent again.
 //   - An unknown Wechatpay-Serial is ignored. Several are 400 INVALID_REQUEST.
 //   - Error responses are signed, except 401 and those of [Fault].
+//   - The question mark of an empty query need not be signed.
+//   - A meta part with a filename is not signed, as reported.
 //   - In a 401, sign_message_length is in bytes, and field is Authorization if
 //     the header itself is invalid. The message names the mistake if the string
 //     to sign was built in a wrong but common way.
 //
 // Parameters:
 //   - An unknown path, or method of a path, is 404 RESOURCE_NOT_EXISTS.
-//   - An unknown field of a body is rejected as documented for refunds: value has
-//     all their pointers, field the first, and location is null. The path
+//   - Unknown fields of a body are rejected as reported of refunds: the detail has
+//     only their pointers, below /body, as value, and null as location. The path
 //     parameter is such a field (PathInBody). An unknown query parameter, a query
 //     for an endpoint without one, and a body with GET or DELETE are 400
 //     PARAM_ERROR.
@@ -118,8 +121,8 @@
 //     unknown and of uploaded images.
 //   - A message may have no blocks. A block must have exactly the payload of its
 //     type, and an action that of its type.
-//   - Refunds: either transaction_id or out_trade_no. A service provider must
-//     send sub_mchid. notify_url may be http.
+//   - Refunds: transaction_id, out_trade_no, or both of the same order. A service
+//     provider must send sub_mchid. notify_url may be http.
 //   - A complainted_mchid that does not match the complaint is 400 PARAM_ERROR;
 //     a foreign one in the list is 403 NO_AUTH.
 //

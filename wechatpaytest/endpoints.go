@@ -32,7 +32,7 @@ func init() {
 		queryEndpoint("GET", notificationURL, (*call).getNotificationURL),
 		bodyEndpoint("PUT", notificationURL, (*call).updateNotificationURL).mixedUp((*call).otherNotificationURL),
 		queryEndpoint("DELETE", notificationURL, (*call).deleteNotificationURL),
-		{method: "POST", pattern: "/v3/merchant-service/images/upload", serve: uploadImage},
+		{method: "POST", pattern: uploadPattern, serve: uploadImage},
 		queryEndpoint("GET", imagePattern, (*call).downloadImage),
 		queryEndpoint("GET", "/v3/certificates", (*call).listCertificates),
 		bodyEndpoint("POST", "/v3/refund/domestic/refunds", (*call).createRefund).mixedUp((*call).otherRefund),
@@ -72,7 +72,7 @@ func queryEndpoint[In any](method, pattern string, do func(*call, *In) (any, *ap
 			return errorResponse(apiErr)
 		}
 		if len(c.body) > 0 {
-			return errorResponse(bodyError("", nil, "must be empty for %s", method))
+			return errorResponse(bodyError("", nil, "must be empty for %s, got %s", method, truncate(string(c.body), 40)))
 		}
 		return serve(c, in, do)
 	}}
@@ -209,9 +209,11 @@ func (c *call) decodeQuery(s *schema, into any) *apiError {
 func (c *call) decodeBody(s *schema, into any) *apiError {
 	contentType := c.r.Header.Get("Content-Type")
 	mediaType, params, err := mime.ParseMediaType(contentType)
-	charset := params["charset"]
-	if err != nil || mediaType != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	switch charset := params["charset"]; {
+	case err != nil || mediaType != "application/json":
 		return headerError("Content-Type", contentType, "must be application/json")
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+		return headerError("Content-Type", contentType, "charset must be utf-8, got %s", charset)
 	}
 	return decodeJSON(c.withPathParam(s), c.body, into)
 }
@@ -229,8 +231,6 @@ func (c *call) withPathParam(s *schema) *schema {
 	return &extended
 }
 
-const unknownParam = "is not a parameter of this endpoint"
-
 // decodeJSON checks a JSON object against a schema and stores it in a struct.
 func decodeJSON(s *schema, data []byte, into any) *apiError {
 	if len(data) == 0 {
@@ -241,15 +241,7 @@ func decodeJSON(s *schema, data []byte, into any) *apiError {
 		return paramError(inBody, invalid)
 	}
 	if unknown := s.unknown(object, ""); len(unknown) > 0 {
-		// WeChat Pay's own response has this shape: all pointers as the value,
-		// and no location.
-		return &apiError{
-			status:   400,
-			code:     "PARAM_ERROR",
-			internal: internalUnknownField,
-			message:  strings.Join(unknown, ", ") + ": " + unknownParam,
-			detail:   errorDetail{Field: unknown[0], Value: unknown, Issue: unknownParam},
-		}
+		return unknownError(unknown)
 	}
 	if invalid := s.check(object, ""); invalid != nil {
 		return paramError(inBody, invalid)

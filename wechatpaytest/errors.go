@@ -1,6 +1,9 @@
 package wechatpaytest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // An apiError is an error response before it is encoded.
 type apiError struct {
@@ -29,6 +32,30 @@ type errorDetail struct {
 	Location *string `json:"location"`
 }
 
+const unknownParam = "is not a parameter of this endpoint"
+
+// unknownDetail is the detail of an error about unknown members of a body.
+type unknownDetail struct {
+	Location *string  `json:"location"` // null
+	Value    []string `json:"value"`    // their pointers, below /body
+}
+
+// unknownError returns the 400 PARAM_ERROR for unknown members, with the detail
+// that WeChat Pay returns.
+func unknownError(pointers []string) *apiError {
+	detail := unknownDetail{Value: make([]string, len(pointers))}
+	for i, pointer := range pointers {
+		detail.Value[i] = "/body" + pointer
+	}
+	return &apiError{
+		status:   400,
+		code:     "PARAM_ERROR",
+		internal: internalUnknownField,
+		message:  strings.Join(pointers, ", ") + ": " + unknownParam,
+		detail:   detail,
+	}
+}
+
 // The location of an invalid parameter. The documents name only body and
 // authorization.
 const (
@@ -46,16 +73,20 @@ type invalidParam struct {
 	issue string // a predicate, such as "is required"
 }
 
+// text returns the issue with the name of the parameter.
+func (p *invalidParam) text(location string) string {
+	if p.field == "" {
+		return location + ": " + p.issue
+	}
+	return p.field + ": " + p.issue
+}
+
 // paramError returns the 400 PARAM_ERROR for an invalid parameter.
 func paramError(location string, p *invalidParam) *apiError {
-	name := p.field
-	if name == "" {
-		name = location
-	}
 	return &apiError{
 		status:  400,
 		code:    "PARAM_ERROR",
-		message: name + ": " + p.issue,
+		message: p.text(location),
 		detail:  errorDetail{Field: p.field, Value: p.value, Issue: p.issue, Location: &location},
 	}
 }

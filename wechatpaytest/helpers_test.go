@@ -76,6 +76,7 @@ type upload struct {
 	meta  string
 	file  []byte
 	parts []string // names; nil: "meta" and "file"
+	named bool     // the meta part has a filename too
 }
 
 var nonces atomic.Int64
@@ -175,6 +176,9 @@ func (u *upload) encode(t testing.TB) (body, contentType string) {
 		data, disposition := u.file, `form-data; name="`+name+`"; filename="x"`
 		if name == "meta" {
 			data, disposition = []byte(u.meta), `form-data; name="meta"`
+			if u.named {
+				disposition += `; filename="meta.json"`
+			}
 		}
 		part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {disposition}})
 		require.NoError(t, err)

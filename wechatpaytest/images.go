@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	imagePattern = "/v3/merchant-service/images/{media_id}"
-	maxImage     = 2 << 20 // "2M"
+	imagePattern  = "/v3/merchant-service/images/{media_id}"
+	uploadPattern = "/v3/merchant-service/images/upload"
+	maxImage      = 2 << 20 // "2M"
 )
 
 // media is an image. As with WeChat Pay, an uploaded one can be used in replies
@@ -79,21 +80,39 @@ func (c *call) decodeUpload(meta *uploadMeta) *apiError {
 	if apiErr := c.decodeQuery(schemaOf[noParams](), nil); apiErr != nil {
 		return apiErr
 	}
-	contentType := c.r.Header.Get("Content-Type")
-	if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "multipart/form-data" {
-		return headerError("Content-Type", contentType, "must be multipart/form-data with a boundary")
-	}
 	if c.parts.invalid != nil {
 		return paramError(inBody, c.parts.invalid)
 	}
 	apiErr := decodeJSON(schemaOf[uploadMeta](), c.parts.meta, meta)
-	if apiErr != nil {
-		if detail, ok := apiErr.detail.(errorDetail); ok {
-			detail.Field = "/meta" + detail.Field
-			apiErr.detail = detail
+	if apiErr == nil {
+		return nil
+	}
+	switch detail := apiErr.detail.(type) {
+	case errorDetail:
+		detail.Field = "/meta" + detail.Field
+		apiErr.detail = detail
+	case unknownDetail:
+		for i, pointer := range detail.Value {
+			detail.Value[i] = strings.Replace(pointer, "/body", "/body/meta", 1)
 		}
 	}
 	return apiErr
+}
+
+func (c *call) isUpload() bool { return c.endpoint != nil && c.endpoint.pattern == uploadPattern }
+
+// checkMultipart checks the Content-Type of an upload. It is called before the
+// signature is verified, which depends on the parts.
+func (c *call) checkMultipart() *apiError {
+	contentType := c.r.Header.Get("Content-Type")
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil || mediaType != "multipart/form-data":
+		return headerError("Content-Type", contentType, "must be multipart/form-data with a boundary")
+	case params["boundary"] == "":
+		return headerError("Content-Type", contentType, "multipart/form-data has no boundary")
+	}
+	return nil
 }
 
 func (c *call) checkUpload(meta *uploadMeta) *apiError {

@@ -11,15 +11,12 @@ import (
 // exactly one meta and one file.
 type uploadParts struct {
 	meta, file []byte
+	unsigned   []byte // a meta part that WeChat Pay takes for a file
 	invalid    *invalidParam
 }
 
 func parseMultipart(body []byte, boundary string) *uploadParts {
 	p := &uploadParts{}
-	if boundary == "" {
-		p.addIssue("", "has no boundary in Content-Type")
-		return p
-	}
 	seen := map[string]bool{}
 	reader := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
@@ -41,10 +38,13 @@ func parseMultipart(body []byte, boundary string) *uploadParts {
 			return p
 		}
 		seen[name] = true
-		switch name {
-		case "meta":
+		switch {
+		case name == "meta" && part.FileName() != "":
+			p.unsigned = data
+			p.addIssue("/meta", "must not have a filename")
+		case name == "meta":
 			p.meta = data
-		case "file":
+		case name == "file":
 			p.file = data
 		default:
 			p.addIssue("/"+name, "must not be part of an upload, which has meta and file")

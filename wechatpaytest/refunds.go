@@ -1,6 +1,7 @@
 package wechatpaytest
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -95,8 +96,6 @@ func (b *refundBody) check(c *call) *apiError {
 	switch {
 	case b.TransactionID == "" && b.OutTradeNo == "":
 		return bodyError("/transaction_id", nil, "is required unless out_trade_no is set")
-	case b.TransactionID != "" && b.OutTradeNo != "":
-		return bodyError("/out_trade_no", b.OutTradeNo, "is not allowed together with transaction_id")
 	case b.Amount.Refund > b.Amount.Total:
 		return bodyError("/amount/refund", b.Amount.Refund, "must be at most amount.total (%d)", b.Amount.Total)
 	}
@@ -218,10 +217,13 @@ func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
 	}
 	o := c.s.orders.find(seller, b.TransactionID, b.OutTradeNo)
 	if o == nil && c.owns(seller) {
-		return nil, notExists.errorf("unknown order %s%s", b.TransactionID, b.OutTradeNo)
+		return nil, notExists.errorf("unknown order %s", cmp.Or(b.TransactionID, b.OutTradeNo))
 	}
 	if !c.owns(seller) || o.mchid != seller {
 		return nil, noAuth.errorf("merchant %s has no permission to refund this order", seller)
+	}
+	if b.OutTradeNo != "" && b.OutTradeNo != o.OutTradeNo {
+		return nil, bodyError("/out_trade_no", b.OutTradeNo, "is not the number of order %s", o.TransactionID)
 	}
 	total, refund, left := b.Amount.Total, b.Amount.Refund, o.Amount-o.accepted
 	open := func(cm *complaint) bool { return cm.wire.ComplaintState != "PROCESSED" }

@@ -91,15 +91,18 @@ func refundNumberIssue(s string) string {
 	return ""
 }
 
-func urlIssue(s string, https, query bool) string {
+// urlIssue checks a URL. page allows a query and a fragment.
+func urlIssue(s string, https, page bool) string {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https":
+	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https":
 		return "must be a URL with scheme, host and path"
 	case https && u.Scheme != "https":
 		return "must be an https URL"
-	case !query && (u.RawQuery != "" || u.ForceQuery):
+	case !page && (u.RawQuery != "" || u.ForceQuery):
 		return "must not have a query"
+	case !page && u.Fragment != "":
+		return "must not have a fragment"
 	}
 	return ""
 }

@@ -100,6 +100,7 @@ func (c *call) mistakes(a *authorization) []mistake {
 	}
 	addBody("with {} instead of an empty body", []byte("{}"))
 	if c.parts != nil {
+		addBody("with a meta part that has a filename", c.parts.unsigned)
 		addBody("with the file instead of the meta part", c.parts.file)
 	}
 	return all
