@@ -194,7 +194,7 @@ func (c *call) serveAPI() *response {
 		return c.serveCustom(handler)
 	}
 	if c.endpoint == nil {
-		problem := "unknown endpoint " + c.r.Method + " " + c.path
+		problem := "unknown endpoint " + c.r.Method + " " + truncate(c.path, 200)
 		if len(c.otherMethods) > 0 {
 			problem += " (allowed methods: " + strings.Join(c.otherMethods, ", ") + ")"
 		}

@@ -153,7 +153,7 @@ func (f Fault) Check() error {
 // faultSet has the current faults. Server.mu guards it.
 type faultSet struct {
 	faults []*Fault // Times counts down
-	counts map[faultKey]uint64
+	counts counter
 }
 
 type faultKey struct{ endpoint, param string }
@@ -215,11 +215,7 @@ func (s *Server) pickFault(c *call, resp *response) *Fault {
 	set := &s.faults
 	if resp == nil {
 		c.earlier = s.sent[c.endpoint]
-		if set.counts == nil {
-			set.counts = map[faultKey]uint64{}
-		}
-		c.count = set.counts[key]
-		set.counts[key]++
+		c.count = set.counts.next(key)
 	}
 	for _, f := range set.faults {
 		if f.Times > 0 && f.matches(c, resp) {

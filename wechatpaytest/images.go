@@ -138,9 +138,30 @@ func (c *call) storeUpload(meta *uploadMeta) (any, *apiError) {
 	group, n := c.s.digits(6, "media"), c.s.digits(14, "media", c.s.number("media"))
 	id := "file" + group + "_" + n + "." + imageExt(meta.Filename)
 	c.s.media[id] = &media{data: bytes.Clone(c.parts.file), uploaded: true}
+	c.s.uploads.add(c.s.media[id])
 	return struct {
 		MediaID string `json:"media_id"`
 	}{id}, nil
+}
+
+const maxUploadBytes = 64 << 20
+
+// uploadLog has the uploads whose bytes are kept, for image_list. Server.mu
+// guards it.
+type uploadLog struct {
+	latest []*media
+	bytes  int
+}
+
+// add drops the bytes of the oldest uploads if there are too many.
+func (l *uploadLog) add(m *media) {
+	l.latest = append(l.latest, m)
+	l.bytes += len(m.data)
+	for l.bytes > maxUploadBytes {
+		l.bytes -= len(l.latest[0].data)
+		l.latest[0].data = nil
+		l.latest = l.latest[1:]
+	}
 }
 
 // checkMediaIDs returns an error if one of the ids at a JSON pointer is not from
@@ -218,6 +239,10 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 	id, _ := base64.RawURLEncoding.DecodeString(name)
 	s.mu.Lock()
 	m := s.media[string(id)]
+	var data []byte
+	if m != nil {
+		data = m.data
+	}
 	s.mu.Unlock()
 	switch {
 	case r.Header.Get("Authorization") != "":
@@ -226,10 +251,12 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("link expired: it was valid for %s", storageLife), http.StatusForbidden)
 	case m == nil:
 		http.NotFound(w, r)
+	case m.uploaded && data == nil:
+		http.Error(w, fmt.Sprintf("the server keeps only the latest %d bytes of uploads", maxUploadBytes), http.StatusGone)
 	default:
-		_, contentType := sniffImage(m.data)
+		_, contentType := sniffImage(data)
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(m.data)
+		_, _ = w.Write(data)
 	}
 }

@@ -8,12 +8,15 @@ import (
 )
 
 // nonces remembers the nonces of the accepted timestamps, to reject replays. It
-// keeps two generations, so that old ones are dropped all at once.
+// keeps two generations, so that old ones are dropped all at once, and at least
+// the latest maxNonces.
 type nonces struct {
 	sync.Mutex
 	since            time.Time
 	current, earlier map[string]nonceUse
 }
+
+const maxNonces = 1 << 18
 
 type nonceUse struct {
 	method string
@@ -26,7 +29,7 @@ func (n *nonces) use(now time.Time, nonce, method, toSign string) bool {
 	use := nonceUse{method, sha256.Sum256([]byte(toSign))}
 	n.Lock()
 	defer n.Unlock()
-	if n.current == nil || now.Sub(n.since).Abs() > 2*maxSkew {
+	if n.current == nil || len(n.current) >= maxNonces || now.Sub(n.since).Abs() > 2*maxSkew {
 		n.since, n.earlier, n.current = now, n.current, map[string]nonceUse{}
 	}
 	for _, generation := range []map[string]nonceUse{n.current, n.earlier} {

@@ -55,6 +55,7 @@ type Server struct {
 	refunds     map[string]*refund
 	refundOrder []*refund
 	media       map[string]*media
+	uploads     uploadLog
 	notifyURL   string
 	numbers     map[string]int // the last number of each kind
 	log         requestLog
@@ -174,7 +175,7 @@ func (s *Server) clear() {
 	s.complaints, s.filed = map[string]*complaint{}, nil
 	s.orders = orderBook{map[string]*order{}, map[tradeNo]*order{}}
 	s.refunds, s.refundOrder = map[string]*refund{}, nil
-	s.media = map[string]*media{}
+	s.media, s.uploads = map[string]*media{}, uploadLog{}
 	s.notifyURL, s.deliveries.queue = "", nil
 	s.faults = faultSet{}
 	s.sent = map[*endpoint]successes{}
