@@ -152,7 +152,8 @@ func (s *Server) MerchantDecides(id string, action wechatpay.RefundAction, reaso
 }
 
 // UserContinues makes the user file a finished complaint again. A new round
-// begins: the complaint is PENDING and can be decided again.
+// begins: the complaint is PENDING, unless RefiledProcessing is set, and can be
+// decided again.
 func (s *Server) UserContinues(id string) error {
 	return s.update("UserContinues", id, func(cm *complaint, now time.Time) error {
 		t := &cm.wire
@@ -160,7 +161,11 @@ func (s *Server) UserContinues(id string) error {
 			return fmt.Errorf("complaint %s must be PROCESSED to be filed again, got %s", id, t.ComplaintState)
 		}
 		t.ComplaintState = "PENDING"
+		if s.behavior.Load().RefiledProcessing {
+			t.ComplaintState = "PROCESSING"
+		}
 		t.UserComplaintTimes++
+		cm.lastFiled = now
 		cm.decided, cm.approved = false, false
 		s.addRecord(cm, now, wireRecord{
 			Operator:       operatorUser,

@@ -121,19 +121,20 @@ func (c *call) authenticate() *apiError {
 	c.toSign = toSign[0]
 
 	c.s.mu.Lock()
-	merchant := c.s.merchants[strings.ToUpper(a.serialNo)]
+	merchant, cert := c.s.findMerchant(a.mchID), c.s.certs[strings.ToUpper(a.serialNo)]
+	mchIDs := c.s.mchIDs()
 	c.s.mu.Unlock()
-	if a.mchID != c.s.mchid {
-		return c.signError("mchid", "mchid not exists",
-			fmt.Sprintf("unknown mchid %q, the server's merchant is %s", a.mchID, c.s.mchid))
-	}
 	if merchant == nil {
-		return c.signError("serial_no", "serial not exists",
-			fmt.Sprintf("unknown serial_no %q for merchant %s", a.serialNo, a.mchID))
+		return c.signError("mchid", "mchid not exists",
+			fmt.Sprintf("unknown mchid %q, the server has %s", truncate(a.mchID, 64), mchIDs))
 	}
-	signed := slices.IndexFunc(toSign, func(s string) bool { return verify(&merchant.key.PublicKey, s, a.signature) })
+	if cert == nil || cert.merchant != merchant {
+		return c.signError("serial_no", "serial not exists",
+			fmt.Sprintf("unknown serial_no %q for merchant %s", truncate(a.serialNo, 64), a.mchID))
+	}
+	signed := slices.IndexFunc(toSign, func(s string) bool { return verify(&cert.key.PublicKey, s, a.signature) })
 	if signed < 0 {
-		problem := c.diagnoseSignature(a, merchant)
+		problem := c.diagnoseSignature(a, cert)
 		message := problem.message(a.serialNo)
 		if c.parts != nil && c.parts.invalid != nil {
 			message += "; " + c.parts.invalid.text(inBody)
@@ -146,8 +147,17 @@ func (c *call) authenticate() *apiError {
 	if apiErr := c.checkFresh(a); apiErr != nil {
 		return apiErr
 	}
-	c.merchant = merchant
+	c.merchant, c.cert = merchant, cert
 	return nil
+}
+
+// mchIDs returns the ids of the merchants, for a message. The caller holds mu.
+func (s *Server) mchIDs() string {
+	var ids []string
+	for _, m := range s.merchants {
+		ids = append(ids, m.mchid)
+	}
+	return strings.Join(ids, ", ")
 }
 
 // checkFresh checks the timestamp and the nonce.

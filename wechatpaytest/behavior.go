@@ -37,6 +37,15 @@ type Behavior struct {
 	// TrustedOnly rejects decisions on complaints without the user tag TRUSTED.
 	// Default: false.
 	TrustedOnly bool
+	// CompleteNeedsReply rejects the completion of a complaint without a reply of
+	// the merchant in this round, as reported, with WrongState. Default: false.
+	CompleteNeedsReply bool
+	// RateLimits are maximum numbers of requests per minute. Requests above them
+	// fail with 429 FREQUENCY_LIMITED. Default: none.
+	RateLimits RateLimits
+	// NoEmptyLists rejects empty arrays in bodies, as reported of
+	// response_images. Default: false.
+	NoEmptyLists bool
 	// ResponseContentMax is the maximum length of a reply in characters, at most
 	// 500. Older pages say 200. Default: 500.
 	ResponseContentMax int
@@ -69,6 +78,21 @@ type Behavior struct {
 	// Pay documents no order. Default: false, newest first.
 	ListOldestFirst, HistoryOldestFirst bool
 
+	// ListByChange sorts the list by the last change of each complaint: a new
+	// record, or ChangeComplaint. Default: false, by filing.
+	ListByChange bool
+	// ListByLastFiling lists a complaint that was filed again under the date of
+	// its last filing, and no longer under that of its first. complaint_time stays
+	// the first. Default: false.
+	ListByLastFiling bool
+	// RefiledProcessing makes a complaint that is filed again PROCESSING. Default:
+	// false, PENDING.
+	RefiledProcessing bool
+	// LenientComplaints makes AddComplaintJSON accept captured complaints: it
+	// ignores null, and unknown members of nested objects. Other unknown members
+	// are returned with the complaint. Default: false.
+	LenientComplaints bool
+
 	// RefundsArrive makes refunds reach the user as soon as they are accepted.
 	// Default: false, they wait for [Server.SettleRefund].
 	RefundsArrive bool
@@ -83,6 +107,9 @@ type Behavior struct {
 	// NotifyOwnActions sends notifications about the merchant's own actions too.
 	// Default: false.
 	NotifyOwnActions bool
+	// NotificationLoss is the share of notifications, from 0 to 1, that are never
+	// sent. Seed determines which. Default: 0.
+	NotificationLoss float64
 	// NotifyTransport sends notifications. Default: one that only reaches
 	// loopback, and accepts any TLS certificate there. [Server.Notify] is not
 	// limited to loopback.
@@ -94,7 +121,7 @@ type Behavior struct {
 }
 
 // setDefaults sets the fields whose default is not their zero value. It panics
-// if KeyMode is invalid.
+// if KeyMode or NotificationLoss is invalid.
 func (b *Behavior) setDefaults() {
 	if b.Time == nil {
 		b.Time = time.Now
@@ -105,6 +132,9 @@ func (b *Behavior) setDefaults() {
 	case KeyModeSwitching, KeyModePublicKey, KeyModeCertificate:
 	default:
 		panic(fmt.Sprintf("wechatpaytest: Behavior: unknown KeyMode %q", b.KeyMode))
+	}
+	if !(b.NotificationLoss >= 0 && b.NotificationLoss <= 1) {
+		panic(fmt.Sprintf("wechatpaytest: Behavior: NotificationLoss must be from 0 to 1, got %v", b.NotificationLoss))
 	}
 	if b.ResponseContentMax == 0 {
 		b.ResponseContentMax = 500

@@ -37,9 +37,10 @@ type call struct {
 	tooLarge bool
 	parts    *uploadParts // of a multipart body
 
-	toSign   string    // the string to sign; "" until the Authorization is parsed
-	merchant *merchant // the certificate that signed; nil until the signature is verified
-	noEffect bool      // set if a successful write changes nothing, as a retry or the self-test
+	toSign   string        // the string to sign; "" until the Authorization is parsed
+	merchant *Merchant     // the caller; nil until the signature is verified
+	cert     *merchantCert // the certificate that signed
+	noEffect bool          // set if a successful write changes nothing, as a retry or the self-test
 }
 
 // A response is the response to a call. It is signed when it is sent.
@@ -199,6 +200,9 @@ func (c *call) serveAPI() *response {
 			problem += " (allowed methods: " + strings.Join(c.otherMethods, ", ") + ")"
 		}
 		return errorResponse(notExists.errorf("%s", problem))
+	}
+	if apiErr := c.checkRate(); apiErr != nil {
+		return errorResponse(apiErr)
 	}
 	return c.endpoint.serve(c)
 }

@@ -143,19 +143,20 @@ type sealedResource struct {
 	Ciphertext     string `json:"ciphertext"`
 }
 
-func sealResource(associatedData string, plain []byte) sealedResource {
+// seal encrypts a resource for the merchant.
+func (m *Merchant) seal(associatedData string, plain []byte) sealedResource {
 	nonce := randomText(12)
 	return sealedResource{
 		Algorithm:      "AEAD_AES_256_GCM",
 		Nonce:          nonce,
 		AssociatedData: associatedData,
-		Ciphertext:     seal(processAPIv3Key(), nonce, associatedData, plain),
+		Ciphertext:     seal(m.apiV3Key, nonce, associatedData, plain),
 	}
 }
 
 func (c *call) listCertificates(q *certificatesQuery) (any, *apiError) {
 	if c.b.KeyMode == KeyModePublicKey {
-		return nil, notExists.errorf("merchant %s has a public key and no platform certificates", c.s.mchid)
+		return nil, notExists.errorf("merchant %s has a public key and no platform certificates", c.merchant.mchid)
 	}
 	entries := []certificateEntry{}
 	for _, p := range c.s.certificates() {
@@ -167,7 +168,7 @@ func (c *call) listCertificates(q *certificatesQuery) (any, *apiError) {
 			SerialNo:           p.serial,
 			EffectiveTime:      wholeSeconds(p.cert.NotBefore),
 			ExpireTime:         wholeSeconds(p.cert.NotAfter),
-			EncryptCertificate: sealResource("certificate", text),
+			EncryptCertificate: c.merchant.seal("certificate", text),
 		})
 	}
 	return struct {

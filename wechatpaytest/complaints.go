@@ -1,7 +1,9 @@
 package wechatpaytest
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -70,19 +72,39 @@ func (c *call) listComplaints(q *listQuery) (any, *apiError) {
 	end = end.AddDate(0, 0, 1)
 	var found []*complaint
 	for _, cm := range c.s.filed {
-		mchID := cm.wire.ComplaintedMchID
-		if cm.filed.Before(begin) || !cm.filed.Before(end) || !c.owns(mchID) ||
+		mchID, filed := cm.wire.ComplaintedMchID, c.filingTime(cm)
+		if filed.Before(begin) || !filed.Before(end) || !c.owns(mchID) ||
 			q.ComplaintedMchID != "" && q.ComplaintedMchID != mchID ||
 			!c.visible(cm.added, c.b.ListLag, cm.wire.ComplaintID) {
 			continue
 		}
 		found = append(found, cm)
 	}
+	c.sortList(found)
 	return paginate(c, found, orDefault(q.Limit, 10), q.Offset, c.b.ListOldestFirst, func(cm *complaint) wireComplaint {
-		t := c.s.detail(cm, c.merchant)
+		t := c.s.detail(cm, c.cert)
 		t.PayerOpenID = "" // only in the detail
 		return t
 	})
+}
+
+// filingTime returns the time under which the list has a complaint.
+func (c *call) filingTime(cm *complaint) time.Time {
+	if c.b.ListByLastFiling {
+		return cm.lastFiled
+	}
+	return cm.filed
+}
+
+// sortList sorts the complaints of a list, which are sorted by their first
+// filing, oldest first.
+func (c *call) sortList(list []*complaint) {
+	switch {
+	case c.b.ListByChange:
+		slices.SortFunc(list, func(a, b *complaint) int { return cmp.Compare(a.changed, b.changed) })
+	case c.b.ListByLastFiling:
+		slices.SortStableFunc(list, func(a, b *complaint) int { return a.lastFiled.Compare(b.lastFiled) })
+	}
 }
 
 // visible reports whether something with an id, which was added at a time, is
@@ -109,7 +131,7 @@ func (c *call) getComplaint(*noParams) (any, *apiError) {
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	return c.s.detail(cm, c.merchant), nil
+	return c.s.detail(cm, c.cert), nil
 }
 
 // GET /v3/merchant-service/complaints-v2/{complaint_id}/negotiation-historys

@@ -49,7 +49,7 @@ func (c *call) respond(b *responseBody) (any, *apiError) {
 		return nil, noAuth.errorf("jump_url must not be empty; omit it instead")
 	}
 	if !c.b.JumpLinks && (b.JumpURL != nil || b.MiniProgramJumpInfo != nil) {
-		return nil, noAuth.errorf("merchant %s has no permission for jump links", c.s.mchid)
+		return nil, noAuth.errorf("merchant %s has no permission for jump links", c.merchant.mchid)
 	}
 	cm.markReplied()
 	r := wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_RESPONSE", OperateDetails: b.ResponseContent}
@@ -199,10 +199,26 @@ func (c *call) complete(b *completeBody) (any, *apiError) {
 	if cm.wire.ComplaintState == "PROCESSED" {
 		return nil, c.b.WrongState.errorf("complaint %s is already finished", c.id)
 	}
+	if c.b.CompleteNeedsReply && !cm.replied() {
+		return nil, c.b.WrongState.errorf("complaint %s has no reply yet; reply before completing it", c.id)
+	}
 	cm.wire.ComplaintState = "PROCESSED"
 	c.s.addRecord(cm, c.now, wireRecord{Operator: operatorMerchant, OperateType: "MERCHANT_CONFIRM_COMPLETE"})
 	c.s.notifyComplaint(cm, c.now, "MERCHANT_CONFIRM_COMPLETE", true)
 	return nil, nil
+}
+
+// replied reports whether the merchant replied in this round.
+func (cm *complaint) replied() bool {
+	for _, r := range slices.Backward(cm.records) {
+		switch r.OperateType {
+		case "MERCHANT_RESPONSE":
+			return true
+		case "USER_CONTINUE_COMPLAINT":
+			return false
+		}
+	}
+	return false
 }
 
 // findComplaint returns the complaint of the path. It is an error if it does not
@@ -213,7 +229,7 @@ func (c *call) findComplaint() (*complaint, *apiError) {
 		return nil, c.b.UnknownComplaint.errorf("unknown complaint %s", c.id)
 	}
 	if mchID := cm.wire.ComplaintedMchID; !c.owns(mchID) {
-		return nil, noAuth.errorf("complaint %s is against merchant %s, not the caller %s", c.id, mchID, c.s.mchid)
+		return nil, noAuth.errorf("complaint %s is against merchant %s, not the caller %s", c.id, mchID, c.merchant.mchid)
 	}
 	return cm, nil
 }
@@ -229,6 +245,4 @@ func (c *call) findComplaintOf(complaintedMchID string) (*complaint, *apiError) 
 }
 
 // owns reports whether complaints against a merchant belong to the caller.
-func (c *call) owns(mchID string) bool {
-	return mchID == c.s.mchid || slices.Contains(c.b.SubMchIDs, mchID)
-}
+func (c *call) owns(mchID string) bool { return c.merchant.owns(c.b, mchID) }

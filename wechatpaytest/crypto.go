@@ -59,6 +59,8 @@ const (
 func merchantRole(n int) string { return fmt.Sprint("merchant ", n) }
 func platformRole(n int) string { return fmt.Sprint("platform ", n) }
 
+func otherMerchantRole(mchID string) string { return "other merchant " + mchID }
+
 // processAPIv3Key returns the APIv3 key of this process.
 var processAPIv3Key = sync.OnceValue(func() string { return randomText(32) })
 

@@ -35,6 +35,9 @@
 //   - Certificates and time: [Server.RotateCertificate], [Server.Advance].
 //   - Failures: [Server.AddFault].
 //
+// [Server.AddMerchant] adds merchants and service providers, for tests that use
+// several clients.
+//
 // # HTTP/2
 //
 // The server accepts HTTP/1.1 and unencrypted HTTP/2 on the same port. A client
@@ -107,7 +110,8 @@
 //   - location is body, query, path, header or authorization.
 //   - These are rejected: JSON null, duplicate members, integers such as 1.0 or
 //     1e0, data after the object, and more than 32 levels of nesting.
-//   - Optional strings may be empty unless a rule says otherwise.
+//   - Optional strings and arrays may be empty unless a rule says otherwise
+//     (NoEmptyLists).
 //   - Characters beyond U+FFFF are rejected in bodies, names, queries and paths.
 //   - launch_refund_day has no maximum. reject_reason and reject_media_list, even
 //     empty, are rejected with APPROVE, and launch_refund_day with REJECT.
@@ -132,10 +136,11 @@
 //     a second completion are 400 INVALID_REQUEST (WrongState).
 //   - A decision on a complaint that is not a refund request is 400 PARAM_ERROR,
 //     and without the user tag TRUSTED only if TrustedOnly is set.
-//   - APPROVE makes a complaint PROCESSING, and filing it again PENDING. A
-//     finished complaint can be replied to and stays finished.
-//   - A complaint can be completed at any time, even before a decision or while
-//     its refund is pending.
+//   - APPROVE makes a complaint PROCESSING, and filing it again PENDING
+//     (RefiledProcessing). A finished complaint can be replied to and stays
+//     finished.
+//   - A complaint can be completed at any time, even before a reply
+//     (CompleteNeedsReply) or a decision, or while its refund is pending.
 //   - An immediate-service reply to a complaint that does not need it is 400
 //     INVALID_REQUEST. A repeated idempotent_id returns the first log_id, whatever
 //     the content.
@@ -156,13 +161,16 @@
 //     partial refund, and a used number with other parameters are 400
 //     INVALID_REQUEST. Partial refunds less than a minute apart are 429
 //     FREQUENCY_LIMITED. A foreign sub_mchid is 403 NO_AUTH.
-//   - Orders can be refunded after 365 days. Other rate limits are not enforced;
-//     use a [Fault] for a 429.
+//   - Orders can be refunded after 365 days. Requests are not limited
+//     (RateLimits); use a [Fault] for a single 429.
 //
 // Responses:
-//   - Pages are newest first (ListOldestFirst, HistoryOldestFirst). The default
-//     limit is 10 in the list and 100 in the history. An empty page has no data.
-//     A page that is too large is 400 INVALID_REQUEST (MaxPage, ResultTooLarge).
+//   - Pages are newest first (ListOldestFirst, HistoryOldestFirst). The list is
+//     sorted by filing (ListByChange). A complaint that is filed again stays under
+//     its first date (ListByLastFiling).
+//   - The default limit is 10 in the list and 100 in the history. An empty page
+//     has no data. A page that is too large is 400 INVALID_REQUEST (MaxPage,
+//     ResultTooLarge).
 //   - Complaints, records and refunds can be read at once (ListLag, HistoryLag,
 //     RefundLag, VaryLag). The state of a complaint never lags.
 //   - Each signature has a random nonce of its own.
@@ -178,9 +186,10 @@
 //
 // Notifications:
 //   - They are sent while there is a notification URL, except for the merchant's
-//     own actions (NotifyOwnActions). The public key signs them, in
-//     [KeyModeCertificate] the platform certificate. Set Serial of [Notification]
-//     to test the gradual switch.
+//     own actions (NotifyOwnActions). None is lost (NotificationLoss). A service
+//     provider receives those about its sub-merchants.
+//   - The public key signs them, in [KeyModeCertificate] the platform certificate.
+//     Set Serial of [Notification] to test the gradual switch.
 //   - 200 and 204 acknowledge. Anything else is redelivered on the schedule of
 //     2024, for refunds too. associated_data is "complaint" or "refund".
 package wechatpaytest

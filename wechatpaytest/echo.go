@@ -37,7 +37,7 @@ func (c *call) echo(b *echoBody) (any, *apiError) {
 		EncryptedEchoMessage string `json:"encrypted_echo_message,omitempty"`
 	}{EchoMessage: b.EchoMessage}
 	if b.EncryptedEchoMessage != nil {
-		ciphertext, err := encrypt(&c.merchant.key.PublicKey, b.plain)
+		ciphertext, err := encrypt(&c.cert.key.PublicKey, b.plain)
 		if err != nil {
 			return nil, bodyError("/encrypted_echo_message", nil, "is too long to encrypt: %v", err)
 		}

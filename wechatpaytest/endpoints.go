@@ -20,19 +20,21 @@ func init() {
 	const complaintPath = "/v3/merchant-service/complaints-v2/{complaint_id}"
 	const notificationURL = "/v3/merchant-service/complaint-notifications"
 	endpoints = []*endpoint{
-		queryEndpoint("GET", "/v3/merchant-service/complaints-v2", (*call).listComplaints).mixedUp((*call).otherPage),
+		queryEndpoint("GET", "/v3/merchant-service/complaints-v2", (*call).listComplaints).
+			mixedUp((*call).otherPage).limited(rateList),
 		queryEndpoint("GET", complaintPath, (*call).getComplaint).mixedUp((*call).otherComplaint),
 		queryEndpoint("GET", complaintPath+"/negotiation-historys", (*call).negotiationHistory).
-			mixedUp((*call).otherPage),
-		bodyEndpoint("POST", complaintPath+"/response", (*call).respond),
-		bodyEndpoint("POST", complaintPath+"/response-immediate-service", (*call).respondImmediateService),
-		bodyEndpoint("POST", complaintPath+"/complete", (*call).complete),
+			mixedUp((*call).otherPage).limited(rateHistory),
+		bodyEndpoint("POST", complaintPath+"/response", (*call).respond).limited(rateReply),
+		bodyEndpoint("POST", complaintPath+"/response-immediate-service", (*call).respondImmediateService).
+			limited(rateReply),
+		bodyEndpoint("POST", complaintPath+"/complete", (*call).complete).limited(rateComplete),
 		bodyEndpoint("POST", complaintPath+"/update-refund-progress", (*call).updateRefundProgress),
 		bodyEndpoint("POST", notificationURL, (*call).createNotificationURL).mixedUp((*call).otherNotificationURL),
 		queryEndpoint("GET", notificationURL, (*call).getNotificationURL),
 		bodyEndpoint("PUT", notificationURL, (*call).updateNotificationURL).mixedUp((*call).otherNotificationURL),
 		queryEndpoint("DELETE", notificationURL, (*call).deleteNotificationURL),
-		{method: "POST", pattern: uploadPattern, serve: uploadImage},
+		{method: "POST", pattern: uploadPattern, serve: uploadImage, rate: rateUpload},
 		queryEndpoint("GET", imagePattern, (*call).downloadImage),
 		queryEndpoint("GET", "/v3/certificates", (*call).listCertificates),
 		bodyEndpoint("POST", "/v3/refund/domestic/refunds", (*call).createRefund).mixedUp((*call).otherRefund),
@@ -50,6 +52,12 @@ type endpoint struct {
 	// other returns the response of another object, for FaultMixedUp, or nil if
 	// there is none. nil: a response does not say what it is about.
 	other func(*call) *response
+	rate  rateKind
+}
+
+func (e *endpoint) limited(kind rateKind) *endpoint {
+	e.rate = kind
+	return e
 }
 
 func (e *endpoint) mixedUp(other func(*call) *response) *endpoint {
@@ -215,7 +223,23 @@ func (c *call) decodeBody(s *schema, into any) *apiError {
 	case charset != "" && !strings.EqualFold(charset, "utf-8"):
 		return headerError("Content-Type", contentType, "charset must be utf-8, got %s", charset)
 	}
-	return decodeJSON(c.withPathParam(s), c.body, into)
+	if apiErr := decodeJSON(c.withPathParam(s), c.body, into); apiErr != nil {
+		return apiErr
+	}
+	return c.checkEmptyLists()
+}
+
+// checkEmptyLists applies [Behavior.NoEmptyLists] to a body that is valid
+// otherwise.
+func (c *call) checkEmptyLists() *apiError {
+	if !c.b.NoEmptyLists {
+		return nil
+	}
+	object, _ := parseJSON(c.body)
+	if pointer, found := emptyList(object, ""); found {
+		return bodyError(pointer, nil, "must not be an empty array; omit it instead")
+	}
+	return nil
 }
 
 // withPathParam returns the schema of the body. With [Behavior.PathInBody], it

@@ -28,6 +28,26 @@ func (o *jsonObject) decode(into any) error {
 	return json.Unmarshal(data, into)
 }
 
+// emptyList returns the pointer of the first empty array in a value.
+func emptyList(v any, pointer string) (at string, found bool) {
+	switch v := v.(type) {
+	case []any:
+		for i, elem := range v {
+			if at, found := emptyList(elem, pointer+"/"+strconv.Itoa(i)); found {
+				return at, true
+			}
+		}
+		return pointer, len(v) == 0
+	case *jsonObject:
+		for _, name := range v.names {
+			if at, found := emptyList(v.values[name], pointer+"/"+escapePointer(name)); found {
+				return at, true
+			}
+		}
+	}
+	return "", false
+}
+
 // MarshalJSON encodes the members, sorted by name.
 func (o *jsonObject) MarshalJSON() ([]byte, error) { return json.Marshal(o.values) }
 

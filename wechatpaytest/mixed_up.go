@@ -50,13 +50,13 @@ func (c *call) otherComplaint() *response {
 	for i := range c.s.filed {
 		cm := c.s.filed[(at+1+i)%len(c.s.filed)]
 		if cm != own && c.owns(cm.wire.ComplaintedMchID) {
-			return jsonResponse(c.s.detail(cm, c.merchant))
+			return jsonResponse(c.s.detail(cm, c.cert))
 		}
 	}
 	if own == nil {
 		return nil
 	}
-	invented := c.s.detail(own, c.merchant)
+	invented := c.s.detail(own, c.cert)
 	invented.ComplaintID = c.s.digits(27, "mixed up", c.id)
 	invented.ComplaintOrderInfo = slices.Clone(invented.ComplaintOrderInfo)
 	for i := range invented.ComplaintOrderInfo {
@@ -83,10 +83,10 @@ func (c *call) otherRefund() *response {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	own := c.s.refunds[number]
+	own := c.s.refunds[refundKey{c.merchant.mchid, number}]
 	at := slices.Index(c.s.refundOrder, own)
 	for i := range c.s.refundOrder {
-		if r := c.s.refundOrder[(at+1+i)%len(c.s.refundOrder)]; r != own {
+		if r := c.s.refundOrder[(at+1+i)%len(c.s.refundOrder)]; r != own && r.caller == c.merchant {
 			return jsonResponse(r.wire)
 		}
 	}
@@ -102,7 +102,7 @@ func (c *call) otherRefund() *response {
 
 // otherNotificationURL is for the creation and the change of the URL.
 func (c *call) otherNotificationURL() *response {
-	return jsonResponse(notificationURL{c.s.mchid, "https://other.invalid/notifications"})
+	return jsonResponse(notificationURL{c.merchant.mchid, "https://other.invalid/notifications"})
 }
 
 func jsonResponse(v any) *response {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type Notification struct {
 	ComplaintID string    // the complaint, which need not exist
 	ActionType  string    // such as CREATE_COMPLAINT
 	OutRefundNo string    // the refund of a REFUND event, which has no ComplaintID and ActionType
+	MchID       string    // the merchant that receives it; "": the first, or the one that sent the refund
 
 	Serial string    // the id of the key that signs, or the serial number of its certificate; "": by KeyMode
 	Fault  FaultKind // FaultForged, FaultUnsigned, FaultProbe or FaultOld; "": none
@@ -79,10 +81,12 @@ type queuedNotification struct {
 	inProgress bool // an attempt has started and not finished
 }
 
-// notifyComplaint enqueues a notification about a complaint. own means that the
-// merchant caused the event. The caller holds mu.
+// notifyComplaint enqueues notifications about a complaint for the merchants that
+// have a notification URL. own means that the merchant caused the event. The
+// caller holds mu.
 func (s *Server) notifyComplaint(cm *complaint, now time.Time, actionType string, own bool) {
-	if s.notifyURL == "" || own && !s.behavior.Load().NotifyOwnActions {
+	b := s.behavior.Load()
+	if own && !b.NotifyOwnActions {
 		return
 	}
 	eventType := "COMPLAINT.STATE_CHANGE"
@@ -90,16 +94,28 @@ func (s *Server) notifyComplaint(cm *complaint, now time.Time, actionType string
 		eventType = "COMPLAINT.CREATE"
 	}
 	id := cm.wire.ComplaintID
-	s.enqueue(now, s.notifyURL, Notification{
-		ID:          s.eventID(id, s.number("notification about "+id)),
-		EventType:   eventType,
-		ComplaintID: id,
-		ActionType:  actionType,
-	})
+	for _, m := range s.merchants {
+		if m.notifyURL == "" || !m.owns(b, cm.wire.ComplaintedMchID) {
+			continue
+		}
+		cm.notified++
+		s.enqueue(now, m.notifyURL, Notification{
+			ID:          s.eventID(s.resets, id, cm.notified),
+			EventType:   eventType,
+			ComplaintID: id,
+			ActionType:  actionType,
+			MchID:       m.mchid,
+		})
+	}
 }
 
-// enqueue adds a notification that is due now. The caller holds mu.
+// enqueue adds a notification that is due now, unless it is lost. The caller
+// holds mu.
 func (s *Server) enqueue(now time.Time, url string, n Notification) {
+	sum := s.hash("loss", n.ID)
+	if float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < s.behavior.Load().NotificationLoss {
+		return
+	}
 	n.CreateTime = now
 	p := PendingNotification{Notification: n, URL: url, Due: now}
 	s.deliveries.queue = append(s.deliveries.queue, &queuedNotification{PendingNotification: p})
@@ -188,8 +204,11 @@ type complaintResource struct {
 	ActionType  string `json:"action_type"`
 }
 
+// refundResource has MchID, or SpMchID and SubMchID for a service provider.
 type refundResource struct {
-	MchID               string       `json:"mchid"`
+	MchID               string       `json:"mchid,omitempty"`
+	SpMchID             string       `json:"sp_mchid,omitempty"`
+	SubMchID            string       `json:"sub_mchid,omitempty"`
 	TransactionID       string       `json:"transaction_id"`
 	OutTradeNo          string       `json:"out_trade_no"`
 	RefundID            string       `json:"refund_id"`
@@ -209,18 +228,37 @@ type refundTotals struct {
 
 // notificationResource returns the encrypted resource. The caller holds mu.
 func (s *Server) notificationResource(n Notification) (sealedResource, error) {
+	receiver := s.first
+	if n.MchID != "" {
+		if receiver = s.findMerchant(n.MchID); receiver == nil {
+			return sealedResource{}, fmt.Errorf("unknown merchant %q", n.MchID)
+		}
+	}
 	if n.OutRefundNo == "" {
-		sealed := sealResource("complaint", encode(complaintResource{n.ComplaintID, n.ActionType}))
+		sealed := receiver.seal("complaint", encode(complaintResource{n.ComplaintID, n.ActionType}))
 		sealed.OriginalType = "complaint"
 		return sealed, nil
 	}
-	r := s.refunds[n.OutRefundNo]
-	if r == nil {
-		return sealedResource{}, fmt.Errorf("unknown refund %q", n.OutRefundNo)
+	r := s.refunds[refundKey{receiver.mchid, n.OutRefundNo}]
+	if n.MchID == "" {
+		var err error
+		if r, err = s.findRefund(n.OutRefundNo); err != nil {
+			return sealedResource{}, err
+		}
 	}
+	if r == nil {
+		return sealedResource{}, fmt.Errorf("unknown refund %q of merchant %s", n.OutRefundNo, n.MchID)
+	}
+	sealed := r.caller.seal("refund", encode(r.resource()))
+	sealed.OriginalType = "refund"
+	return sealed, nil
+}
+
+// resource returns what notifications about the refund contain.
+func (r *refund) resource() refundResource {
 	t := r.wire
-	sealed := sealResource("refund", encode(refundResource{
-		MchID:               s.mchid,
+	resource := refundResource{
+		MchID:               r.caller.mchid,
 		TransactionID:       t.TransactionID,
 		OutTradeNo:          t.OutTradeNo,
 		RefundID:            t.RefundID,
@@ -229,9 +267,11 @@ func (s *Server) notificationResource(n Notification) (sealedResource, error) {
 		SuccessTime:         t.SuccessTime,
 		UserReceivedAccount: t.UserReceivedAccount,
 		Amount:              refundTotals{t.Amount.Total, t.Amount.Refund, t.Amount.PayerTotal, t.Amount.PayerRefund},
-	}))
-	sealed.OriginalType = "refund"
-	return sealed, nil
+	}
+	if r.subMchID != "" {
+		resource.MchID, resource.SpMchID, resource.SubMchID = "", r.caller.mchid, r.subMchID
+	}
+	return resource
 }
 
 // Notify sends a notification to url now, once, and returns the receiver's

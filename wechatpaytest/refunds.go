@@ -14,19 +14,25 @@ type Refund struct {
 	RefundID      string
 	TransactionID string
 	OutTradeNo    string
+	MchID         string // the merchant that sent it
 	SubMchID      string
 	Amount        int64  // fen
 	Status        string // PROCESSING, SUCCESS, CLOSED or ABNORMAL
 }
 
 type refund struct {
+	caller    *Merchant
 	wire      wireRefund
 	subMchID  string
 	request   refundBody
 	notifyURL string
 	order     *order
 	accepted  time.Time
+	notified  int // notifications
 }
+
+// refundKey identifies a refund: numbers are unique per merchant.
+type refundKey struct{ mchid, number string }
 
 type wireRefund struct {
 	RefundID            string           `json:"refund_id"`
@@ -117,7 +123,7 @@ func (b *refundBody) check(c *call) *apiError {
 // checkSubMchID checks that a service provider sends a sub_mchid, and that an
 // ordinary merchant does not.
 func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
-	provider := len(c.b.SubMchIDs) > 0
+	provider := len(c.merchant.subMerchants(c.b)) > 0
 	switch {
 	case provider && subMchID == "":
 		return paramError(location, &invalidParam{field: field, issue: "is required for a service provider"})
@@ -128,7 +134,8 @@ func (c *call) checkSubMchID(location, field, subMchID string) *apiError {
 }
 
 func (c *call) createRefund(b *refundBody) (any, *apiError) {
-	if earlier := c.s.refunds[b.OutRefundNo]; earlier != nil {
+	key := refundKey{c.merchant.mchid, b.OutRefundNo}
+	if earlier := c.s.refunds[key]; earlier != nil {
 		if !reflect.DeepEqual(earlier.request, *b) {
 			apiErr := invalidRequest.errorf("out_refund_no %s was already used with other parameters", b.OutRefundNo)
 			apiErr.internal = internalRepeated
@@ -145,7 +152,7 @@ func (c *call) createRefund(b *refundBody) (any, *apiError) {
 		return nil, apiErr
 	}
 	r := c.newRefund(b, o)
-	c.s.refunds[b.OutRefundNo] = r
+	c.s.refunds[key] = r
 	c.s.refundOrder = append(c.s.refundOrder, r)
 	o.accepted += b.Amount.Refund
 	if b.Amount.Refund < o.Amount {
@@ -164,13 +171,14 @@ func (c *call) createRefund(b *refundBody) (any, *apiError) {
 
 func (c *call) newRefund(b *refundBody, o *order) *refund {
 	return &refund{
+		caller:    c.merchant,
 		subMchID:  b.SubMchID,
 		request:   *b,
 		notifyURL: b.NotifyURL,
 		order:     o,
 		accepted:  c.now,
 		wire: wireRefund{
-			RefundID:            "50" + c.s.digits(26, "refund", b.OutRefundNo),
+			RefundID:            "50" + c.s.digits(26, "refund", c.merchant.mchid, b.OutRefundNo),
 			OutRefundNo:         b.OutRefundNo,
 			TransactionID:       o.TransactionID,
 			OutTradeNo:          o.OutTradeNo,
@@ -211,7 +219,7 @@ func (s *Server) refundAccepted(cm *complaint, now time.Time) {
 // refundableOrder returns the order of a refund, or an error if it cannot be
 // refunded.
 func (c *call) refundableOrder(b *refundBody) (*order, *apiError) {
-	seller := c.s.mchid
+	seller := c.merchant.mchid
 	if b.SubMchID != "" {
 		seller = b.SubMchID
 	}
@@ -257,7 +265,7 @@ func (q *refundQuery) check(c *call) *apiError {
 }
 
 func (c *call) getRefund(q *refundQuery) (any, *apiError) {
-	r := c.s.refunds[c.id]
+	r := c.s.refunds[refundKey{c.merchant.mchid, c.id}]
 	if r == nil || r.subMchID != q.SubMchID || !c.visible(r.accepted, c.b.RefundLag, c.id) {
 		return nil, notExists.errorf("unknown refund %s", c.id)
 	}
@@ -275,6 +283,7 @@ func (s *Server) Refunds() []Refund {
 			RefundID:      r.wire.RefundID,
 			TransactionID: r.wire.TransactionID,
 			OutTradeNo:    r.wire.OutTradeNo,
+			MchID:         r.caller.mchid,
 			SubMchID:      r.subMchID,
 			Amount:        r.wire.Amount.Refund,
 			Status:        r.wire.Status,
@@ -298,15 +307,32 @@ func (s *Server) SettleRefund(outRefundNo, status string) error {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.refunds[outRefundNo]
-	if r == nil {
-		return fmt.Errorf("wechatpaytest: SettleRefund: unknown refund %q", outRefundNo)
+	r, err := s.findRefund(outRefundNo)
+	if err != nil {
+		return fmt.Errorf("wechatpaytest: SettleRefund: %w", err)
 	}
 	if old := r.wire.Status; old == "SUCCESS" || old == "CLOSED" {
 		return fmt.Errorf("wechatpaytest: SettleRefund: refund %s is already %s", outRefundNo, old)
 	}
 	s.settleRefund(r, status, now)
 	return nil
+}
+
+// findRefund returns the refund with a number. The caller holds mu.
+func (s *Server) findRefund(number string) (*refund, error) {
+	var found *refund
+	for _, m := range s.merchants {
+		switch r := s.refunds[refundKey{m.mchid, number}]; {
+		case r != nil && found != nil:
+			return nil, fmt.Errorf("refund %q exists for several merchants", number)
+		case r != nil:
+			found = r
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("unknown refund %q", number)
+	}
+	return found, nil
 }
 
 // settleRefund sets the status of a refund. The caller holds mu.
@@ -322,8 +348,10 @@ func (s *Server) settleRefund(r *refund, status string, now time.Time) {
 	}
 	if r.notifyURL != "" {
 		no := r.wire.OutRefundNo
+		r.notified++
 		s.enqueue(now, r.notifyURL, Notification{
-			ID:          s.eventID("refund", no, s.number("notification about refund "+no)),
+			MchID:       r.caller.mchid,
+			ID:          s.eventID("refund", s.resets, r.caller.mchid, no, r.notified),
 			EventType:   "REFUND." + status,
 			OutRefundNo: no,
 		})

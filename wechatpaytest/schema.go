@@ -237,6 +237,42 @@ func (s *schema) unknown(v any, pointer string) []string {
 	return found
 }
 
+// prune removes from an object, and from the objects in it, the members that are
+// null or that the schema does not have. It returns those that the schema of the
+// object itself does not have, except null.
+func (s *schema) prune(object *jsonObject) (unknown map[string]any) {
+	unknown = map[string]any{}
+	for name, v := range object.values {
+		field := s.field(name)
+		switch {
+		case v == nil:
+			delete(object.values, name)
+		case field == nil:
+			unknown[name] = v
+			delete(object.values, name)
+		default:
+			field.pruneIn(v)
+		}
+	}
+	return unknown
+}
+
+// pruneIn prunes the objects in a value.
+func (s *schema) pruneIn(v any) {
+	switch v := v.(type) {
+	case *jsonObject:
+		if s.kind == kindObject {
+			s.prune(v)
+		}
+	case []any:
+		for _, elem := range v {
+			if s.kind == kindList {
+				s.elem.pruneIn(elem)
+			}
+		}
+	}
+}
+
 // check returns the first parameter that breaks a rule, in the order of the
 // documents, or nil. It ignores unknown members.
 func (s *schema) check(v any, pointer string) *invalidParam {

@@ -17,8 +17,9 @@ import (
 	"github.com/wechatpay-complaints/wechatpay"
 )
 
-// Server is a fake WeChat Pay for one merchant. It listens on a loopback address.
-// It is safe for concurrent use, and a test may start several.
+// Server is a fake WeChat Pay for one merchant, or for several ([Server.AddMerchant]).
+// It listens on a loopback address. It is safe for concurrent use, and a test may
+// start several.
 //
 // It is also an http.Handler: a test that needs TLS can pass one from
 // [NewUnstartedServer] to httptest.NewTLSServer.
@@ -36,7 +37,7 @@ type Server struct {
 	handlers *http.ServeMux // of Handle
 	behavior atomic.Pointer[Behavior]
 	advanced atomic.Int64 // the sum of Advance, in nanoseconds
-	mchid    string
+	first    *Merchant
 	nonces   nonces
 	ctx      context.Context // of all requests; canceled by Close
 	cancel   context.CancelFunc
@@ -44,23 +45,24 @@ type Server struct {
 	silent   sync.WaitGroup // connections of FaultSwitching
 
 	mu          sync.Mutex // guards the following
-	merchants   map[string]*merchant
-	merchant    *merchant // the newest certificate
+	merchants   []*Merchant
+	certs       map[string]*merchantCert // by serial number
 	platform    []*platformCertificate
 	current     int // the platform certificate that signs
 	custom      map[string]http.Handler
 	complaints  map[string]*complaint
 	filed       []*complaint // sorted by complaint_time
 	orders      orderBook
-	refunds     map[string]*refund
+	refunds     map[refundKey]*refund
 	refundOrder []*refund
 	media       map[string]*media
 	uploads     uploadLog
-	notifyURL   string
 	numbers     map[string]int // the last number of each kind
+	resets      int
 	log         requestLog
 	faults      faultSet
 	sent        map[*endpoint]successes // for FaultReplay
+	rates       map[rateKey][]time.Time // of the accepted requests in the last minute
 	deliveries  deliveryQueue
 }
 
@@ -99,16 +101,16 @@ func NewUnstartedServer() *Server {
 	}
 	keys.Wait()
 
-	first := merchantCertificate(0)
 	s := &Server{
-		listener:  newListener(),
-		handlers:  http.NewServeMux(),
-		mchid:     defaultMchID,
-		merchants: map[string]*merchant{first.serial: first},
-		merchant:  first,
-		custom:    map[string]http.Handler{},
-		numbers:   map[string]int{},
+		listener: newListener(),
+		handlers: http.NewServeMux(),
+		certs:    map[string]*merchantCert{},
+		custom:   map[string]http.Handler{},
+		numbers:  map[string]int{},
 	}
+	s.first = &Merchant{server: s, mchid: defaultMchID, apiV3Key: processAPIv3Key()}
+	s.merchants = []*Merchant{s.first}
+	s.addMerchantCert(s.first, merchantRole(0), 0)
 	s.clear()
 	b := &Behavior{Seed: rand.Uint64()}
 	b.setDefaults()
@@ -160,8 +162,8 @@ func baseURL(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Reset removes complaints, refunds, images, notifications, the notification
-// URL, requests and faults, for tests that share a server. Behavior, clock,
+// Reset removes complaints, refunds, images, notifications, notification URLs,
+// requests and faults, for tests that share a server. Behavior, clock, merchants,
 // certificates and handlers stay. Ids of records and events are not reused.
 func (s *Server) Reset() {
 	s.mu.Lock()
@@ -172,13 +174,18 @@ func (s *Server) Reset() {
 
 // clear removes the state. The caller holds mu, or the server is new.
 func (s *Server) clear() {
+	s.resets++
 	s.complaints, s.filed = map[string]*complaint{}, nil
 	s.orders = orderBook{map[string]*order{}, map[tradeNo]*order{}}
-	s.refunds, s.refundOrder = map[string]*refund{}, nil
+	s.refunds, s.refundOrder = map[refundKey]*refund{}, nil
 	s.media, s.uploads = map[string]*media{}, uploadLog{}
-	s.notifyURL, s.deliveries.queue = "", nil
+	s.deliveries.queue = nil
+	for _, m := range s.merchants {
+		m.notifyURL = ""
+	}
 	s.faults = faultSet{}
 	s.sent = map[*endpoint]successes{}
+	s.rates = map[rateKey][]time.Time{}
 	s.log = requestLog{}
 }
 
@@ -197,37 +204,15 @@ func (s *Server) Close() {
 	})
 }
 
-// Config returns a client configuration for the server, with its URL, the newest
-// key and certificate of the merchant, the keys that the [KeyMode] allows, and
-// the clock of signatures.
-func (s *Server) Config() wechatpay.Config {
-	s.mu.Lock()
-	m := s.merchant
-	s.mu.Unlock()
-	return s.configOf(m)
-}
-
-func (s *Server) configOf(m *merchant) wechatpay.Config {
-	cfg := wechatpay.Config{
-		MchID:       s.mchid,
-		SerialNo:    m.serial,
-		PrivateKey:  m.key,
-		Certificate: m.cert,
-		APIv3Key:    processAPIv3Key(),
-		BaseURL:     s.URL,
-		Time:        s.wireNow,
-	}
-	if s.behavior.Load().KeyMode != KeyModeCertificate {
-		cfg.PublicKeyID = publicKeyID()
-		cfg.PublicKey = &processKey(publicKeyRole).PublicKey
-	}
-	return cfg
-}
+// Config returns a client configuration for the server and its first merchant,
+// with its URL, the newest key and certificate of the merchant, the keys that the
+// [KeyMode] allows, and the clock of signatures.
+func (s *Server) Config() wechatpay.Config { return s.first.Config() }
 
 // Configure changes the behavior for later requests. change edits a copy of the
 // current behavior. Zero fields that need a value get their default. change runs
 // under the server's lock and must not call its methods. Configure panics if
-// KeyMode is unknown.
+// KeyMode or NotificationLoss is invalid.
 func (s *Server) Configure(change func(*Behavior)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -32,17 +32,17 @@ func (p *SignatureProblem) message(serialNo string) string {
 
 // diagnoseSignature looks for the key or the string to sign that the signature
 // was made with.
-func (c *call) diagnoseSignature(a *authorization, merchant *merchant) *SignatureProblem {
+func (c *call) diagnoseSignature(a *authorization, cert *merchantCert) *SignatureProblem {
 	p := &SignatureProblem{Verified: truncateToSign(c.toSign)}
-	for _, other := range c.s.merchantList() {
-		if other != merchant && verify(&other.key.PublicKey, c.toSign, a.signature) {
+	for _, other := range c.s.certList() {
+		if other != cert && verify(&other.key.PublicKey, c.toSign, a.signature) {
 			p.SerialNo = other.serial
 			return p
 		}
 	}
 	for _, m := range c.mistakes(a) {
-		if m.toSign != c.toSign && verify(&merchant.key.PublicKey, m.toSign, a.signature) {
-			p.Signed, p.Mistake, p.SerialNo = truncateToSign(m.toSign), m.name, merchant.serial
+		if m.toSign != c.toSign && verify(&cert.key.PublicKey, m.toSign, a.signature) {
+			p.Signed, p.Mistake, p.SerialNo = truncateToSign(m.toSign), m.name, cert.serial
 			return p
 		}
 	}

@@ -14,15 +14,19 @@ import (
 
 // A complaint is a complaint with its history.
 type complaint struct {
-	wire     wireComplaint // payer_phone as given
-	filed    time.Time
-	added    time.Time         // to the server
-	records  []record          // in the order in which they took effect
-	decided  bool              // the merchant decided in this round
-	approved bool              // and approved
-	orders   []*order          // of complaint_order_info
-	replies  map[string]string // log_id by idempotent_id
-	phones   map[string]string // encrypted payer_phone by serial number
+	wire      wireComplaint // payer_phone as given
+	filed     time.Time
+	lastFiled time.Time
+	added     time.Time         // to the server
+	changed   int               // number of the last change, higher for a later one
+	records   []record          // in the order in which they took effect
+	decided   bool              // the merchant decided in this round
+	approved  bool              // and approved
+	orders    []*order          // of complaint_order_info
+	numbered  int               // records, including those of a complaint that it replaced
+	notified  int               // notifications, likewise
+	replies   map[string]string // log_id by idempotent_id
+	phones    map[string]string // encrypted payer_phone by serial number
 }
 
 type record struct {
@@ -69,31 +73,37 @@ func (s *Server) AddComplaint(c wechatpay.Complaint) {
 		panic("wechatpaytest: AddComplaint: " + err.Error())
 	}
 	noOrder := c.ComplaintOrderInfo != nil && len(c.ComplaintOrderInfo) == 0
-	if _, err := s.addComplaint(data, noOrder); err != nil {
+	if _, err := s.addComplaint(data, noOrder, false); err != nil {
 		panic("wechatpaytest: AddComplaint: " + err.Error())
 	}
 }
 
-// AddComplaintJSON is AddComplaint for a complaint in wire form, such as a
-// captured one. It returns the complaint as filed. An unknown field, a wrong
-// type or a text that is too long is an error.
+// AddComplaintJSON is AddComplaint for a complaint in wire form. It returns the
+// complaint as filed. An unknown field, null, a wrong type or a text that is too
+// long is an error. For captured complaints, set LenientComplaints of [Behavior].
 func (s *Server) AddComplaintJSON(data []byte) (wechatpay.Complaint, error) {
 	var c struct {
 		Orders []json.RawMessage `json:"complaint_order_info"`
 	}
 	_ = json.Unmarshal(data, &c) // addComplaint returns the error
-	filed, err := s.addComplaint(data, c.Orders != nil && len(c.Orders) == 0)
+	noOrder := c.Orders != nil && len(c.Orders) == 0
+	filed, err := s.addComplaint(data, noOrder, s.behavior.Load().LenientComplaints)
 	if err != nil {
 		return filed, fmt.Errorf("wechatpaytest: AddComplaintJSON: %w", err)
 	}
 	return filed, nil
 }
 
-func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, error) {
+func (s *Server) addComplaint(data []byte, noOrder, lenient bool) (wechatpay.Complaint, error) {
+	var unknown map[string]any
+	if lenient {
+		data, unknown = lenientComplaint(data)
+	}
 	t, err := decodeComplaint(data)
 	if err != nil {
 		return wechatpay.Complaint{}, err
 	}
+	t.unknown = unknown
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,6 +111,7 @@ func (s *Server) addComplaint(data []byte, noOrder bool) (wechatpay.Complaint, e
 	if t.ComplaintTime != "" {
 		cm.filed, _ = time.Parse(time.RFC3339, t.ComplaintTime) // valid by the schema
 	}
+	cm.lastFiled = cm.filed
 	s.setComplaintDefaults(cm, noOrder)
 	s.insert(cm)
 	cm.linkOrders(s)
@@ -136,7 +147,7 @@ func (s *Server) setComplaintDefaults(cm *complaint, noOrder bool) {
 	}
 	setDefault(&t.ComplaintDetail, "商品未收到，申请退款")
 	setDefault(&t.ComplaintState, "PENDING")
-	setDefault(&t.ComplaintedMchID, s.mchid)
+	setDefault(&t.ComplaintedMchID, s.first.mchid)
 	setDefault(&t.ProblemDescription, "商家未发货")
 	setDefault(&t.ProblemType, "REFUND")
 	if t.UserComplaintTimes == 0 {
@@ -187,6 +198,7 @@ func (s *Server) setOrderDefaults(t *wireComplaint, i int) {
 func (s *Server) insert(cm *complaint) {
 	id := cm.wire.ComplaintID
 	if old := s.complaints[id]; old != nil {
+		cm.numbered, cm.notified = old.numbered, old.notified
 		old.unlinkOrders()
 		s.filed = slices.DeleteFunc(s.filed, func(other *complaint) bool { return other == old })
 	}
@@ -212,6 +224,18 @@ func decodeComplaint(data []byte) (t wireComplaint, err error) {
 		return t, fmt.Errorf("/payer_phone: must have at most %d bytes to be encrypted, got %d", maxPhoneBytes, n)
 	}
 	return t, nil
+}
+
+// lenientComplaint removes null and unknown members from a complaint in wire
+// form, and returns the unknown ones that are not nested. It leaves the errors
+// to decodeComplaint.
+func lenientComplaint(data []byte) (known []byte, unknown map[string]any) {
+	object, invalid := parseJSON(data)
+	if invalid != nil {
+		return data, nil
+	}
+	unknown = schemaOf[wireComplaint]().prune(object)
+	return encode(object), unknown
 }
 
 // decodeWire decodes and checks a wire form.
@@ -245,17 +269,18 @@ const (
 // addRecord adds a record, with the media ids of its image_list, and returns its
 // log_id. The caller holds mu.
 func (s *Server) addRecord(cm *complaint, at time.Time, r wireRecord, images ...string) string {
-	id := cm.wire.ComplaintID
-	setDefault(&r.LogID, s.digits(32, "record", id, s.number("record of "+id)))
+	cm.numbered++
+	setDefault(&r.LogID, s.digits(32, "record", s.resets, cm.wire.ComplaintID, cm.numbered))
 	setDefault(&r.OperateTime, wholeSeconds(at))
 	cm.records = append(cm.records, record{r, at, images})
+	cm.changed = s.number("change")
 	return r.LogID
 }
 
 // sdkComplaint converts a complaint to the SDK's type. The caller holds mu.
 func (s *Server) sdkComplaint(cm *complaint) wechatpay.Complaint {
 	var c wechatpay.Complaint
-	if err := json.Unmarshal(encode(s.detail(cm, s.merchant)), &c); err != nil {
+	if err := json.Unmarshal(encode(s.detail(cm, s.first.cert)), &c); err != nil {
 		panic("wechatpaytest: " + err.Error())
 	}
 	return c
@@ -263,23 +288,23 @@ func (s *Server) sdkComplaint(cm *complaint) wechatpay.Complaint {
 
 // detail returns the complaint as the detail endpoint does, with the phone number
 // encrypted for a merchant certificate. The caller holds mu.
-func (s *Server) detail(cm *complaint, m *merchant) wireComplaint {
+func (s *Server) detail(cm *complaint, cert *merchantCert) wireComplaint {
 	t := cm.wire
 	phone := t.PayerPhone
 	if phone == "" || isCiphertext(phone) {
 		return t
 	}
-	if cm.phones[m.serial] == "" {
-		ciphertext, err := encrypt(&m.key.PublicKey, phone)
+	if cm.phones[cert.serial] == "" {
+		ciphertext, err := encrypt(&cert.key.PublicKey, phone)
 		if err != nil {
 			panic("wechatpaytest: encrypt payer_phone: " + err.Error())
 		}
 		if cm.phones == nil {
 			cm.phones = map[string]string{}
 		}
-		cm.phones[m.serial] = ciphertext
+		cm.phones[cert.serial] = ciphertext
 	}
-	t.PayerPhone = cm.phones[m.serial]
+	t.PayerPhone = cm.phones[cert.serial]
 	return t
 }
 
@@ -353,7 +378,9 @@ func (s *Server) ChangeComplaint(id string, edit func(*wechatpay.Complaint)) err
 	return s.update("ChangeComplaint", id, func(cm *complaint, _ time.Time) error {
 		var c wechatpay.Complaint
 		// The SDK's model must have all fields, or the edit would lose some.
-		dec := json.NewDecoder(bytes.NewReader(encode(cm.wire)))
+		known := cm.wire
+		known.unknown = nil
+		dec := json.NewDecoder(bytes.NewReader(encode(known)))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&c); err != nil {
 			return err
@@ -388,8 +415,9 @@ func (s *Server) replace(cm *complaint, t wireComplaint) error {
 			return errors.New("transaction_id, out_trade_no and amount of an order are required")
 		}
 	}
-	t.ComplaintTime = cm.wire.ComplaintTime
+	t.ComplaintTime, t.unknown = cm.wire.ComplaintTime, cm.wire.unknown
 	cm.wire, cm.phones = t, nil
+	cm.changed = s.number("change")
 	cm.linkOrders(s)
 	return nil
 }

@@ -36,6 +36,19 @@ type wireComplaint struct {
 	InPlatformService     *bool               `json:"in_platform_service,omitempty"`
 	NeedImmediateService  *bool               `json:"need_immediate_service,omitempty"`
 	IsAgentMode           *bool               `json:"is_agent_mode,omitempty"`
+
+	unknown map[string]any // other members, of a captured complaint
+}
+
+// MarshalJSON encodes the complaint with its unknown members.
+func (t wireComplaint) MarshalJSON() ([]byte, error) {
+	type plain wireComplaint
+	data := encode(plain(t))
+	if len(t.unknown) > 0 {
+		data = append(data[:len(data)-1], ',')
+		data = append(data, encode(t.unknown)[1:]...)
+	}
+	return data, nil
 }
 
 type wireOrder struct {

@@ -18,6 +18,9 @@ type behavior struct {
 	WrongState         refusal               `json:"wrong_state"`
 	UnknownComplaint   refusal               `json:"unknown_complaint"`
 	TrustedOnly        bool                  `json:"trusted_only"`
+	CompleteNeedsReply bool                  `json:"complete_needs_reply"`
+	RateLimits         rateLimits            `json:"rate_limits"`
+	NoEmptyLists       bool                  `json:"no_empty_lists"`
 	ResponseContentMax int                   `json:"response_content_max"`
 	JumpLinks          bool                  `json:"jump_links"`
 	AnyMediaID         bool                  `json:"any_media_id"`
@@ -30,10 +33,23 @@ type behavior struct {
 	ResultTooLarge     refusal               `json:"result_too_large"`
 	ListOldestFirst    bool                  `json:"list_oldest_first"`
 	HistoryOldestFirst bool                  `json:"history_oldest_first"`
+	ListByChange       bool                  `json:"list_by_change"`
+	ListByLastFiling   bool                  `json:"list_by_last_filing"`
+	RefiledProcessing  bool                  `json:"refiled_processing"`
+	LenientComplaints  bool                  `json:"lenient_complaints"`
 	RefundsArrive      bool                  `json:"refunds_arrive"`
 	RefundRefusal      refusal               `json:"refund_refusal"`
 	AutoNotify         bool                  `json:"auto_notify"`
 	NotifyOwnActions   bool                  `json:"notify_own_actions"`
+	NotificationLoss   float64               `json:"notification_loss"`
+}
+
+type rateLimits struct {
+	List     int `json:"list"`
+	History  int `json:"history"`
+	Reply    int `json:"reply"`
+	Upload   int `json:"upload"`
+	Complete int `json:"complete"`
 }
 
 type refusal struct {
@@ -49,6 +65,9 @@ func behaviorOf(b *wechatpaytest.Behavior) behavior {
 		WrongState:         refusal(b.WrongState),
 		UnknownComplaint:   refusal(b.UnknownComplaint),
 		TrustedOnly:        b.TrustedOnly,
+		CompleteNeedsReply: b.CompleteNeedsReply,
+		RateLimits:         rateLimits(b.RateLimits),
+		NoEmptyLists:       b.NoEmptyLists,
 		ResponseContentMax: b.ResponseContentMax,
 		JumpLinks:          b.JumpLinks,
 		AnyMediaID:         b.AnyMediaID,
@@ -61,10 +80,15 @@ func behaviorOf(b *wechatpaytest.Behavior) behavior {
 		ResultTooLarge:     refusal(b.ResultTooLarge),
 		ListOldestFirst:    b.ListOldestFirst,
 		HistoryOldestFirst: b.HistoryOldestFirst,
+		ListByChange:       b.ListByChange,
+		ListByLastFiling:   b.ListByLastFiling,
+		RefiledProcessing:  b.RefiledProcessing,
+		LenientComplaints:  b.LenientComplaints,
 		RefundsArrive:      b.RefundsArrive,
 		RefundRefusal:      refusal(b.RefundRefusal),
 		AutoNotify:         b.AutoNotify,
 		NotifyOwnActions:   b.NotifyOwnActions,
+		NotificationLoss:   b.NotificationLoss,
 	}
 }
 
@@ -76,6 +100,9 @@ func (b behavior) apply(to *wechatpaytest.Behavior) {
 	to.WrongState = wechatpaytest.Refusal(b.WrongState)
 	to.UnknownComplaint = wechatpaytest.Refusal(b.UnknownComplaint)
 	to.TrustedOnly = b.TrustedOnly
+	to.CompleteNeedsReply = b.CompleteNeedsReply
+	to.RateLimits = wechatpaytest.RateLimits(b.RateLimits)
+	to.NoEmptyLists = b.NoEmptyLists
 	to.ResponseContentMax = b.ResponseContentMax
 	to.JumpLinks = b.JumpLinks
 	to.AnyMediaID = b.AnyMediaID
@@ -88,10 +115,15 @@ func (b behavior) apply(to *wechatpaytest.Behavior) {
 	to.ResultTooLarge = wechatpaytest.Refusal(b.ResultTooLarge)
 	to.ListOldestFirst = b.ListOldestFirst
 	to.HistoryOldestFirst = b.HistoryOldestFirst
+	to.ListByChange = b.ListByChange
+	to.ListByLastFiling = b.ListByLastFiling
+	to.RefiledProcessing = b.RefiledProcessing
+	to.LenientComplaints = b.LenientComplaints
 	to.RefundsArrive = b.RefundsArrive
 	to.RefundRefusal = wechatpaytest.Refusal(b.RefundRefusal)
 	to.AutoNotify = b.AutoNotify
 	to.NotifyOwnActions = b.NotifyOwnActions
+	to.NotificationLoss = b.NotificationLoss
 }
 
 func (b behavior) check() error {
@@ -103,6 +135,8 @@ func (b behavior) check() error {
 		return fmt.Errorf("response_content_max must be at least 1, got %d", b.ResponseContentMax)
 	case b.MaxPage < 0:
 		return fmt.Errorf("max_page must be 0 or more, got %d", b.MaxPage)
+	case b.NotificationLoss < 0 || b.NotificationLoss > 1:
+		return fmt.Errorf("notification_loss must be from 0 to 1, got %v", b.NotificationLoss)
 	}
 	for name, lag := range map[string]int64{
 		"history_lag_ms": b.HistoryLagMS,
@@ -111,6 +145,17 @@ func (b behavior) check() error {
 	} {
 		if lag < 0 || lag > maxDelay.Milliseconds() {
 			return fmt.Errorf("%s must be from 0 to %d, got %d", name, maxDelay.Milliseconds(), lag)
+		}
+	}
+	for name, limit := range map[string]int{
+		"list":     b.RateLimits.List,
+		"history":  b.RateLimits.History,
+		"reply":    b.RateLimits.Reply,
+		"upload":   b.RateLimits.Upload,
+		"complete": b.RateLimits.Complete,
+	} {
+		if limit < 0 {
+			return fmt.Errorf("rate_limits.%s must be 0 (none) or more, got %d", name, limit)
 		}
 	}
 	for _, r := range []struct {

@@ -31,6 +31,9 @@ func TestControl_changeBehavior(t *testing.T) {
 	want.ListLagMS, want.RefundLagMS, want.VaryLag = 2500, 3500, true
 	want.HistoryLagMS, want.MaxPage, want.ResponseContentMax, want.Seed = 1500, 20, 200, 9
 	want.KeyMode, want.PathInBody = "public_key", false
+	want.CompleteNeedsReply, want.NoEmptyLists, want.RefiledProcessing = true, true, true
+	want.ListByChange, want.ListByLastFiling, want.LenientComplaints = true, true, true
+	want.NotificationLoss, want.RateLimits = 0.25, rateLimits{200, 201, 60, 61, 1500}
 	body, err := json.Marshal(want)
 	require.NoError(t, err)
 	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", string(body)), "every field can be set")
@@ -38,7 +41,9 @@ func TestControl_changeBehavior(t *testing.T) {
 
 	// Omitted fields stay unchanged, also within an object.
 	want.TrustedOnly, want.SubMchIDs, want.WrongState.StatusCode = false, []string{}, 409
-	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior", `{"trusted_only":false,"sub_mchids":[],"wrong_state":{"status":409}}`))
+	want.CompleteNeedsReply, want.RateLimits.List = false, 1
+	require.Equal(t, want, ok[behavior](t, m, 200, "PATCH", "/_mock/behavior",
+		`{"trusted_only":false,"sub_mchids":[],"wrong_state":{"status":409},"complete_needs_reply":false,"rate_limits":{"list":1}}`))
 
 	// Requests see the new behavior.
 	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)

@@ -136,6 +136,9 @@ var badRequests = []struct {
 	{"behavior: response_content_max 0", "PATCH", "/_mock/behavior", `{"response_content_max":0}`, 400, "response_content_max must be at least 1, got 0"},
 	{"behavior: huge history lag", "PATCH", "/_mock/behavior", `{"history_lag_ms":9223372036854775807}`, 400, "history_lag_ms must be from 0 to 3600000, got"},
 	{"behavior: negative max_page", "PATCH", "/_mock/behavior", `{"max_page":-1}`, 400, "max_page must be 0 or more, got -1"},
+	{"behavior: negative rate limit", "PATCH", "/_mock/behavior", `{"rate_limits":{"reply":-1}}`, 400, "rate_limits.reply must be 0 (none) or more, got -1"},
+	{"behavior: unknown rate limit", "PATCH", "/_mock/behavior", `{"rate_limits":{"detail":1}}`, 400, `unknown field "detail"`},
+	{"behavior: notification loss in percent", "PATCH", "/_mock/behavior", `{"notification_loss":50}`, 400, "notification_loss must be from 0 to 1, got 50"},
 }
 
 func TestControl_ServeHTTP_badRequests(t *testing.T) {

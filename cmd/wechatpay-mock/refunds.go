@@ -11,6 +11,7 @@ type refund struct {
 	RefundID      string `json:"refund_id"`
 	TransactionID string `json:"transaction_id"`
 	OutTradeNo    string `json:"out_trade_no"`
+	MchID         string `json:"mchid"`
 	SubMchID      string `json:"sub_mchid,omitempty"`
 	Amount        int64  `json:"amount"`
 	Status        string `json:"status"`
