@@ -78,6 +78,7 @@ const scheme = "WECHATPAY2-SHA256-RSA2048"
 
 var (
 	attribute  = regexp.MustCompile(`^([a-z_]+)="([^"]*)"$`)
+	plainID    = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
 	tenDigits  = regexp.MustCompile(`^[0-9]{10}$`)
 	attributes = []string{"mchid", "nonce_str", "timestamp", "serial_no", "signature"}
 )
@@ -126,11 +127,11 @@ func (c *call) authenticate() *apiError {
 	c.s.mu.Unlock()
 	if merchant == nil {
 		return c.signError("mchid", "mchid not exists",
-			fmt.Sprintf("unknown mchid %q, the server has %s", truncate(a.mchID, 64), mchIDs))
+			fmt.Sprintf("unknown mchid %s, the server has %s", quoteID(a.mchID), mchIDs))
 	}
 	if cert == nil || cert.merchant != merchant {
 		return c.signError("serial_no", "serial not exists",
-			fmt.Sprintf("unknown serial_no %q for merchant %s", truncate(a.serialNo, 64), a.mchID))
+			fmt.Sprintf("unknown serial_no %s for merchant %s", quoteID(a.serialNo), a.mchID))
 	}
 	signed := slices.IndexFunc(toSign, func(s string) bool { return verify(&cert.key.PublicKey, s, a.signature) })
 	if signed < 0 {
@@ -149,6 +150,14 @@ func (c *call) authenticate() *apiError {
 	}
 	c.merchant, c.cert = merchant, cert
 	return nil
+}
+
+// quoteID quotes an id for a message, unless it may be a secret in the wrong place.
+func quoteID(id string) string {
+	if !plainID.MatchString(id) {
+		return fmt.Sprintf("of %d characters", utf8.RuneCountInString(id))
+	}
+	return strconv.Quote(id)
 }
 
 // mchIDs returns the ids of the merchants, for a message. The caller holds mu.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,6 +67,18 @@ func TestBehavior_hasAllFields(t *testing.T) {
 		case "Time", "WireTime", "NotifyTransport", "Log": // functions
 		default:
 			require.Contains(t, names, field.Name)
+		}
+	}
+}
+
+func TestBehavior_documented(t *testing.T) {
+	source, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	_, comment, _ := strings.Cut(string(source), "// The behavior has the fields of ")
+	comment, _, _ = strings.Cut(comment, "// One default")
+	for _, structure := range []any{new(behavior), new(rateLimits), new(refusal)} {
+		for _, name := range fieldNames(structure) {
+			require.Regexp(t, `\b`+name+`\b`, comment)
 		}
 	}
 }

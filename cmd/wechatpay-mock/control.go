@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +23,14 @@ import (
 type control struct {
 	server      *wechatpaytest.Server
 	allowRemote bool
+	dir         string // of the keys and env files
+	lenient     bool   // accept captured complaints
 	seedFile    string
 	seed        []json.RawMessage // the complaints of seedFile
 	log         func(wechatpaytest.Request)
 	mux         *http.ServeMux // the control API and the page
 	images      sync.Map       // bytes of the users' images by media id
+	merchants   merchants
 }
 
 const controlPath = "/_mock/"
@@ -65,6 +69,8 @@ func (c *control) setUp() error {
 			Log:        c.log,
 			WireTime:   time.Now, // clients of other processes cannot follow Advance
 			PathInBody: true,     // the documentation of some clients sends complaint_id twice
+
+			LenientComplaints: c.lenient,
 		}
 	})
 	for i, complaint := range c.seed {
@@ -77,7 +83,7 @@ func (c *control) setUp() error {
 
 func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := c.mux.Handler(r); pattern == "" {
-		c.server.ServeHTTP(w, r)
+		c.serveAPI(w, r)
 		return
 	}
 	// Closing the server ends the context. Do not wait for the rest of a body then.
@@ -85,6 +91,27 @@ func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 	})()
 	c.mux.ServeHTTP(w, r)
+}
+
+// serveAPI passes a request to the server, unless a web page may have sent it.
+func (c *control) serveAPI(w http.ResponseWriter, r *http.Request) {
+	err := c.checkOrigin(r, apiHosts...)
+	if err == nil {
+		c.server.ServeHTTP(w, r)
+		return
+	}
+	const code = "NO_AUTH"
+	c.log(wechatpaytest.Request{
+		Time:       c.server.Now(),
+		Method:     r.Method,
+		Path:       r.RequestURI,
+		StatusCode: http.StatusForbidden,
+		Code:       code,
+		Problem:    err.Error(),
+	})
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = w.Write(encode(map[string]string{"code": code, "message": err.Error()}))
 }
 
 func (c *control) handler(do operation) http.Handler {
@@ -138,16 +165,22 @@ func errorResponse(err error) (status int, body any) {
 	return status, map[string]string{"error": errorText(err)}
 }
 
+// apiHosts are WeChat Pay's own hosts, for clients that reach the mock through a
+// proxy or their hosts file. No web page can have them.
+var apiHosts = []string{"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com", "api.wechatpay.cn", "api2.wechatpay.cn"}
+
 // checkOrigin rejects requests that a web page of another origin sends, also
-// through a host name that resolves to loopback (DNS rebinding).
-func (c *control) checkOrigin(r *http.Request) error {
+// through a host name that resolves to loopback (DNS rebinding), except the
+// allowed ones.
+func (c *control) checkOrigin(r *http.Request, allowed ...string) error {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
 			return statusErrorf(http.StatusForbidden, "requests from web pages of another origin (%s) are not allowed", origin)
 		}
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
-	if ip := net.ParseIP(host); c.allowRemote || host == "localhost" || ip != nil && ip.IsLoopback() {
+	ip := net.ParseIP(host)
+	if c.allowRemote || host == "localhost" || ip != nil && ip.IsLoopback() || slices.Contains(allowed, host) {
 		return nil
 	}
 	return statusErrorf(http.StatusForbidden, "host %q is not loopback: set -allow-remote to allow it", r.Host)

@@ -100,7 +100,8 @@ var badRequests = []struct {
 	{"clear faults with a body", "DELETE", "/_mock/faults", `{"path":"complete"}`, 400, `unknown field "path"`},
 
 	{"notify: empty", "POST", "/_mock/notify", "", 400, "the body is empty: expected a JSON object with url"},
-	{"notify: no url", "POST", "/_mock/notify", `{"event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 400, "url is required"},
+	{"notify: no url", "POST", "/_mock/notify", `{"event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 400, "url is required: no notification URL is set"},
+	{"notify: unknown merchant", "POST", "/_mock/notify", `{"mchid":"1900000009","event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 404, "merchant 1900000009 not found"},
 	{"notify: url without a host", "POST", "/_mock/notify", `{"url":"/notify","event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 400, `url must be an absolute http or https URL, got "/notify"`},
 	{"notify: unsupported scheme", "POST", "/_mock/notify", `{"url":"file:///etc/passwd","event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 400, "url must be an absolute http or https URL"},
 	{"notify: no event_type", "POST", "/_mock/notify", `{"url":"http://127.0.0.1:1/","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`, 400, "event_type is required"},
@@ -116,6 +117,11 @@ var badRequests = []struct {
 
 	{"notification URL: missing", "PUT", "/_mock/notification-url", `{}`, 400, "url is required"},
 	{"notification URL: invalid", "PUT", "/_mock/notification-url", `{"url":"localhost:80"}`, 400, `url must be an absolute http or https URL, got "localhost:80"`},
+	{"notification URL: unknown merchant", "PUT", "/_mock/notification-url", `{"mchid":"1900000009","url":""}`, 404, "merchant 1900000009 not found"},
+	{"merchant: no mchid", "POST", "/_mock/merchants", `{}`, 400, `mchid must have 1 to 32 digits, got ""`},
+	{"merchant: a path", "POST", "/_mock/merchants", `{"mchid":"../1"}`, 400, `mchid must have 1 to 32 digits, got "../1"`},
+	{"merchant: the first", "POST", "/_mock/merchants", `{"mchid":"1900000001"}`, 409, "merchant 1900000001 already exists"},
+	{"merchant: unknown field", "POST", "/_mock/merchants", `{"mchid":"1900000002","key":""}`, 400, `unknown field "key": expected a JSON object with mchid, sub_mchids`},
 	{"deliver with a body", "POST", "/_mock/notifications/deliver", `{"id":"1"}`, 400, `unknown field "id"`},
 
 	{"clock: empty", "POST", "/_mock/clock", "", 400, "the body is empty"},
@@ -219,6 +225,47 @@ func TestControl_checkOrigin(t *testing.T) {
 			require.Equal(t, test.status, w.Code, w.Body)
 		})
 	}
+}
+
+// Web pages reach no path of the server, not even the API. Clients may send WeChat
+// Pay's host names to the API, as they do through a proxy.
+func TestControl_ServeHTTP_foreignHostAndOrigin(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	ok[any](t, m, 201, "POST", "/_mock/complaints", `{"complaint_id":"1"}`)
+	send := func(path, host, origin string) (int, string) {
+		req, err := http.NewRequest("GET", m.url+path, nil)
+		require.NoError(t, err)
+		req.Host = host
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		return resp.StatusCode, string(readBody(t, resp))
+	}
+	before := m.raw(t, "GET", "/_mock/requests", "")
+	const detail = "/v3/merchant-service/complaints-v2/1"
+	for _, path := range []string{"/", "/_mock/complaints", "/_mock/page", "/_mock/nothing", detail, "/storage/1/eA", "/nothing"} {
+		for _, from := range [][2]string{
+			{"shop.example", ""}, {"shop.example", "http://shop.example"},
+			{"", "https://shop.example"}, {"", "null"}, {"api.mch.weixin.qq.com", "https://shop.example"},
+		} {
+			status, body := send(path, from[0], from[1])
+			require.Equal(t, 403, status, "%s %q: %s", path, from, body)
+		}
+	}
+	require.Equal(t, before, m.raw(t, "GET", "/_mock/requests", ""), "nothing reached the server")
+	_, body := send(detail, "shop.example:80", "")
+	require.JSONEq(t, `{"code":"NO_AUTH","message":"host \"shop.example:80\" is not loopback: set -allow-remote to allow it"}`, body)
+	require.Contains(t, m.stderr.String(), "GET "+detail+` → 403 NO_AUTH: host "shop.example:80" is not loopback`)
+
+	for _, host := range []string{"api.mch.weixin.qq.com", "api2.wechatpay.cn:443", "localhost"} {
+		status, body := send(detail, host, "")
+		require.Equal(t, 400, status, body)
+		require.Contains(t, body, "Accept: is required")
+	}
+	status, _ := send("/_mock/complaints", "api.mch.weixin.qq.com", "")
+	require.Equal(t, 403, status)
 }
 
 // API requests are passed on unchanged: ServeMux would clean the path of an image

@@ -1,13 +1,15 @@
 // Command wechatpay-mock is a mock WeChat Pay server for tests in any language.
 // It runs package wechatpaytest as a program: strict and stateful, for one
-// merchant, with the complaint API, platform certificates, refunds and the echo
-// self-test.
+// merchant or several, with the complaint API, platform certificates, refunds and
+// the echo self-test.
 //
-//	rm -f /tmp/mock/env # left by an earlier run
-//	wechatpay-mock -dir /tmp/mock -seed complaints.json &
-//	until [ -e /tmp/mock/env ]; do sleep 0.1; done # or wait for the line on standard output
-//	. /tmp/mock/env
-//	kill %1 # stops it
+//	go build -o wechatpay-mock github.com/wechatpay-complaints/wechatpay/cmd/wechatpay-mock
+//	dir=$(mktemp -d)
+//	./wechatpay-mock -dir "$dir" -seed complaints.json & # go run would not pass the signal on
+//	pid=$!
+//	until [ -e "$dir/env" ]; do sleep 0.1; done # or wait for the line on standard output
+//	. "$dir/env"
+//	kill "$pid" # stops it
 //
 // # Settings
 //
@@ -22,7 +24,8 @@
 // env is written last: when it exists, so do the other files, and the server
 // listens. Settings that the server does not use are set to an empty value, so
 // that earlier values do not remain in the environment. The files are readable
-// by their owner only (0600). So is the directory (0700), unless it existed.
+// by their owner only (0600). So is the directory (0700), unless it existed. A
+// directory that another user owns or can write to is refused.
 //
 // Each start generates new keys and replaces the files. The key files remain
 // when the command stops; env is removed. Without -dir the files are in a
@@ -34,14 +37,14 @@
 // Each API request is logged to standard error on one line, with the reason if
 // it was rejected. With -log json the line is an object with time, method,
 // path, status, code, problem, request_id, fault, took_effect and duration_ms.
-// Authorization headers are never logged.
+// Headers are never logged.
 //
 // # The page
 //
 // Open the server's URL in a browser to see complaints with their images and
 // history, refunds, notifications and requests. For a request with a wrong
 // signature, the page compares the string that was signed with the string that
-// the server verifies. Buttons perform what users and WeChat Pay do: file a
+// the server verifies. It hides the values of headers that may be secret. Buttons perform what users and WeChat Pay do: file a
 // complaint, write as the user, complete a refund, send a notification. The page
 // is in Chinese or English, by the browser's language or ?lang=zh and ?lang=en.
 // It loads nothing from other hosts.
@@ -57,7 +60,7 @@
 //
 // Complaints:
 //
-//	POST   /_mock/complaints                            file a complaint; missing fields are filled in
+//	POST   /_mock/complaints                            file a complaint; missing fields are filled in (-lenient)
 //	GET    /_mock/complaints                            list complaints in the order of filing
 //	GET    /_mock/complaints/{id}                       get a complaint
 //	PATCH  /_mock/complaints/{id}                       change the given fields; adds no record
@@ -76,7 +79,9 @@
 // user-reply and platform-reply take "text" and "media_urls", user-click takes
 // "message_content", "action_id" and "clicked_log_id", user-ask-platform takes
 // "reason" and "description", merchant-decision takes "action" (APPROVE or
-// REJECT) and "reason". After PATCH, the complaint has all flags and
+// REJECT) and "reason". With -lenient, or lenient_complaints of the behavior, a
+// captured complaint can be filed: null and unknown nested fields are ignored, and
+// other unknown fields are returned with it. After PATCH, the complaint has all flags and
 // apply_refund_amount, also those that it was filed without (false and 0).
 //
 // Refunds and images:
@@ -109,13 +114,15 @@
 //	GET    /_mock/notifications                         list the notifications to be delivered
 //	POST   /_mock/notifications/deliver                 send those that are due
 //
-// notify takes "url", "event_type", "complaint_id" and "action_type" (or
-// "out_refund_no"), "id", "create_time", "serial" and "fault", and returns the
-// "status" and "body" of the response. notification-url takes {"url"}, which may
-// be http.
+// notify takes "url" (default: the notification URL), "mchid" (default: the first
+// merchant), "event_type", "complaint_id" and "action_type" (or "out_refund_no"),
+// "id", "create_time", "serial" and "fault", and returns the "status" and "body"
+// of the response. notification-url takes "url", which may be http, and "mchid".
 //
 // The server:
 //
+//	POST   /_mock/merchants                             add a merchant
+//	GET    /_mock/merchants                             list the added merchants
 //	GET    /_mock/requests                              list API requests and their responses
 //	GET    /_mock/clock                                 get {"now"}
 //	POST   /_mock/clock                                 advance the clock by {"advance_ms"}
@@ -127,12 +134,24 @@
 //	GET    /_mock/page                                  get what the page shows: the latest 100 of each
 //	GET    /_mock/page/{file}                           get a file of the page
 //
-// The clock does not affect signatures, which use the real time. The operations
-// on certificates return {"serial_no"}. reset adds the complaints of -seed again,
-// and keeps the clock, keys and certificates.
+// merchants takes "mchid" and, for a service provider, "sub_mchids". It writes the
+// settings of the merchant to a directory of that name in -dir, and returns the
+// path of its env file as "env". The clock does not affect signatures, which use
+// the real time. The operations on certificates return {"serial_no"}. reset adds
+// the complaints of -seed again, and keeps the clock, merchants, keys and
+// certificates.
 //
 // The behavior has the fields of wechatpaytest.Behavior, in lower case with
-// underscores. One default differs: path_in_body is true, because the
+// underscores: seed, key_mode, sub_mchids, wrong_state, unknown_complaint,
+// trusted_only, complete_needs_reply, rate_limits (list, history, reply, upload,
+// complete), no_empty_lists, response_content_max, jump_links, any_media_id,
+// path_in_body, history_lag_ms, list_lag_ms, refund_lag_ms, vary_lag, max_page,
+// result_too_large, list_oldest_first, history_oldest_first, list_by_change,
+// list_by_last_filing, refiled_processing, lenient_complaints, refunds_arrive,
+// refund_refusal, auto_notify, notify_own_actions and notification_loss. A
+// refusal has "status" and "code".
+//
+// One default differs: path_in_body is true, because the
 // documentation of some clients also puts complaint_id into the body. Turn it
 // off to check whether your client does that.
 //
@@ -140,9 +159,9 @@
 //
 // Anyone who can reach the control API can control the server and make it send
 // notifications to any URL. The server therefore listens on loopback only,
-// unless -allow-remote is set. The control API and the page reject requests that
-// a web page of another origin sends, and requests for a host name that is not
-// loopback.
+// unless -allow-remote is set. It rejects requests that a web page of another
+// origin sends, and requests for a host name that is not loopback. The API also
+// accepts WeChat Pay's host names.
 //
 // # Exit status
 //
@@ -179,6 +198,7 @@ type options struct {
 	allowRemote bool
 	dir         string
 	seed        string
+	lenient     bool
 	log         string
 }
 
@@ -207,6 +227,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"allow addresses that other machines can reach; anyone who reaches the server can control it")
 	flags.StringVar(&o.dir, "dir", "", "`directory` for the keys and the env file (default: a temporary directory)")
 	flags.StringVar(&o.seed, "seed", "", "JSON `file` with a list of complaints; missing fields are filled in")
+	flags.BoolVar(&o.lenient, "lenient", false,
+		"accept captured complaints, with null and unknown fields, in -seed and POST /_mock/complaints")
 	flags.StringVar(&o.log, "log", "text", "log format on standard error: `text|json`")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "wechatpay-mock is a mock WeChat Pay server for tests. It runs until it is interrupted.\n\n")
@@ -251,6 +273,9 @@ const stopTimeout = 5 * time.Second
 
 func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if o.dir != "" {
+		if err := checkDir(o.dir); err != nil {
+			return err
+		}
 		if err := removeEnv(o.dir); err != nil {
 			return err
 		}
@@ -259,8 +284,17 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	temporary := o.dir == ""
+	if temporary {
+		if o.dir, err = os.MkdirTemp("", "wechatpay-mock-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.dir)
+	}
 	c := newControl(o.allowRemote)
+	c.dir, c.lenient = o.dir, o.lenient
 	c.seedFile, c.seed, c.log = o.seed, complaints, requestLog(o.log, stderr)
+	defer c.merchants.removeEnv()
 	defer closeServer(c.server, stderr)
 	if err := c.setUp(); err != nil {
 		return err
@@ -268,19 +302,14 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err := c.server.Listen(o.addr); err != nil {
 		return err
 	}
-
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "wechatpay-mock-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(o.dir)
-		fmt.Fprintf(stderr, "settings are in %s; to load them, run: . %[1]s\n", filepath.Join(o.dir, envFile))
-	}
 	env, err := writeSettings(o.dir, c.server.Config())
 	if err != nil {
 		return err
 	}
 	defer removeOwnEnv(o.dir, env)
+	if temporary {
+		fmt.Fprintf(stderr, "settings are in %s; to load them, run: . %[1]s\n", filepath.Join(o.dir, envFile))
+	}
 	fmt.Fprintln(stdout, "listening on", c.server.URL)
 	<-ctx.Done()
 	return nil

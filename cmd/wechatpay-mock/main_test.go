@@ -44,6 +44,21 @@ func TestRun_seed(t *testing.T) {
 	require.Len(t, page.Data, 3)
 }
 
+// With -lenient, captured complaints can be loaded, also after a reset.
+func TestRun_lenient(t *testing.T) {
+	const captured = `{"complaint_id":"1","payer_phone":null,"new_flag":true,"complaint_order_info":[{"amount":100,"currency":null}]}`
+	dir := t.TempDir()
+	m := start(t, "-dir", dir, "-lenient", "-seed", writeSeed(t, "["+captured+"]"))
+	ok[any](t, m, 204, "POST", "/_mock/reset", "")
+	ok[any](t, m, 201, "POST", "/_mock/complaints", strings.Replace(captured, `"1"`, `"2"`, 1))
+	for _, id := range []string{"1", "2"} {
+		var complaint map[string]any
+		require.NoError(t, newClient(t, dir).Do(t.Context(), "GET", "/v3/merchant-service/complaints-v2/"+id, nil, &complaint))
+		require.Equal(t, true, complaint["new_flag"])
+		require.NotContains(t, complaint, "payer_phone")
+	}
+}
+
 // If the server cannot start, run prints one line to standard error, leaves no
 // env file and returns 1.
 func TestRun_startFails(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 type notification struct {
 	URL         string                  `json:"url"`
+	MchID       string                  `json:"mchid"`
 	EventType   string                  `json:"event_type"`
 	ComplaintID string                  `json:"complaint_id"`
 	ActionType  string                  `json:"action_type"`
@@ -25,6 +27,9 @@ type notification struct {
 }
 
 func (n *notification) check() error {
+	if n.URL == "" {
+		return fmt.Errorf("url is required: no notification URL is set")
+	}
 	if err := checkURL(n.URL); err != nil {
 		return err
 	}
@@ -42,9 +47,6 @@ func (n *notification) check() error {
 }
 
 func checkURL(raw string) error {
-	if raw == "" {
-		return fmt.Errorf("url is required")
-	}
 	if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("url must be an absolute http or https URL, got %q", raw)
 	}
@@ -56,6 +58,11 @@ func (c *control) notify(r *http.Request) (int, any, error) {
 	if err := decode(r, &body); err != nil {
 		return 0, nil, err
 	}
+	receiver, err := c.urlOwnerOf(body.MchID)
+	if err != nil {
+		return 0, nil, err
+	}
+	body.URL = cmp.Or(body.URL, receiver.NotificationURL())
 	if err := body.check(); err != nil {
 		return 0, nil, err
 	}
@@ -66,6 +73,7 @@ func (c *control) notify(r *http.Request) (int, any, error) {
 		ComplaintID: body.ComplaintID,
 		ActionType:  body.ActionType,
 		OutRefundNo: body.OutRefundNo,
+		MchID:       body.MchID,
 		Serial:      body.Serial,
 		Fault:       body.Fault,
 	}
@@ -86,7 +94,8 @@ func (c *control) notify(r *http.Request) (int, any, error) {
 
 func (c *control) setNotificationURL(r *http.Request) (int, any, error) {
 	var body struct {
-		URL *string `json:"url"`
+		URL   *string `json:"url"`
+		MchID string  `json:"mchid,omitempty"`
 	}
 	if err := decode(r, &body); err != nil {
 		return 0, nil, err
@@ -99,7 +108,11 @@ func (c *control) setNotificationURL(r *http.Request) (int, any, error) {
 			return 0, nil, err
 		}
 	}
-	c.server.SetNotificationURL(*body.URL)
+	receiver, err := c.urlOwnerOf(body.MchID)
+	if err != nil {
+		return 0, nil, err
+	}
+	receiver.SetNotificationURL(*body.URL)
 	return http.StatusOK, body, nil
 }
 
@@ -110,6 +123,7 @@ type dueNotification struct {
 	ComplaintID string    `json:"complaint_id,omitempty"`
 	ActionType  string    `json:"action_type,omitempty"`
 	OutRefundNo string    `json:"out_refund_no,omitempty"`
+	MchID       string    `json:"mchid"`
 	CreateTime  time.Time `json:"create_time"`
 	URL         string    `json:"url"`
 }
@@ -121,6 +135,7 @@ func dueNotificationOf(n wechatpaytest.Notification, url string) dueNotification
 		ComplaintID: n.ComplaintID,
 		ActionType:  n.ActionType,
 		OutRefundNo: n.OutRefundNo,
+		MchID:       n.MchID,
 		CreateTime:  n.CreateTime,
 		URL:         url,
 	}

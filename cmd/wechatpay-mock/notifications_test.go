@@ -41,6 +41,16 @@ func TestControl_notify(t *testing.T) {
 	require.Len(t, r.bodies, 2)
 }
 
+// Without a URL, notify uses the one that is set.
+func TestControl_notify_setURL(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	r := newReceiver(t)
+	ok[any](t, m, 200, "PUT", "/_mock/notification-url", `{"url":"`+r.URL+`"}`)
+	const body = `{"event_type":"COMPLAINT.CREATE","complaint_id":"1","action_type":"CREATE_COMPLAINT"}`
+	require.JSONEq(t, `{"status":200,"body":"{\"code\":\"SUCCESS\"}"}`, m.raw(t, "POST", "/_mock/notify", body))
+	require.Len(t, r.bodies, 1)
+}
+
 func TestControl_deliver(t *testing.T) {
 	m := start(t, "-dir", t.TempDir())
 	require.Equal(t, `{"data":[]}`, m.raw(t, "GET", "/_mock/notifications", ""))

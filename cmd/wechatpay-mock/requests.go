@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
@@ -44,10 +46,11 @@ func (c *control) requests(*http.Request) (int, any, error) {
 // request is a request with its headers, its body and the response.
 type request struct {
 	summary
-	Header   http.Header `json:"header"` // without Authorization
+	Header   http.Header `json:"header"` // without values that may be secret
 	Body     string      `json:"body"`
 	Response string      `json:"response"`
-	// Authorization has the attributes of that header except the signature.
+	// Authorization has the attributes of that header except the signature. It is
+	// empty if the header is malformed.
 	Authorization map[string]string `json:"authorization,omitempty"`
 	// If the signature is wrong, Verified is the string to sign that the server
 	// verifies, and Signed the one that was signed, if the server recognized it.
@@ -57,11 +60,9 @@ type request struct {
 }
 
 func requestOf(r wechatpaytest.Request) request {
-	header := r.Header.Clone()
-	header.Del("Authorization")
 	out := request{
 		summary:       summaryOf(r),
-		Header:        header,
+		Header:        publicHeader(r.Header),
 		Body:          string(r.Body),
 		Response:      string(r.Response),
 		Authorization: attributesOf(r.Header.Get("Authorization")),
@@ -73,14 +74,51 @@ func requestOf(r wechatpaytest.Request) request {
 	return out
 }
 
-// publicAttribute matches the attributes of Authorization that are useless
-// without the signature.
-var publicAttribute = regexp.MustCompile(`\b(mchid|nonce_str|timestamp|serial_no)="([^"]*)"`)
+// publicName matches the headers whose values are not secret.
+var publicName = regexp.MustCompile(
+	`^(Accept|Connection|Date|Expect|Host|Origin|Request-Id|Te|Transfer-Encoding|Upgrade|User-Agent|Via` +
+		`|(Accept|Content|Wechatpay)-.*)$`)
+
+const hidden = "(hidden)"
+
+// publicHeader returns a copy of a header with all values hidden that may be
+// secret, and without Authorization.
+func publicHeader(header http.Header) http.Header {
+	public := http.Header{}
+	for name, values := range header {
+		switch {
+		case name == "Authorization":
+		case publicName.MatchString(name):
+			public[name] = slices.Clone(values)
+		default:
+			public[name] = slices.Repeat([]string{hidden}, len(values))
+		}
+	}
+	return public
+}
+
+var (
+	// attribute matches an attribute of Authorization.
+	attribute = regexp.MustCompile(`^([a-z_]+)="([^"]*)"$`)
+	// publicValue matches the values of the attributes that are useless without
+	// the signature. It matches no signature.
+	publicValue = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
+)
 
 func attributesOf(authorization string) map[string]string {
 	attributes := map[string]string{}
-	for _, m := range publicAttribute.FindAllStringSubmatch(authorization, -1) {
-		attributes[m[1]] = m[2]
+	_, list, _ := strings.Cut(authorization, " ")
+	for _, part := range strings.Split(list, ",") {
+		m := attribute.FindStringSubmatch(strings.TrimLeft(part, " "))
+		if m == nil {
+			return nil
+		}
+		switch m[1] {
+		case "mchid", "nonce_str", "timestamp", "serial_no":
+			if attributes[m[1]] = m[2]; !publicValue.MatchString(m[2]) {
+				attributes[m[1]] = hidden
+			}
+		}
 	}
 	return attributes
 }

@@ -30,6 +30,50 @@ func TestControl_requests(t *testing.T) {
 	require.NotContains(t, response, "WECHATPAY2-SHA256-RSA2048 ", "signatures are secret")
 }
 
+// Nothing that may be secret is shown, not even if it is in the wrong place.
+func TestControl_requests_secrets(t *testing.T) {
+	m := start(t, "-dir", t.TempDir())
+	const (
+		secret  = "c2VjcmV0LXNpZ25hdHVyZQ=="
+		valid   = `mchid="1900000001",nonce_str="n",timestamp="1772596800",serial_no="AB",signature="` + secret + `"`
+		prefix  = "WECHATPAY2-SHA256-RSA2048 "
+		longest = secret + secret + secret
+	)
+	for _, header := range []http.Header{
+		{"Authorization": {prefix + valid}},
+		{"Authorization": {"Bearer " + secret}},
+		{"Authorization": {secret}},
+		{"Authorization": {prefix + `mchid="1900000001",signature=` + secret}},
+		{"Authorization": {prefix + `mchid="1900000001"; signature="` + secret + `"`}},
+		{"Authorization": {prefix + `mchid="` + longest + `",nonce_str="n",timestamp="1772596800",serial_no="AB",signature="YQ=="`}},
+		{"Authorization": {prefix + `mchid="1900000001",nonce_str="n",timestamp="` + secret + `",serial_no="AB",signature="YQ=="`}},
+		{"Authorization": {prefix + `mchid="1900000001",nonce_str="n",timestamp="1772596800",serial_no="` + secret + `",signature="YQ=="`}},
+		{"Authorization": {prefix + secret + `="1"`}},
+		{"Authorization": {prefix + valid, secret}},
+		{"Cookie": {"session=" + secret}},
+		{"Proxy-Authorization": {"Basic " + secret}},
+		{"X-Api-Key": {secret}},
+	} {
+		req, err := http.NewRequest("GET", m.url+"/v3/certificates", nil)
+		require.NoError(t, err)
+		header.Set("Accept", "application/json")
+		req.Header = header
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.Equal(t, 401, resp.StatusCode)
+		require.NotContains(t, string(readBody(t, resp)), secret, header)
+	}
+	for _, shown := range []string{m.raw(t, "GET", "/_mock/requests", ""), m.raw(t, "GET", "/_mock/page", ""), m.stderr.String()} {
+		require.NotContains(t, shown, secret)
+	}
+	requests := data[request](t, m, "/_mock/requests")
+	require.Equal(t, map[string]string{"mchid": "1900000001", "nonce_str": "n", "timestamp": "1772596800", "serial_no": "AB"},
+		requests[0].Authorization)
+	require.Empty(t, requests[3].Authorization, "malformed")
+	require.Equal(t, []string{"(hidden)"}, requests[10].Header["Cookie"])
+	require.Equal(t, []string{"application/json"}, requests[10].Header["Accept"])
+}
+
 // For a wrong signature, the log has the string that was signed and the string
 // that the server verifies.
 func TestControl_requests_wrongSignature(t *testing.T) {

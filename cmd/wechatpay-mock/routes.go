@@ -36,6 +36,8 @@ var routes = []struct {
 	{"PUT /_mock/notification-url", (*control).setNotificationURL},
 	{"GET /_mock/notifications", (*control).pending},
 	{"POST /_mock/notifications/deliver", (*control).deliver},
+	{"POST /_mock/merchants", (*control).addMerchant},
+	{"GET /_mock/merchants", (*control).listMerchants},
 	{"GET /_mock/requests", (*control).requests},
 	{"GET /_mock/clock", (*control).clock},
 	{"POST /_mock/clock", (*control).advance},

@@ -46,6 +46,9 @@ func writeSettings(dir string, cfg wechatpay.Config) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
+	if err := checkDir(dir); err != nil { // it may be new
+		return "", err
+	}
 	if err := writeKeys(dir, cfg); err != nil {
 		return "", err
 	}
@@ -58,9 +61,11 @@ func writeKeys(dir string, cfg wechatpay.Config) error {
 	if err != nil {
 		return err
 	}
-	public, err := x509.MarshalPKIXPublicKey(cfg.PublicKey)
-	if err != nil {
-		return err
+	var public []byte
+	if cfg.PublicKey != nil { // nil in certificate mode
+		if public, err = x509.MarshalPKIXPublicKey(cfg.PublicKey); err != nil {
+			return err
+		}
 	}
 	for _, key := range []struct {
 		name, blockType string
@@ -70,6 +75,9 @@ func writeKeys(dir string, cfg wechatpay.Config) error {
 		{certificateFile, "CERTIFICATE", cfg.Certificate.Raw},
 		{publicKeyFile, "PUBLIC KEY", public},
 	} {
+		if key.der == nil {
+			continue
+		}
 		content := pem.EncodeToMemory(&pem.Block{Type: key.blockType, Bytes: key.der})
 		if err := writePrivate(filepath.Join(dir, key.name), content); err != nil {
 			return err
@@ -79,6 +87,10 @@ func writeKeys(dir string, cfg wechatpay.Config) error {
 }
 
 func envContent(dir string, cfg wechatpay.Config) string {
+	publicKey := ""
+	if cfg.PublicKey != nil {
+		publicKey = filepath.Join(dir, publicKeyFile)
+	}
 	var env strings.Builder
 	for _, setting := range [][2]string{
 		{"MCHID", cfg.MchID},
@@ -91,7 +103,7 @@ func envContent(dir string, cfg wechatpay.Config) string {
 		{"APIV3_KEY_FILE", ""},
 		{"PUBLIC_KEY_ID", cfg.PublicKeyID},
 		{"PUBLIC_KEY", ""},
-		{"PUBLIC_KEY_FILE", filepath.Join(dir, publicKeyFile)},
+		{"PUBLIC_KEY_FILE", publicKey},
 		{"PUBLIC_KEY_ONLY", ""},
 		{"BASE_URL", cfg.BaseURL},
 		{"BACKUP_URL", cfg.BackupURL},

@@ -84,6 +84,39 @@ func TestRun_settings_secondRun(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Another user must not be able to replace the keys.
+func TestRun_settings_foreignDirectory(t *testing.T) {
+	refused := func(dir, want string) {
+		var stdout, stderr output
+		require.Equal(t, 1, run(context.Background(), []string{"-dir", dir}, &stdout, &stderr))
+		require.Contains(t, stderr.String(), want)
+		require.Empty(t, stdout.String())
+	}
+	dir := filepath.Join(t.TempDir(), "open")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, envFile), nil, 0o600))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	refused(dir, "-dir "+dir+" is writable by other users (mode 0777): run chmod 700 "+dir)
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	refused(link, "is writable by other users")
+	require.FileExists(t, filepath.Join(dir, envFile), "nothing was changed")
+	require.NoError(t, os.Chmod(dir, 0o755))
+	start(t, "-dir", link)
+
+	if os.Geteuid() != 0 {
+		refused("/", "-dir / belongs to another user (uid 0)")
+		return
+	}
+	foreign := t.TempDir()
+	require.NoError(t, os.Chown(foreign, 4711, 4711))
+	refused(foreign, "-dir "+foreign+" belongs to another user (uid 4711)")
+	group := t.TempDir()
+	require.NoError(t, os.Chown(group, 0, 4711))
+	require.NoError(t, os.Chmod(group, 0o770))
+	refused(group, "is writable by other users (mode 0770)")
+}
+
 // A run does not remove the env file of a later run.
 func TestRun_settings_concurrentRuns(t *testing.T) {
 	dir := t.TempDir()
