@@ -229,7 +229,8 @@ func (c *call) findComplaint() (*complaint, *apiError) {
 		return nil, c.b.UnknownComplaint.errorf("unknown complaint %s", c.id)
 	}
 	if mchID := cm.wire.ComplaintedMchID; !c.owns(mchID) {
-		return nil, noAuth.errorf("complaint %s is against merchant %s, not the caller %s", c.id, mchID, c.merchant.mchid)
+		const against = "complaint %s is against merchant %s, not the caller %s"
+		return nil, noAuth.errorf(against, c.id, mchID, c.merchant.mchid)
 	}
 	return cm, nil
 }

@@ -80,7 +80,8 @@ func queryEndpoint[In any](method, pattern string, do func(*call, *In) (any, *ap
 			return errorResponse(apiErr)
 		}
 		if len(c.body) > 0 {
-			return errorResponse(bodyError("", nil, "must be empty for %s, got %s", method, truncate(string(c.body), 40)))
+			body := truncate(string(c.body), 40)
+			return errorResponse(bodyError("", nil, "must be empty for %s, got %s", method, body))
 		}
 		return serve(c, in, do)
 	}}

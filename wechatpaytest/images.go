@@ -252,7 +252,8 @@ func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {
 	case m == nil:
 		http.NotFound(w, r)
 	case m.uploaded && data == nil:
-		http.Error(w, fmt.Sprintf("the server keeps only the latest %d bytes of uploads", maxUploadBytes), http.StatusGone)
+		problem := fmt.Sprintf("the server keeps only the latest %d bytes of uploads", maxUploadBytes)
+		http.Error(w, problem, http.StatusGone)
 	default:
 		_, contentType := sniffImage(data)
 		w.Header().Set("Content-Type", contentType)

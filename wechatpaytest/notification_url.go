@@ -13,7 +13,8 @@ type notificationURL struct {
 
 func (c *call) createNotificationURL(b *notificationURLBody) (any, *apiError) {
 	if c.merchant.notifyURL != "" {
-		return nil, invalidRequest.errorf("merchant %s already has a notification URL; use PUT to change it", c.merchant.mchid)
+		const exists = "merchant %s already has a notification URL; use PUT to change it"
+		return nil, invalidRequest.errorf(exists, c.merchant.mchid)
 	}
 	c.merchant.notifyURL = b.URL
 	return notificationURL{c.merchant.mchid, b.URL}, nil
