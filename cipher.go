@@ -63,7 +63,8 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 
 // Decrypt decrypts a field that WeChat Pay encrypted for the merchant, such as
 // PayerPhone of a complaint: RSA-OAEP with SHA-1 under the public key of the
-// merchant API certificate, in base64. The result is personal data.
+// merchant API certificate, in base64. The result is personal data. It is empty
+// if the ciphertext is: the user left no phone number.
 //
 // Config.PrivateKey must be a crypto.Decrypter, as *rsa.PrivateKey is. A field
 // that was encrypted for an earlier merchant API certificate needs a Client with
@@ -72,6 +73,9 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533436
 func (c *Client) Decrypt(ciphertext string) (string, error) {
 	const op = "Decrypt"
+	if ciphertext == "" {
+		return "", nil
+	}
 	var f faults
 	key, ok := c.signer.key.(crypto.Decrypter)
 	if !ok {

@@ -55,6 +55,17 @@ func TestClient_Decrypt(t *testing.T) {
 		"PrivateKey: must be a crypto.Decrypter, got wechatpay_test.hsm")
 	_, err = client(key).Decrypt("*")
 	require.ErrorContains(t, err, "wechatpay: Decrypt: invalid argument: ciphertext: is not base64: ")
-	_, err = client(key).Decrypt("")
-	require.ErrorIs(t, err, rsa.ErrDecryption)
+}
+
+// Complaints of users who left no phone number have an empty PayerPhone.
+func TestClient_Decrypt_empty(t *testing.T) {
+	cfg := testConfig(t, "http://127.0.0.1:1")
+	for _, key := range []crypto.Signer{cfg.PrivateKey, hsm{key: privateKey(t, "merchant_key.pem")}} {
+		cfg.PrivateKey = key
+		client, err := wechatpay.NewClient(cfg)
+		require.NoError(t, err)
+		phone, err := client.Decrypt("")
+		require.NoError(t, err)
+		require.Empty(t, phone)
+	}
 }

@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -125,4 +127,21 @@ func requireMismatch(t testing.TB, err error, problem string) {
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, wechatpay.VerificationReasonMismatch, failed.Reason)
 	require.ErrorContains(t, err, "the response does not match the request: "+problem+" [")
+}
+
+// requireShort requires an error text of at most 160 characters without the
+// texts given, such as ids.
+func requireShort(t *testing.T, err error, without ...string) {
+	t.Helper()
+	text := err.Error()
+	for _, s := range without {
+		text = strings.ReplaceAll(text, s, "")
+	}
+	require.LessOrEqual(t, utf8.RuneCountInString(text), 160, text)
+}
+
+// requestID returns the request id in an error text.
+func requestID(err error) string {
+	_, id, _ := strings.Cut(err.Error(), "[request id ")
+	return " [request id " + id
 }
