@@ -126,15 +126,26 @@ func requestIDSuffix(id string) string {
 	return fmt.Sprintf(" [request id %s]", oneLine(id))
 }
 
-// fieldAndIssue reads what it can of Detail, which has several shapes.
+// fieldAndIssue reads what it can of Detail, which has several shapes. Instead of
+// a field, value may list the JSON pointers of members that WeChat Pay does not
+// know.
 func (e *APIError) fieldAndIssue() (field, issue string) {
 	var detail struct {
-		Field, Issue any
-		Detail       struct{ Issue any }
+		Field, Issue, Value any
+		Detail              struct{ Issue any }
 	}
 	// A field of another type leaves the others readable.
 	_ = json.Unmarshal(e.Detail, &detail)
 	field, _ = detail.Field.(string)
+	if values, ok := detail.Value.([]any); ok && field == "" {
+		var pointers []string
+		for _, value := range values {
+			if pointer, ok := value.(string); ok && strings.HasPrefix(pointer, "/") {
+				pointers = append(pointers, pointer)
+			}
+		}
+		field = strings.Join(pointers, ", ")
+	}
 	if issue, _ = detail.Issue.(string); issue == "" {
 		issue, _ = detail.Detail.Issue.(string)
 	}

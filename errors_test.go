@@ -57,7 +57,25 @@ func TestAPIError_bodies(t *testing.T) {
 				Code: "PARAM_ERROR", Message: "m",
 				Detail: []byte(`{"value":["/a","/b"],"location":null}`),
 			},
+			" PARAM_ERROR: m (/a, /b)",
+		},
+		{
+			"value is a list of values",
+			`{"code":"PARAM_ERROR","message":"m","detail":{"value":["13800000000",{"a":1}]}}`,
+			wechatpay.APIError{
+				Code: "PARAM_ERROR", Message: "m",
+				Detail: []byte(`{"value":["13800000000",{"a":1}]}`),
+			},
 			" PARAM_ERROR: m",
+		},
+		{
+			"field and a list of pointers",
+			`{"code":"PARAM_ERROR","message":"m","detail":{"field":"/c","value":["/a"]}}`,
+			wechatpay.APIError{
+				Code: "PARAM_ERROR", Message: "m",
+				Detail: []byte(`{"field":"/c","value":["/a"]}`),
+			},
+			" PARAM_ERROR: m (/c)",
 		},
 		{
 			"detail is a string", `{"code":"PARAM_ERROR","message":"m","detail":"why"}`,
