@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -173,14 +174,15 @@ func multipartPayload(meta []byte, name, contentType string, image *imageContent
 // returns an error after 32 MiB.
 type Image struct {
 	io.ReadCloser
-	ContentType string // such as image/jpeg
+	ContentType string // such as image/jpeg, in lower case
 	Size        int64  // in bytes; -1: unknown
 }
 
 // DownloadImage starts the download of an image of a complaint. media is a
-// media_url of a [Complaint] or a [NegotiationRecord], or the media id at its
-// end. It is sent as it is, escaped or not, except that slashes in a media id are
-// escaped. ctx must not end before the image is read.
+// media_url of a [Complaint] or a [NegotiationRecord], with or without its scheme
+// and host, or the media id at its end. It is sent as it is, escaped or not,
+// except that slashes in a media id are escaped. ctx must not end before the
+// image is read.
 //
 // WeChat Pay does not sign images: only TLS authenticates them. The media id from
 // [ComplaintsV2Service.UploadImage] cannot be downloaded.
@@ -209,24 +211,49 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 		return nil, err
 	}
 	resp := out.resp
-	image := &Image{
-		ReadCloser:  &limitedImage{ReadCloser: resp.Body, left: maxDownload},
-		ContentType: resp.Header.Get("Content-Type"),
-		Size:        resp.ContentLength,
+	contentType, err := imageType(ctx, resp)
+	if err != nil {
+		resp.Body.Close()
+		return nil, fmt.Errorf("wechatpay: %s: reading the image: %w", op, err)
 	}
 	var problem string
 	switch {
-	case !strings.HasPrefix(image.ContentType, "image/"):
-		problem = fmt.Sprintf("Content-Type is %.100q, not an image", image.ContentType)
-	case image.Size > maxDownload:
-		problem = fmt.Sprintf("has %d bytes, at most %d allowed", image.Size, maxDownload)
+	case !strings.HasPrefix(contentType, "image/"):
+		problem = fmt.Sprintf("Content-Type is %.100q, not an image", resp.Header.Get("Content-Type"))
+	case resp.ContentLength > maxDownload:
+		problem = fmt.Sprintf("has %d bytes, at most %d allowed", resp.ContentLength, maxDownload)
 	default:
-		return image, nil
+		return &Image{
+			ReadCloser:  &limitedImage{ReadCloser: resp.Body, left: maxDownload},
+			ContentType: contentType,
+			Size:        resp.ContentLength,
+		}, nil
 	}
 	resp.Body.Close()
 	e := newAPIError(resp, http.MethodGet, "://"+resp.Request.URL.Host, imagePath, nil)
 	e.Message = problem
 	return nil, fmt.Errorf("wechatpay: %s: %w", op, e)
+}
+
+// imageType returns the media type of a response in lower case. If the response
+// does not say more than that it has bytes, their first 512 decide.
+func imageType(ctx context.Context, resp *http.Response) (string, error) {
+	contentType, _, _ := strings.Cut(strings.ToLower(resp.Header.Get("Content-Type")), ";")
+	switch contentType = strings.TrimSpace(contentType); contentType {
+	case "", "application/octet-stream", "binary/octet-stream":
+	default:
+		return contentType, nil
+	}
+	head := make([]byte, 512)
+	n, err := readFull(ctx, resp.Body, head)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head[:n]), resp.Body), resp.Body}
+	return http.DetectContentType(head[:n]), nil
 }
 
 // limitedImage is a body that returns an error after left bytes.

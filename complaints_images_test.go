@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -345,6 +346,11 @@ func TestComplaintsV2_DownloadImage_request(t *testing.T) {
 		{"unescaped id", "a+b/c==", "a+b%2Fc=="},
 		{"mixed id", "a%2Bb+c%2Fd==", "a%2Bb+c%2Fd=="},
 		{"longest id", long[:256], long[:256]},
+		{"path", "/v3/merchant-service/images/" + official, official},
+		{"path with slashes and a query", "/v3/merchant-service/images/a+b/c==?d=e", "a+b/c==?d=e"},
+		{"path without the first slash", "v3/merchant-service/images/a", "a"},
+		{"URL without a scheme", "api2.mch.weixin.qq.com/v3/merchant-service/images/a%3D", "a%3D"},
+		{"URL that begins with the host", "//api.mch.weixin.qq.com/v3/merchant-service/images/a", "a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			content := picture("jpg", 3000)
@@ -408,6 +414,10 @@ func TestComplaintsV2_DownloadImage_invalidArguments(t *testing.T) {
 		"https://api.mch.weixin.qq.com/elsewhere":                                 notMedia,
 		images + "a#b": notMedia,
 		"https://api.mch.weixin.qq.com/a/v3/merchant-service/images/a": notMedia,
+		"storage.example.com/v3/merchant-service/images/a":             otherHost,
+		"//storage.example.com/v3/merchant-service/images/a":           otherHost,
+		"/v3/merchant-service/images/../../certificates":               notMedia,
+		"/v3/merchant-service/images/a#b":                              notMedia,
 	} {
 		image, err := client.ComplaintsV2.DownloadImage(context.Background(), media)
 		require.Nil(t, image)
@@ -456,6 +466,56 @@ func TestComplaintsV2_DownloadImage_errorResponses(t *testing.T) {
 			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 		})
 	}
+}
+
+func TestComplaintsV2_DownloadImage_contentType(t *testing.T) {
+	for _, tt := range []struct {
+		header  []string // of Content-Type; nil: none
+		content []byte
+		want    string // "": refused
+	}{
+		{[]string{"IMAGE/JPEG"}, picture("jpg", 3000), "image/jpeg"},
+		{[]string{"Image/Png; charset=binary"}, picture("png", 3000), "image/png"},
+		{nil, picture("jpg", 3000), "image/jpeg"},
+		{[]string{"application/octet-stream"}, picture("png", 3000), "image/png"},
+		{[]string{"Application/Octet-Stream"}, picture("bmp", 100), "image/bmp"},
+		{[]string{"binary/octet-stream"}, picture("jpg", 512), "image/jpeg"},
+		{nil, []byte("<html>no image</html>"), ""},
+		{nil, nil, ""},
+		{[]string{"application/octet-stream"}, []byte(`{"code":"FAIL"}`), ""},
+		{[]string{"application/json"}, picture("jpg", 3000), ""},
+	} {
+		client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Type"] = tt.header
+			w.Write(tt.content)
+		})
+		image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
+		if tt.want == "" {
+			var rejection *wechatpay.APIError
+			require.ErrorAs(t, err, &rejection)
+			want := fmt.Sprintf("Content-Type is %q, not an image", strings.Join(tt.header, ""))
+			require.Equal(t, want, rejection.Message)
+			continue
+		}
+		require.NoError(t, err, "%q", tt.header)
+		require.Equal(t, tt.want, image.ContentType)
+		got, err := io.ReadAll(image)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(tt.content, got))
+		require.NoError(t, image.Close())
+	}
+}
+
+// The connection breaks before the type of the image is known.
+func TestComplaintsV2_DownloadImage_brokenStart(t *testing.T) {
+	client, _ := newMock(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Content-Length", "3000")
+		w.Write(picture("jpg", 100))
+	})
+	image, err := client.ComplaintsV2.DownloadImage(context.Background(), "a")
+	require.Nil(t, image)
+	require.EqualError(t, err, "wechatpay: ComplaintsV2.DownloadImage: reading the image: unexpected EOF")
 }
 
 func TestComplaintsV2_DownloadImage_size(t *testing.T) {

@@ -1,6 +1,7 @@
 package wechatpay
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
@@ -378,6 +379,11 @@ func checkImage(f *faults, image *imageContent, contentType string) {
 // media. It drops the host of a URL, which must be one that c signs for or
 // WeChat Pay's.
 func (c *Client) checkMedia(f *faults, media string) string {
+	if host, id, ok := strings.Cut(media, imagesPath[1:]); ok && !strings.Contains(host, "://") {
+		// A media_url that lost its scheme, or its scheme and host.
+		host = cmp.Or(strings.Trim(host, "/"), weChatPayHosts[0])
+		media = "https://" + host + imagesPath + id
+	}
 	_, rest, isURL := strings.Cut(media, "://")
 	switch {
 	case media == "":
