@@ -2,6 +2,7 @@ package wechatpay
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 )
@@ -39,6 +40,15 @@ type UpdateRefundProgressRequest struct {
 	RejectMediaList []string `json:"reject_media_list,omitempty"`
 	// Remark is for WeChat Pay's staff: at most 200 characters.
 	Remark string `json:"remark,omitempty"`
+}
+
+// GobEncode implements gob.GobEncoder. By itself, gob would lose a LaunchRefundDay
+// of 0.
+func (req UpdateRefundProgressRequest) GobEncode() ([]byte, error) { return json.Marshal(req) }
+
+// GobDecode implements gob.GobDecoder.
+func (req *UpdateRefundProgressRequest) GobDecode(data []byte) error {
+	return json.Unmarshal(data, req)
 }
 
 // ApproveRefund returns the decision to refund. The refund is launched in

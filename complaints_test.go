@@ -1,7 +1,9 @@
 package wechatpay_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"io"
 	"maps"
 	"net"
@@ -447,4 +449,34 @@ func TestComplaintsV2_UpdateRefundProgress_hugeResponse(t *testing.T) {
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20), "bytes allocated")
 		})
 	}
+}
+
+// A decision survives a queue that uses encoding/gob, day 0 included.
+func TestUpdateRefundProgressRequest_gob(t *testing.T) {
+	for _, req := range []*wechatpay.UpdateRefundProgressRequest{
+		wechatpay.ApproveRefund(0),
+		wechatpay.ApproveRefund(3),
+		wechatpay.RejectRefund("已使用", "file1", "file2"),
+		{Action: wechatpay.RefundApprove, Remark: "x"},
+	} {
+		type job struct {
+			ComplaintID string
+			Decision    *wechatpay.UpdateRefundProgressRequest
+		}
+		var queue bytes.Buffer
+		require.NoError(t, gob.NewEncoder(&queue).Encode(job{testComplaintID, req}))
+		var got job
+		require.NoError(t, gob.NewDecoder(&queue).Decode(&got))
+		require.Equal(t, job{testComplaintID, req}, got)
+	}
+}
+
+// The error of a rejected decision is short.
+func TestComplaintsV2_UpdateRefundProgress_rejectionIsShort(t *testing.T) {
+	client, _ := newMock(t, reply(t, 400, `{"code":"PARAM_ERROR","message":"非极速退款投诉单"}`))
+	err := approve(context.Background(), client)
+	var rejection *wechatpay.APIError
+	require.ErrorAs(t, err, &rejection)
+	requireShort(t, err, testComplaintID, requestID(err), rejection.Message, rejection.Host)
+	require.NotContains(t, err.Error(), "POST")
 }
