@@ -4,15 +4,18 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // RespondRequest is a reply to the user.
 type RespondRequest struct {
 	// ComplaintedMchID is the merchant the complaint is about, at most 64
-	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
-	// providers must set it.
+	// characters. Service providers must set it to Complaint.ComplaintedMchID:
+	// empty means Config.MchID, their own number.
 	ComplaintedMchID string `json:"complainted_mchid"`
 	// ResponseContent is the text, 1 to 500 characters. Older pages say 200.
 	ResponseContent string `json:"response_content"`
@@ -50,7 +53,7 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 	if err := f.err(op); err != nil {
 		return err
 	}
-	return s.client.call(ctx, &call{
+	err := s.client.call(ctx, &call{
 		op:      op,
 		method:  http.MethodPost,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response",
@@ -58,14 +61,15 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 		success: http.StatusNoContent,
 		remedy:  "look for MERCHANT_RESPONSE in the negotiation history before replying again",
 	})
+	return explainMchID(err, req.ComplaintedMchID)
 }
 
 // ImmediateServiceRequest is a reply to a complaint that needs immediate
 // service.
 type ImmediateServiceRequest struct {
 	// ComplaintedMchID is the merchant the complaint is about, at most 64
-	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
-	// providers must set it.
+	// characters. Service providers must set it to Complaint.ComplaintedMchID:
+	// empty means Config.MchID, their own number.
 	ComplaintedMchID string `json:"complainted_mchid"`
 	// Message is the reply. It needs at least one block.
 	Message Message `json:"message"`
@@ -124,7 +128,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 		key:     body.IdempotentID,
 	})
 	if err != nil {
-		return nil, err
+		return nil, explainMchID(err, req.ComplaintedMchID)
 	}
 	return resp, nil
 }
@@ -132,8 +136,8 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 // CompleteRequest is the completion of a complaint.
 type CompleteRequest struct {
 	// ComplaintedMchID is the merchant the complaint is about, at most 64
-	// characters (Complaint.ComplaintedMchID). Empty means Config.MchID. Service
-	// providers must set it.
+	// characters. Service providers must set it to Complaint.ComplaintedMchID:
+	// empty means Config.MchID, their own number.
 	ComplaintedMchID string `json:"complainted_mchid"`
 }
 
@@ -159,7 +163,7 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 	if err := f.err(op); err != nil {
 		return err
 	}
-	return s.client.call(ctx, &call{
+	err := s.client.call(ctx, &call{
 		op:       op,
 		method:   http.MethodPost,
 		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",
@@ -168,9 +172,24 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 		remedy:   "look for MERCHANT_CONFIRM_COMPLETE in the negotiation history before completing it again",
 		recovery: &completionRecovery{s, complaintID},
 	})
+	return explainMchID(err, req.ComplaintedMchID)
 }
 
 // ownMchID returns mchID, or Config.MchID if it is empty.
 func (s *ComplaintsV2Service) ownMchID(mchID string) string {
 	return cmp.Or(mchID, s.client.signer.mchID)
+}
+
+// explainMchID adds the remedy to a rejection that a service provider gets if the
+// request has no mchID.
+func explainMchID(err error, mchID string) error {
+	var rejection *APIError
+	if mchID != "" || errors.Is(err, ErrOutcomeUnknown) || !errors.As(err, &rejection) {
+		return err
+	}
+	field, _ := rejection.fieldAndIssue()
+	if rejection.Code != ErrorCodeNoAuth && !strings.Contains(field, "complainted_mchid") {
+		return err
+	}
+	return fmt.Errorf("%w; service providers must send Complaint.ComplaintedMchID", err)
 }
