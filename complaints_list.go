@@ -25,9 +25,10 @@ const (
 // ListComplaintsRequest selects complaints by the day they were filed.
 type ListComplaintsRequest struct {
 	// BeginDate and EndDate are the first and the last day, inclusive. Only the
-	// calendar day in Beijing counts. [ComplaintsV2Service.List] allows EndDate
-	// to be at most 30 days after BeginDate; [ComplaintsV2Service.All] allows
-	// any range.
+	// calendar day in Beijing counts. For [ComplaintsV2Service.List], EndDate is
+	// at most 30 days after BeginDate. WeChat Pay does not document whether both
+	// ends count: 29 days after BeginDate is always safe.
+	// [ComplaintsV2Service.All] allows any range.
 	BeginDate, EndDate time.Time
 	// ComplaintedMchID limits a service provider's list to one merchant, at most
 	// 64 characters. If empty, the list covers all its merchants.
