@@ -14,9 +14,11 @@ import (
 // RefundComplaintRequest selects what Refund pays. Every field is optional if
 // the complaint has the value.
 type RefundComplaintRequest struct {
-	// TransactionID names the order. Empty means the only order of the complaint.
-	TransactionID string
-	// Amount is in fen. 0 means the amount that the user applied for.
+	// TransactionID or OutTradeNo names the order, by WeChat Pay's number or by
+	// the merchant's. If both are empty, it is the only order of the complaint.
+	TransactionID, OutTradeNo string
+	// Amount is in fen. 0 means the amount that the user applied for. That is for
+	// all orders of the complaint together, so set Amount if it has several.
 	Amount int64
 	// AllowMoreThanApplied permits an Amount above what the user applied for. An
 	// Amount above the order is refused in any case.
@@ -69,9 +71,11 @@ const (
 	RefundRefusedReasonEarlierRound RefundRefusedReason = "EARLIER_ROUND"
 	// Attempt is above 1, and the refund of the attempt before is not CLOSED.
 	RefundRefusedReasonEarlierAttempt RefundRefusedReason = "EARLIER_ATTEMPT"
-	// The complaint has no order, or the request names none of its orders.
+	// The complaint has no order, or the request names none of its orders, or the
+	// complaint has no transaction_id of the order.
 	RefundRefusedReasonNoSuchOrder RefundRefusedReason = "NO_SUCH_ORDER"
-	// Neither the request nor the complaint has an amount.
+	// Neither the request nor the complaint has an amount, or the complaint does
+	// not have the amount of the order.
 	RefundRefusedReasonNoAmount RefundRefusedReason = "NO_AMOUNT"
 	// The amount is above the order's.
 	RefundRefusedReasonMoreThanOrder RefundRefusedReason = "MORE_THAN_ORDER"
@@ -106,13 +110,13 @@ func (e *RefundRefusedError) Error() string {
 //	SHA-256(complaint_id "\n" transaction_id "\n" round "\n" attempt)
 //
 // Before it creates the refund, and before each retry, Refund reads the complaint
-// and its whole history. If the user was or may be paid in another way, it returns
-// a *RefundRefusedError. It cannot see a refund that WeChat Pay launches after
-// this check.
+// and its history. If the user was or may be paid in another way, it returns a
+// *RefundRefusedError. It cannot see a refund that WeChat Pay launches after this.
 //
 // An error that wraps ErrOutcomeUnknown has the number as its IdempotencyKey:
 // call again with the same request and Round. After ErrorCodeNotEnough, top up
-// and call again. For a second refund of the same order use Refunds.Create.
+// and call again. To refund a second part of an order in one round, use
+// Refunds.Create; do so last, because Refund then pays nothing else in the round.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4014959631 (best practice)
 func (s *ComplaintsV2Service) Refund(
@@ -245,7 +249,7 @@ func (p *complaintRefund) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.complaint = complaint
+	p.complaint = complaint.complaint()
 	return nil
 }
 
@@ -266,8 +270,12 @@ func (p *complaintRefund) checkFound(refund *Refund, err error) (*Refund, error)
 		Amount:        CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)},
 	}
 	if !wanted.matches(refund) {
-		return nil, p.refuse(RefundRefusedReasonOtherRefund, "refund %s is of %d fen of order %s",
-			oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID))
+		remedy := ""
+		if refund.TransactionID == p.order.TransactionID {
+			remedy = "; for a second refund in this round use Refunds.Create"
+		}
+		return nil, p.refuse(RefundRefusedReasonOtherRefund, "refund %s is of %d fen of order %s%s",
+			oneLine(refund.OutRefundNo), refund.Amount.Refund, oneLine(refund.TransactionID), remedy)
 	}
 	if refund.Status == RefundStatusClosed {
 		remedy := fmt.Sprintf("set Attempt: %d", p.attempt+1)

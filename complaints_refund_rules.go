@@ -13,20 +13,28 @@ import (
 func (p *complaintRefund) findOrder() error {
 	orders := p.complaint.ComplaintOrderInfo
 	i := 0
-	switch {
+	switch transactionID, outTradeNo := p.req.TransactionID, p.req.OutTradeNo; {
 	case len(orders) == 0:
 		return p.refuse(RefundRefusedReasonNoSuchOrder,
 			"the complaint has no order; refund by the order's number with Refunds.Create")
-	case p.req.TransactionID != "":
-		i = slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool { return o.TransactionID == p.req.TransactionID })
+	case transactionID != "" || outTradeNo != "":
+		i = slices.IndexFunc(orders, func(o ComplaintOrderInfo) bool {
+			return (transactionID == "" || o.TransactionID == transactionID) &&
+				(outTradeNo == "" || o.OutTradeNo == outTradeNo)
+		})
 		if i < 0 {
-			return p.refuse(RefundRefusedReasonNoSuchOrder,
-				"order %s is not among its %d orders", oneLine(p.req.TransactionID), len(orders))
+			return p.refuse(RefundRefusedReasonNoSuchOrder, "order %s is not among its %d orders",
+				oneLine(cmp.Or(transactionID, outTradeNo)), len(orders))
 		}
-	case len(orders) > 1 || orders[0].TransactionID == "":
-		return p.refuse(RefundRefusedReasonNoSuchOrder, "it has %d orders; set TransactionID", len(orders))
+	case len(orders) > 1:
+		return p.refuse(RefundRefusedReasonNoSuchOrder,
+			"it has %d orders; set TransactionID or OutTradeNo", len(orders))
 	}
 	p.order = &orders[i]
+	if p.order.TransactionID == "" {
+		return p.refuse(RefundRefusedReasonNoSuchOrder,
+			"its order has no transaction_id; refund it by its out_trade_no with Refunds.Create")
+	}
 	return nil
 }
 
@@ -387,9 +395,7 @@ func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
 	if kind := p.complaint.ProblemType; kind == ProblemTypeRefund || kind == "" {
 		appliedFor = p.complaint.ApplyRefundAmount
 	}
-	if amount == 0 {
-		amount = appliedFor
-	}
+	amount = cmp.Or(amount, appliedFor)
 	paid := int64(0)
 	for _, refund := range own {
 		if refund.round == p.round && refund.Status != RefundStatusClosed {
@@ -400,6 +406,13 @@ func (p *complaintRefund) amount(own []ownRefund) (int64, error) {
 	case amount <= 0:
 		return 0, p.refuse(RefundRefusedReasonNoAmount,
 			"the complaint does not say how much the user applied for; set Amount")
+	case p.order.Amount == 0:
+		return 0, p.refuse(RefundRefusedReasonNoAmount,
+			"the complaint does not say the amount of the order; refund it with Refunds.Create")
+	case amount > p.order.Amount && p.req.Amount == 0 && len(p.complaint.ComplaintOrderInfo) > 1:
+		return 0, p.refuse(RefundRefusedReasonMoreThanOrder,
+			"the %d fen applied for are for %d orders; set Amount for each of them",
+			amount, len(p.complaint.ComplaintOrderInfo))
 	case amount > p.order.Amount:
 		return 0, p.refuse(RefundRefusedReasonMoreThanOrder,
 			"%d fen exceeds the order amount (%d fen)", amount, p.order.Amount)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -205,6 +206,46 @@ var refundRefusals = []refundRefusal{
 		text:   "order 1 is not among its 2",
 	},
 	{
+		name:   "unknown order, by the merchant's number",
+		req:    &wechatpay.RefundComplaintRequest{OutTradeNo: "20150806"},
+		reason: wechatpay.RefundRefusedReasonNoSuchOrder,
+		text:   "order 20150806 is not among its 1",
+	},
+	{
+		name:   "numbers of two orders",
+		change: withSecondOrder,
+		req:    &wechatpay.RefundComplaintRequest{TransactionID: testOrder, OutTradeNo: "20150806125347"},
+		reason: wechatpay.RefundRefusedReasonNoSuchOrder,
+		text:   "order " + testOrder + " is not among its 2",
+	},
+	{
+		name: "order without transaction_id",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
+			respond(server, complaintPattern, refundDoc(t, `"complaint_order_info":[{"out_trade_no":"1","amount":1000}]`))
+		},
+		reason: wechatpay.RefundRefusedReasonNoSuchOrder,
+		text:   "its order has no transaction_id; refund it by its out_trade_no with Refunds.Create",
+	},
+	{
+		name: "order without amount",
+		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
+			respond(server, complaintPattern,
+				refundDoc(t, `"complaint_order_info":[{"transaction_id":"`+testOrder+`"}]`))
+		},
+		reason: wechatpay.RefundRefusedReasonNoAmount,
+		text:   "the complaint does not say the amount of the order; refund it with Refunds.Create",
+	},
+	{
+		name: "amount of all orders",
+		change: func(c *wechatpay.Complaint) {
+			withSecondOrder(c)
+			c.ApplyRefundAmount = 1500
+		},
+		req:    &wechatpay.RefundComplaintRequest{TransactionID: testOrder},
+		reason: wechatpay.RefundRefusedReasonMoreThanOrder,
+		text:   "the 1500 fen applied for are for 2 orders; set Amount for each of them",
+	},
+	{
 		name: "no amount",
 		prepare: func(t *testing.T, server *wechatpaytest.Server, _ *wechatpay.Client) {
 			require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) {
@@ -265,6 +306,7 @@ func TestComplaintsV2_Refund_refused(t *testing.T) {
 				require.Equal(t, tt.reason, refused.Reason)
 			}
 			require.ErrorContains(t, err, tt.text)
+			requireShort(t, err, testComplaintID, testOrder, refundNo(1, 1))
 			require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 			require.Len(t, server.Refunds(), refunds)
 			require.Equal(t, posts, count(server, postRefund))
@@ -899,4 +941,65 @@ func TestComplaintsV2_Refund_orderListedTwice(t *testing.T) {
 	require.NoError(t, err)
 	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{TransactionID: testSecondOrder, Amount: 300})
 	requireRefused(t, err, wechatpay.RefundRefusedReasonElsewhere)
+}
+
+// The merchant's own order number selects the order too. The refund number is
+// derived from transaction_id in any case.
+func TestComplaintsV2_Refund_outTradeNo(t *testing.T) {
+	server, client := newFakeRefund(t, withSecondOrder)
+	byMerchant := &wechatpay.RefundComplaintRequest{OutTradeNo: "20150806125346", Amount: 100}
+	refund, err := refundComplaint(client, byMerchant)
+	require.NoError(t, err)
+	require.Equal(t, testOrder, refund.TransactionID)
+	require.Equal(t, refundNo(1, 1), refund.OutRefundNo)
+	for _, again := range []*wechatpay.RefundComplaintRequest{
+		byMerchant,
+		{TransactionID: testOrder, Amount: 100},
+		{TransactionID: testOrder, OutTradeNo: "20150806125346", Amount: 100},
+	} {
+		same, err := refundComplaint(client, again)
+		require.NoError(t, err)
+		require.Equal(t, refund.RefundID, same.RefundID)
+	}
+	require.Equal(t, 1, count(server, postRefund))
+}
+
+// A second part of an order in the same round is refused, and the error says how
+// to pay it.
+func TestComplaintsV2_Refund_secondPart(t *testing.T) {
+	server, client := newFakeRefund(t)
+	_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Amount: 300})
+	require.NoError(t, err)
+	_, err = refundComplaint(client, &wechatpay.RefundComplaintRequest{Amount: 200})
+	requireRefused(t, err, wechatpay.RefundRefusedReasonOtherRefund)
+	require.EqualError(t, err, "wechatpay: ComplaintsV2.Refund: complaint "+testComplaintID+": refund refused: refund "+
+		refundNo(1, 1)+" is of 300 fen of order "+testOrder+"; for a second refund in this round use Refunds.Create")
+	requireShort(t, err, testComplaintID, refundNo(1, 1), testOrder)
+
+	server.Advance(time.Minute)
+	_, err = createRefund(client, testOrder, "own-1", 200, 1000)
+	require.NoError(t, err)
+	require.Equal(t, int64(500), paidFen(server))
+}
+
+// refundDoc is a complaint that asks for 600 of the 1000 fen of testOrder, with
+// the members given, which may replace those.
+func refundDoc(t *testing.T, members string) string {
+	doc := map[string]json.RawMessage{}
+	for _, part := range []string{
+		`{"complaint_id":"` + testComplaintID + `","complainted_mchid":"` + testMchID + `",` +
+			`"problem_type":"REFUND","apply_refund_amount":600,"user_complaint_times":1,` +
+			`"complaint_order_info":[{"transaction_id":"` + testOrder + `","out_trade_no":"20150806125346","amount":1000}]}`,
+		"{" + members + "}",
+	} {
+		require.NoError(t, json.Unmarshal([]byte(part), &doc))
+	}
+	out, err := json.Marshal(doc)
+	require.NoError(t, err)
+	return string(out)
+}
+
+// respond makes the fake respond with a body of its own.
+func respond(server *wechatpaytest.Server, pattern, body string) {
+	server.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }))
 }

@@ -437,6 +437,7 @@ func checkNotificationURL(rawURL string) faults {
 
 func (req *RefundComplaintRequest) check(f *faults) {
 	f.text("TransactionID", req.TransactionID, 32)
+	f.text("OutTradeNo", req.OutTradeNo, 64)
 	f.fen("Amount", req.Amount, 0)
 	f.reason(req.Reason)
 	f.refundNotifyURL(req.NotifyURL)
