@@ -3,7 +3,6 @@ package wechatpay
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -93,24 +92,24 @@ func mayNeedCertificate(reason VerificationReason) bool {
 // certificateList is the response of GET /v3/certificates. effective_time and
 // expire_time are left out, because the certificate has both.
 type certificateList struct {
-	Data []certificateEntry `json:"data"`
+	Data []certificateEntry `json:"data" wire:"strict"`
 }
 
 type certificateEntry struct {
-	SerialNo           string `json:"serial_no"`
+	SerialNo           string `json:"serial_no" wire:"strict"`
 	EncryptCertificate struct {
-		Algorithm      string `json:"algorithm"`
-		Nonce          string `json:"nonce"`
-		AssociatedData string `json:"associated_data"`
-		Ciphertext     string `json:"ciphertext"`
-	} `json:"encrypt_certificate"`
+		Algorithm      string `json:"algorithm" wire:"strict"`
+		Nonce          string `json:"nonce" wire:"strict"`
+		AssociatedData string `json:"associated_data" wire:"strict"`
+		Ciphertext     string `json:"ciphertext" wire:"strict"`
+	} `json:"encrypt_certificate" wire:"strict"`
 }
 
 // openCertificates decrypts the certificates of a response that is not verified
 // yet. It skips entries of an unknown kind.
 func openCertificates(apiv3Key string, body []byte) ([]*platformCertificate, error) {
 	var list certificateList
-	if err := json.Unmarshal(body, &list); err != nil {
+	if err := unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("GET %s: decoding the response: %w", certificatesPath, err)
 	}
 	var opened []*platformCertificate

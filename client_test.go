@@ -236,12 +236,14 @@ func TestComplaintsV2_Get_undecodable(t *testing.T) {
 	calls := 0
 	_, server := newMock(t, func(w http.ResponseWriter, r *http.Request) {
 		calls++
-		const body = `{"complaint_order_info":[{"transaction_id":"T1"}],"complaint_time":"yesterday"}`
+		const body = `{"complaint_id":"` + testComplaintID + `","complaint_full_refunded":"yesterday"}`
 		reply(t, 200, body)(w, r)
 	})
 	complaint, err := retryClient(t, server.URL).ComplaintsV2.Get(context.Background(), testComplaintID)
 	require.Nil(t, complaint)
-	require.ErrorContains(t, err, "cannot be decoded")
+	require.EqualError(t, err, "wechatpay: ComplaintsV2.Get: complaint "+testComplaintID+
+		`: complaint_full_refunded: cannot read "yesterday" as true or false; use Do with json.RawMessage`+
+		" [request id 08F7A1B2C30610-0]")
 	require.Equal(t, 1, calls)
 }
 

@@ -128,14 +128,24 @@ func historyPager[R any](id func(*R) string, read func(limit, offset int) (*page
 // Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service
 // providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802)
 type NegotiationHistory struct {
-	Data       []NegotiationRecord `json:"data,omitempty"` // empty after the last record
-	Limit      int                 `json:"limit"`          // the page size that applied
-	Offset     int                 `json:"offset"`         // the number of records before this page
-	TotalCount int                 `json:"total_count"`    // the number of all records; set only if Offset is 0
+	// Data is empty after the last record. NegotiationHistory never returns a nil
+	// Data, so that it is encoded as [].
+	Data       []NegotiationRecord `json:"data" wire:"strict"`
+	Limit      int                 `json:"limit"`       // the page size that applied
+	Offset     int                 `json:"offset"`      // the number of records before this page
+	TotalCount int                 `json:"total_count"` // the number of all records; set only if Offset is 0
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts what
+// [ComplaintsV2Service.NegotiationHistory] accepts.
+func (h *NegotiationHistory) UnmarshalJSON(data []byte) error {
+	type plain NegotiationHistory
+	return unmarshal(data, (*plain)(h))
 }
 
 // NegotiationRecord is one record of the negotiation history of a complaint:
-// something the user, the merchant or WeChat Pay did.
+// something the user, the merchant or WeChat Pay did. As in a [Complaint], fields
+// that cannot be read stay zero, except those tagged wire:"strict".
 //
 // Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533439 (for service
 // providers: https://pay.weixin.qq.com/doc/v3/partner/4012691802)
@@ -145,10 +155,11 @@ type NegotiationRecord struct {
 	// Operator is who did it, at most 64 characters. It is free Chinese text:
 	// do not branch on it.
 	Operator string `json:"operator,omitempty"`
-	// OperateTime is when it was done. WeChat Pay sends Beijing time.
+	// OperateTime is when it was done. WeChat Pay sends Beijing time. Zero if it
+	// cannot be read.
 	OperateTime time.Time `json:"operate_time,omitzero"`
 	// OperateType is what was done.
-	OperateType OperateType `json:"operate_type,omitempty"`
+	OperateType OperateType `json:"operate_type,omitempty" wire:"strict"`
 
 	// OperateDetails is a text of at most 500 characters: the merchant's reason
 	// with OperateTypeMerchantRefuseRefund, the score with
@@ -176,23 +187,23 @@ type NegotiationRecord struct {
 	ClickMessage ClickMessage `json:"click_message,omitzero"`
 }
 
-// UnmarshalJSON implements [json.Unmarshaler].
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts what
+// [ComplaintsV2Service.NegotiationHistory] accepts.
 func (r *NegotiationRecord) UnmarshalJSON(data []byte) error {
 	type plain NegotiationRecord
-	return json.Unmarshal(data, &struct {
-		*plain
-		OperateTime        *emptyOrTime  `json:"operate_time"`
-		ComplaintMediaList *objectOrList `json:"complaint_media_list"`
-	}{(*plain)(r), (*emptyOrTime)(&r.OperateTime), (*objectOrList)(&r.ComplaintMediaList)})
+	return unmarshal(data, (*plain)(r))
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (r NegotiationRecord) MarshalJSON() ([]byte, error) {
 	type plain NegotiationRecord
+	if len(r.ComplaintMediaList) != 1 {
+		return json.Marshal(plain(r))
+	}
 	return json.Marshal(struct {
 		plain
-		ComplaintMediaList objectOrList `json:"complaint_media_list,omitempty"`
-	}{plain(r), r.ComplaintMediaList})
+		ComplaintMediaList ComplaintMedia `json:"complaint_media_list"`
+	}{plain(r), r.ComplaintMediaList[0]})
 }
 
 // ClickMessage is what the user sent by tapping a button, a link or a question
@@ -216,19 +227,22 @@ type ClickMessage struct {
 // UnmarshalJSON implements [json.Unmarshaler].
 func (m *ClickMessage) UnmarshalJSON(data []byte) error {
 	type plain ClickMessage
-	var content json.RawMessage // a string, or an object
-	err := json.Unmarshal(data, &struct {
-		*plain
-		MessageContent *json.RawMessage `json:"message_content"`
-	}{(*plain)(m), &content})
-	if err != nil || content == nil {
+	if err := unmarshal(data, (*plain)(m)); err != nil {
 		return err
 	}
-	m.MessageContent, m.MessageContentObject = "", nil
-	if content[0] == '"' {
-		return json.Unmarshal(content, &m.MessageContent)
+	var raw struct {
+		MessageContent json.RawMessage `json:"message_content"`
 	}
-	m.MessageContentObject = content
+	if err := json.Unmarshal(data, &raw); err != nil || len(raw.MessageContent) == 0 {
+		return err
+	}
+	switch raw.MessageContent[0] {
+	case 'n': // null
+	case '"':
+		m.MessageContentObject = nil
+	default:
+		m.MessageContent, m.MessageContentObject = "", raw.MessageContent
+	}
 	return nil
 }
 

@@ -192,17 +192,20 @@ func (s *ComplaintsV2Service) Get(ctx context.Context, complaintID string) (*Com
 // get reads a complaint as part of any operation. Its error does not name one.
 func (s *ComplaintsV2Service) get(ctx context.Context, op, complaintID string) (*Complaint, error) {
 	complaint := new(Complaint)
-	err := s.client.exchange(ctx, &call{
+	if err := s.read(ctx, op, complaintID, complaint, &complaint.ComplaintID); err != nil {
+		return nil, err
+	}
+	return complaint, nil
+}
+
+// read reads the fields of a complaint that the struct complaint points to has.
+// id is its complaint_id.
+func (s *ComplaintsV2Service) read(ctx context.Context, op, complaintID string, complaint any, id *string) error {
+	return s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID),
 		success: http.StatusOK,
-		out: decoded(complaint, func() error {
-			return repeats("complaint_id", complaint.ComplaintID, complaintID)
-		}),
+		out:     decoded(complaint, func() error { return repeats("complaint_id", *id, complaintID) }),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return complaint, nil
 }

@@ -1,9 +1,6 @@
 package wechatpay
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Message is a rich message. [ComplaintsV2Service.RespondImmediateService] sends
 // one, and a [NegotiationRecord] may have one. WeChat Pay does not document
@@ -238,13 +235,4 @@ type MiniProgramJumpInfo struct {
 type MessageInvalidInfo struct {
 	ExpiredTime    time.Time `json:"expired_time,omitzero"` // when it expires; zero: unspecified
 	MultiClickable bool      `json:"multi_clickable"`       // whether it can be tapped more than once
-}
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (i *MessageInvalidInfo) UnmarshalJSON(data []byte) error {
-	type plain MessageInvalidInfo
-	return json.Unmarshal(data, &struct {
-		*plain
-		ExpiredTime *emptyOrTime `json:"expired_time"`
-	}{(*plain)(i), (*emptyOrTime)(&i.ExpiredTime)})
 }

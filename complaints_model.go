@@ -1,16 +1,15 @@
 package wechatpay
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Complaint is a user's complaint against a merchant, as returned by
 // [ComplaintsV2Service.List], [ComplaintsV2Service.All] and
 // [ComplaintsV2Service.Get]. Only Get returns PayerOpenID.
 //
-// Fields that WeChat Pay omits or sends as null stay zero. Enumeration values
-// unknown to this version are kept as they are.
+// Fields that WeChat Pay omits or sends as null stay zero, and so do fields that
+// cannot be read, except those tagged wire:"strict", which are an error.
+// Enumeration values unknown to this version are kept as they are. To read a
+// field that this version does not have, pass a *json.RawMessage to [Client.Do].
 //
 // Pages:
 //   - https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (list)
@@ -19,9 +18,9 @@ import (
 //   - https://pay.weixin.qq.com/doc/v3/partner/4012691648 (detail, service providers)
 type Complaint struct {
 	// ComplaintID has at most 64 characters.
-	ComplaintID string `json:"complaint_id,omitempty"`
+	ComplaintID string `json:"complaint_id,omitempty" wire:"strict"`
 	// ComplaintTime is when the user filed the complaint. WeChat Pay sends
-	// Beijing time, often with milliseconds.
+	// Beijing time, often with milliseconds. Zero if it cannot be read.
 	ComplaintTime time.Time `json:"complaint_time,omitzero"`
 	// ComplaintDetail is the user's own text, at most 300 characters.
 	ComplaintDetail string `json:"complaint_detail,omitempty"`
@@ -40,7 +39,7 @@ type Complaint struct {
 	PayerOpenID string `json:"payer_openid,omitempty"`
 
 	// ComplaintOrderInfo lists the payments the complaint is about.
-	ComplaintOrderInfo []ComplaintOrderInfo `json:"complaint_order_info,omitempty"`
+	ComplaintOrderInfo []ComplaintOrderInfo `json:"complaint_order_info,omitempty" wire:"strict"`
 	// ServiceOrderInfo lists the pay-score service orders the complaint is about.
 	ServiceOrderInfo []ServiceOrderInfo `json:"service_order_info,omitempty"`
 	// ComplaintMediaList lists the images the user submitted.
@@ -48,13 +47,13 @@ type Complaint struct {
 
 	// ComplaintFullRefunded reports whether all orders of the complaint are
 	// refunded in full.
-	ComplaintFullRefunded bool `json:"complaint_full_refunded"`
+	ComplaintFullRefunded bool `json:"complaint_full_refunded" wire:"strict"`
 	// IncomingUserResponse reports whether a message from the user awaits a
 	// reply.
 	IncomingUserResponse bool `json:"incoming_user_response"`
 	// UserComplaintTimes is how many times the user filed the complaint: the
 	// current round, starting at 1.
-	UserComplaintTimes int `json:"user_complaint_times"`
+	UserComplaintTimes int `json:"user_complaint_times" wire:"strict"`
 	// ProblemDescription is the title of the question the user chose, at most
 	// 256 characters. Complaints filed since 2021-07-15 have it.
 	ProblemDescription string `json:"problem_description,omitempty"`
@@ -63,7 +62,7 @@ type Complaint struct {
 	ProblemType ProblemType `json:"problem_type,omitempty"`
 	// ApplyRefundAmount is the refund the user asks for, in fen. It is
 	// meaningful only with ProblemTypeRefund.
-	ApplyRefundAmount int64 `json:"apply_refund_amount"`
+	ApplyRefundAmount int64 `json:"apply_refund_amount" wire:"strict"`
 	// UserTagList lists WeChat Pay's tags for the user.
 	UserTagList []UserTag `json:"user_tag_list,omitempty"`
 
@@ -79,13 +78,11 @@ type Complaint struct {
 	IsAgentMode bool `json:"is_agent_mode"`
 }
 
-// UnmarshalJSON implements [json.Unmarshaler].
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts what List and Get
+// accept.
 func (c *Complaint) UnmarshalJSON(data []byte) error {
 	type plain Complaint
-	return json.Unmarshal(data, &struct {
-		*plain
-		ComplaintTime *emptyOrTime `json:"complaint_time"`
-	}{(*plain)(c), (*emptyOrTime)(&c.ComplaintTime)})
+	return unmarshal(data, (*plain)(c))
 }
 
 // ComplaintList is one page of complaints. WeChat Pay does not document their
@@ -94,10 +91,18 @@ func (c *Complaint) UnmarshalJSON(data []byte) error {
 // Page: https://pay.weixin.qq.com/doc/v3/merchant/4012533431 (for service
 // providers: https://pay.weixin.qq.com/doc/v3/partner/4012691285)
 type ComplaintList struct {
-	Data       []Complaint `json:"data,omitempty"` // empty after the last complaint
-	Limit      int         `json:"limit"`          // the page size that applied
-	Offset     int         `json:"offset"`         // the number of complaints before this page
-	TotalCount int         `json:"total_count"`    // the number of all complaints; set only if Offset is 0
+	// Data is empty after the last complaint. List never returns a nil Data, so
+	// that it is encoded as [].
+	Data       []Complaint `json:"data" wire:"strict"`
+	Limit      int         `json:"limit"`       // the page size that applied
+	Offset     int         `json:"offset"`      // the number of complaints before this page
+	TotalCount int         `json:"total_count"` // the number of all complaints; set only if Offset is 0
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts what List accepts.
+func (l *ComplaintList) UnmarshalJSON(data []byte) error {
+	type plain ComplaintList
+	return unmarshal(data, (*plain)(l))
 }
 
 // ComplaintState is the state of a complaint.
@@ -133,9 +138,12 @@ const (
 
 // ComplaintOrderInfo is a payment the complaint is about.
 type ComplaintOrderInfo struct {
-	TransactionID string `json:"transaction_id,omitempty"` // WeChat Pay's order number, at most 64 characters
-	OutTradeNo    string `json:"out_trade_no,omitempty"`   // the merchant's order number, at most 64 characters
-	Amount        int64  `json:"amount"`                   // the order amount in fen
+	// TransactionID is WeChat Pay's order number, at most 64 characters.
+	TransactionID string `json:"transaction_id,omitempty" wire:"strict"`
+	// OutTradeNo is the merchant's order number, at most 64 characters.
+	OutTradeNo string `json:"out_trade_no,omitempty" wire:"strict"`
+	// Amount is the order amount in fen.
+	Amount int64 `json:"amount" wire:"strict"`
 }
 
 // ServiceOrderInfo is a pay-score service order the complaint is about.
@@ -170,15 +178,6 @@ type ComplaintMedia struct {
 	MediaURL []string `json:"media_url,omitempty"`
 }
 
-// UnmarshalJSON implements [json.Unmarshaler].
-func (m *ComplaintMedia) UnmarshalJSON(data []byte) error {
-	type plain ComplaintMedia
-	return json.Unmarshal(data, &struct {
-		*plain
-		MediaURL *stringOrList `json:"media_url"`
-	}{(*plain)(m), (*stringOrList)(&m.MediaURL)})
-}
-
 // MediaType is the source of the images of a complaint.
 type MediaType string
 
@@ -203,22 +202,14 @@ const AdditionalInfoTypeSharePowerType AdditionalInfoType = "SHARE_POWER_TYPE"
 
 // SharePowerInfo describes the return of a rented power bank.
 type SharePowerInfo struct {
-	// ReturnTime is when it was returned. It is zero if WeChat Pay omits it.
+	// ReturnTime is when it was returned. It is zero if WeChat Pay omits it, or if
+	// it cannot be read.
 	ReturnTime time.Time `json:"return_time,omitzero"`
 	// ReturnAddressInfo is where it was returned.
 	ReturnAddressInfo ReturnAddressInfo `json:"return_address_info,omitzero"`
 	// IsReturnedToSameMachine reports whether it was returned to the machine it
 	// was taken from.
 	IsReturnedToSameMachine bool `json:"is_returned_to_same_machine"`
-}
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (i *SharePowerInfo) UnmarshalJSON(data []byte) error {
-	type plain SharePowerInfo
-	return json.Unmarshal(data, &struct {
-		*plain
-		ReturnTime *emptyOrTime `json:"return_time"`
-	}{(*plain)(i), (*emptyOrTime)(&i.ReturnTime)})
 }
 
 // ReturnAddressInfo is where a rented power bank was returned. WeChat Pay sends

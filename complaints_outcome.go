@@ -64,7 +64,7 @@ func (d *decisionRecovery) lookUp(ctx context.Context, sent *attempts) (lookupRe
 func (d *decisionRecovery) explainRejection(ctx context.Context, sent *attempts) (lookupResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.service.client.retry.AttemptTimeout)
 	defer cancel()
-	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
+	complaint, err := d.service.state(ctx, sent.op, d.complaintID)
 	switch {
 	case err != nil:
 		return undetermined, fmt.Errorf("lookup: %w", err)
@@ -83,7 +83,7 @@ func (d *decisionRecovery) beforeRetry(ctx context.Context, sent *attempts) (loo
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.service.client.retry.AttemptTimeout)
 	defer cancel()
-	complaint, err := d.service.get(ctx, sent.op, d.complaintID)
+	complaint, err := d.service.state(ctx, sent.op, d.complaintID)
 	switch {
 	case err != nil:
 		return undetermined, fmt.Errorf("not retried: %w", asOther(err))
@@ -103,6 +103,24 @@ func (d *decisionRecovery) beforeRetry(ctx context.Context, sent *attempts) (loo
 	return notApplied, nil
 }
 
+// complaintState is the part of a Complaint that lookups use. All of it must be
+// readable.
+type complaintState struct {
+	ComplaintID        string         `json:"complaint_id" wire:"strict"`
+	ComplaintState     ComplaintState `json:"complaint_state" wire:"strict"`
+	UserComplaintTimes int            `json:"user_complaint_times" wire:"strict"`
+	ProblemType        ProblemType    `json:"problem_type" wire:"strict"`
+}
+
+// state reads a part of a complaint. Its error does not name the operation.
+func (s *ComplaintsV2Service) state(ctx context.Context, op, complaintID string) (*complaintState, error) {
+	state := new(complaintState)
+	if err := s.read(ctx, op, complaintID, state, &state.ComplaintID); err != nil {
+		return nil, err
+	}
+	return state, nil
+}
+
 // completionRecovery is the recovery of a completion.
 type completionRecovery struct {
 	service     *ComplaintsV2Service
@@ -119,7 +137,7 @@ func (c *completionRecovery) lookUp(ctx context.Context, sent *attempts) (lookup
 		if h.lastSince(OperateTypeMerchantConfirmComplete).IsZero() {
 			return notApplied, nil
 		}
-		complaint, err := c.service.get(ctx, sent.op, c.complaintID)
+		complaint, err := c.service.state(ctx, sent.op, c.complaintID)
 		if err != nil || complaint.ComplaintState != ComplaintStateProcessed {
 			return undetermined, err
 		}
@@ -167,8 +185,8 @@ func (c *Client) waitHistoryLag(ctx context.Context, ended time.Time) error {
 // field elsewhere in a record must not hide a decision.
 type operationRecord struct {
 	LogID       string      `json:"log_id"`
-	OperateType OperateType `json:"operate_type"`
-	OperateTime emptyOrTime `json:"operate_time"`
+	OperateType OperateType `json:"operate_type" wire:"strict"`
+	OperateTime time.Time   `json:"operate_time"`
 }
 
 // operationHistory is the negotiation history, seen from a call.
@@ -224,7 +242,7 @@ func readOperations(
 // lastSince returns the latest time of an operation since the call began.
 func (h *operationHistory) lastSince(operation OperateType) (last time.Time) {
 	for _, record := range h.records {
-		at := time.Time(record.OperateTime)
+		at := record.OperateTime
 		if record.OperateType == operation && !at.Before(h.begin) && at.After(last) {
 			last = at
 		}
@@ -236,7 +254,7 @@ func (h *operationHistory) lastSince(operation OperateType) (last time.Time) {
 // call began.
 func (h *operationHistory) lastBefore(operation OperateType) (last time.Time) {
 	for _, record := range h.records {
-		at := time.Time(record.OperateTime)
+		at := record.OperateTime
 		recent := at.Before(h.begin) && !at.Before(h.begin.Add(-maxSkew))
 		if record.OperateType == operation && recent && at.After(last) {
 			last = at
@@ -245,13 +263,18 @@ func (h *operationHistory) lastBefore(operation OperateType) (last time.Time) {
 	return last
 }
 
-// filings returns how often the user filed the complaint, and when last.
+// filings returns how often the user filed the complaint, and when last. A filing
+// whose time is unknown counts as filed during the call.
 func (h *operationHistory) filings() (n int, last time.Time) {
 	for _, record := range h.records {
 		switch record.OperateType {
 		case OperateTypeUserCreateComplaint, OperateTypeUserContinueComplaint:
 			n++
-			if at := time.Time(record.OperateTime); at.After(last) {
+			at := record.OperateTime
+			if at.IsZero() {
+				at = h.begin
+			}
+			if at.After(last) {
 				last = at
 			}
 		}

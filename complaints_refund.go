@@ -145,12 +145,36 @@ type complaintRefund struct {
 	client      *Client
 	complaintID string
 	req         *RefundComplaintRequest
-	complaint   *Complaint
+	complaint   *Complaint // without the fields that refundComplaint does not have
 	order       *ComplaintOrderInfo
 	round       int // to be refunded
 	attempt     int
 	subMchID    string
 	outRefundNo string
+}
+
+// refundComplaint is the part of a Complaint that Refund uses. All of it must be
+// readable.
+type refundComplaint struct {
+	ComplaintID           string               `json:"complaint_id" wire:"strict"`
+	ComplaintedMchID      string               `json:"complainted_mchid" wire:"strict"`
+	ComplaintOrderInfo    []ComplaintOrderInfo `json:"complaint_order_info" wire:"strict"`
+	ComplaintFullRefunded bool                 `json:"complaint_full_refunded" wire:"strict"`
+	UserComplaintTimes    int                  `json:"user_complaint_times" wire:"strict"`
+	ProblemType           ProblemType          `json:"problem_type" wire:"strict"`
+	ApplyRefundAmount     int64                `json:"apply_refund_amount" wire:"strict"`
+}
+
+func (c *refundComplaint) complaint() *Complaint {
+	return &Complaint{
+		ComplaintID:           c.ComplaintID,
+		ComplaintedMchID:      c.ComplaintedMchID,
+		ComplaintOrderInfo:    c.ComplaintOrderInfo,
+		ComplaintFullRefunded: c.ComplaintFullRefunded,
+		UserComplaintTimes:    c.UserComplaintTimes,
+		ProblemType:           c.ProblemType,
+		ApplyRefundAmount:     c.ApplyRefundAmount,
+	}
 }
 
 // pay returns the refund if it exists, and else creates it if the rules allow.
@@ -245,7 +269,8 @@ func (p *complaintRefund) concurrent(ctx context.Context, err error) (*Refund, e
 
 // read reads the complaint.
 func (p *complaintRefund) read(ctx context.Context) error {
-	complaint, err := p.client.ComplaintsV2.get(ctx, refundOp, p.complaintID)
+	complaint := new(refundComplaint)
+	err := p.client.ComplaintsV2.read(ctx, refundOp, p.complaintID, complaint, &complaint.ComplaintID)
 	if err != nil {
 		return err
 	}

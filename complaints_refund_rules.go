@@ -138,7 +138,7 @@ func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, erro
 	}
 	var filed time.Time // the last time
 	for _, r := range records {
-		at := time.Time(r.OperateTime).Truncate(time.Second)
+		at := r.OperateTime.Truncate(time.Second)
 		if r.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
 			filed = at
 		}
@@ -151,7 +151,7 @@ func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, erro
 }
 
 func (h *refundHistory) add(r *operationRecord, filed time.Time) {
-	at := time.Time(r.OperateTime)
+	at := r.OperateTime
 	now := at.IsZero() || !at.Before(filed)
 	switch r.OperateType {
 	case OperateTypeComplaintEntrustedRefundSystemMessage:
@@ -174,7 +174,7 @@ func (h *refundHistory) add(r *operationRecord, filed time.Time) {
 
 // ownRefund is a refund with a derived number.
 type ownRefund struct {
-	*Refund
+	*refundState
 	number        string
 	transactionID string // of the order
 	round         int
@@ -192,7 +192,7 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 		for round := 1; round <= p.round; round++ {
 			for attempt := 1; attempt <= maxAttempts; attempt++ {
 				number := p.number(order.TransactionID, round, attempt)
-				refund, err := p.find(ctx, number)
+				refund, err := p.client.Refunds.findState(ctx, refundOp, number, p.subMchID)
 				if err != nil {
 					return nil, err
 				}

@@ -91,7 +91,7 @@ var endpoints = []endpoint{
 		uri:      complaintsURI + "?begin_date=2026-01-01&end_date=2026-01-02&limit=50&offset=0",
 		status:   200,
 		response: `{"limit":50,"offset":0,"total_count":0}`,
-		want:     &wechatpay.ComplaintList{Limit: 50},
+		want:     &wechatpay.ComplaintList{Data: []wechatpay.Complaint{}, Limit: 50},
 	},
 	{
 		name: "List with the longest range, escaped merchant",
@@ -108,7 +108,7 @@ var endpoints = []endpoint{
 			"?begin_date=2026-01-01&end_date=2026-01-31&limit=50&offset=0&complainted_mchid=a%26b%3Dc+d",
 		status:   200,
 		response: `{"data":[],"limit":50,"offset":0,"total_count":0}`,
-		want:     &wechatpay.ComplaintList{Limit: 50},
+		want:     &wechatpay.ComplaintList{Data: []wechatpay.Complaint{}, Limit: 50},
 	},
 	{
 		name: "Get",
@@ -153,7 +153,7 @@ var endpoints = []endpoint{
 		uri:      complaintURI + "/negotiation-historys?limit=100&offset=0",
 		status:   200,
 		response: `{"data":null,"limit":100,"offset":0,"total_count":0}`,
-		want:     &wechatpay.NegotiationHistory{Limit: 100},
+		want:     &wechatpay.NegotiationHistory{Data: []wechatpay.NegotiationRecord{}, Limit: 100},
 	},
 	{
 		name: "Respond",

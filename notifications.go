@@ -100,16 +100,16 @@ const (
 
 // notificationWire is the body of a notification, without unused fields.
 type notificationWire struct {
-	ID         string      `json:"id"`
-	CreateTime emptyOrTime `json:"create_time"`
-	EventType  EventType   `json:"event_type"`
-	Summary    string      `json:"summary"`
+	ID         string    `json:"id" wire:"strict"`
+	CreateTime time.Time `json:"create_time"`
+	EventType  EventType `json:"event_type" wire:"strict"`
+	Summary    string    `json:"summary"`
 	Resource   *struct {
-		Algorithm      string `json:"algorithm"`
-		Ciphertext     string `json:"ciphertext"`
-		Nonce          string `json:"nonce"`
-		AssociatedData string `json:"associated_data"` // may be empty or absent
-	} `json:"resource"`
+		Algorithm      string `json:"algorithm" wire:"strict"`
+		Ciphertext     string `json:"ciphertext" wire:"strict"`
+		Nonce          string `json:"nonce" wire:"strict"`
+		AssociatedData string `json:"associated_data" wire:"strict"` // may be empty or absent
+	} `json:"resource" wire:"strict"`
 }
 
 // ParseNotification verifies the signature of a notification over the raw body,
@@ -195,7 +195,7 @@ func readNotification(r *http.Request) ([]byte, error) {
 // decodeNotification decodes and decrypts a verified body.
 func (c *Client) decodeNotification(body []byte) (*Notification, error) {
 	var wire notificationWire
-	if err := json.Unmarshal(body, &wire); err != nil {
+	if err := unmarshal(body, &wire); err != nil {
 		return nil, &NotificationError{ID: wire.ID, Problem: "decoding the body", Err: err}
 	}
 	resource, err := wire.decrypt(*c.apiv3Key)
@@ -204,7 +204,7 @@ func (c *Client) decodeNotification(body []byte) (*Notification, error) {
 	}
 	n := &Notification{
 		ID:         wire.ID,
-		CreateTime: time.Time(wire.CreateTime),
+		CreateTime: wire.CreateTime,
 		EventType:  wire.EventType,
 		Summary:    wire.Summary,
 		Resource:   resource,
@@ -244,11 +244,11 @@ func (n *Notification) decodeResource() error {
 	if !isComplaint {
 		return nil
 	}
-	var complaint struct {
-		ComplaintID string                 `json:"complaint_id"`
-		ActionType  NotificationActionType `json:"action_type"`
-	}
-	if err := json.Unmarshal(n.Resource, &complaint); err != nil {
+	var complaint notificationResource
+	if err := unmarshal(n.Resource, &complaint); err != nil {
+		if unreadable, ok := err.(*unreadableError); ok {
+			unreadable.value = nil // the error must not contain text of the resource
+		}
 		return &NotificationError{ID: n.ID, Problem: "decoding the decrypted resource", Err: err}
 	}
 	n.ComplaintID, n.ActionType = complaint.ComplaintID, complaint.ActionType
@@ -256,6 +256,12 @@ func (n *Notification) decodeResource() error {
 		n.ActionType = NotificationActionTypeUserApplyPlatformService
 	}
 	return nil
+}
+
+// notificationResource is the decrypted resource of a complaint event.
+type notificationResource struct {
+	ComplaintID string                 `json:"complaint_id" wire:"strict"`
+	ActionType  NotificationActionType `json:"action_type"`
 }
 
 // NotificationError reports a malformed notification: it was truncated, it is
@@ -288,36 +294,34 @@ func (e *NotificationError) Unwrap() error { return e.Err }
 // for service providers, SpMchID and SubMchID.
 type RefundNotification struct {
 	MchID         string       `json:"mchid,omitempty"`
-	SpMchID       string       `json:"sp_mchid,omitempty"`       // the service provider
-	SubMchID      string       `json:"sub_mchid,omitempty"`      // its sub-merchant
-	TransactionID string       `json:"transaction_id,omitempty"` // WeChat Pay's order number
-	OutTradeNo    string       `json:"out_trade_no,omitempty"`   // the merchant's order number
-	RefundID      string       `json:"refund_id,omitempty"`      // WeChat Pay's refund number
-	OutRefundNo   string       `json:"out_refund_no,omitempty"`  // the merchant's refund number
-	RefundStatus  RefundStatus `json:"refund_status,omitempty"`
-	SuccessTime   time.Time    `json:"success_time,omitzero"` // when the refund reached the user; zero if absent
+	SpMchID       string       `json:"sp_mchid,omitempty"`                     // the service provider
+	SubMchID      string       `json:"sub_mchid,omitempty"`                    // its sub-merchant
+	TransactionID string       `json:"transaction_id,omitempty" wire:"strict"` // WeChat Pay's order number
+	OutTradeNo    string       `json:"out_trade_no,omitempty" wire:"strict"`   // the merchant's order number
+	RefundID      string       `json:"refund_id,omitempty"`                    // WeChat Pay's refund number
+	OutRefundNo   string       `json:"out_refund_no,omitempty" wire:"strict"`  // the merchant's refund number
+	RefundStatus  RefundStatus `json:"refund_status,omitempty" wire:"strict"`
+	SuccessTime   time.Time    `json:"success_time,omitzero"` // when it reached the user; zero if absent or unreadable
 
 	// UserReceivedAccount is Chinese text, such as a bank and the last digits of
 	// the card. It is personal data.
 	UserReceivedAccount string                   `json:"user_received_account,omitempty"`
-	Amount              RefundNotificationAmount `json:"amount"`
+	Amount              RefundNotificationAmount `json:"amount" wire:"strict"`
 }
 
-// UnmarshalJSON accepts an empty success_time.
+// UnmarshalJSON implements json.Unmarshaler. It accepts what Notification.Refund
+// accepts.
 func (r *RefundNotification) UnmarshalJSON(data []byte) error {
 	type plain RefundNotification
-	return json.Unmarshal(data, &struct {
-		*plain
-		SuccessTime *emptyOrTime `json:"success_time"`
-	}{(*plain)(r), (*emptyOrTime)(&r.SuccessTime)})
+	return unmarshal(data, (*plain)(r))
 }
 
 // RefundNotificationAmount holds the amounts of a refund, in fen.
 type RefundNotificationAmount struct {
-	Total       int64 `json:"total"`        // order amount
-	Refund      int64 `json:"refund"`       // refund amount
-	PayerTotal  int64 `json:"payer_total"`  // part of Total that the user paid
-	PayerRefund int64 `json:"payer_refund"` // part of Refund that the user receives
+	Total       int64 `json:"total" wire:"strict"`        // order amount
+	Refund      int64 `json:"refund" wire:"strict"`       // refund amount
+	PayerTotal  int64 `json:"payer_total" wire:"strict"`  // part of Total that the user paid
+	PayerRefund int64 `json:"payer_refund" wire:"strict"` // part of Refund that the user receives
 }
 
 // Refund decodes the resource of a REFUND event, which WeChat Pay sends to the

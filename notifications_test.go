@@ -127,6 +127,8 @@ func TestClient_ParseNotification_unknownValues(t *testing.T) {
 		{"event", "NEW.EVENT", `{"complaint_id":1,"action_type":{}}`, "", ""},
 		{"no event", "", `{}`, "", ""},
 		{"white space", "COMPLAINT.CREATE", "\n {\"complaint_id\":\"1\"} \n", "1", ""},
+		{"number as id", "COMPLAINT.CREATE", `{"complaint_id":200201820200101080076610000}`, testComplaintID, ""},
+		{"object as action", "COMPLAINT.CREATE", `{"complaint_id":"1","action_type":{}}`, "1", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,6 +139,31 @@ func TestClient_ParseNotification_unknownValues(t *testing.T) {
 			require.Equal(t, tt.actionType, n.ActionType)
 			require.Equal(t, tt.resource, string(n.Resource))
 		})
+	}
+}
+
+// An event is not lost because of an odd field.
+func TestClient_ParseNotification_oddFields(t *testing.T) {
+	want := time.Date(2018, 2, 25, 3, 22, 33, 0, time.UTC)
+	for value, want := range map[string]time.Time{
+		`"20180225112233"`:      want,
+		`20180225112233`:        want,
+		`"2018-02-25 11:22:33"`: want,
+		`1519528953`:            want,
+		`"1519528953000"`:       want,
+		`"yesterday"`:           {},
+		`{}`:                    {},
+		`null`:                  {},
+	} {
+		body := encrypted(t, "COMPLAINT.CREATE", `{"complaint_id":"1"}`)
+		const createTime = `"create_time":"2023-11-15T06:13:20+08:00"`
+		require.Contains(t, body, createTime)
+		body = strings.Replace(body, createTime, `"create_time":`+value+`,"summary":{"text":1}`, 1)
+		n, err := testClient(t).ParseNotification(signedNotification(t, body))
+		require.NoError(t, err, value)
+		require.True(t, n.CreateTime.Equal(want), "%s: %s", value, n.CreateTime)
+		require.Equal(t, "1", n.ComplaintID)
+		require.Empty(t, n.Summary)
 	}
 }
 
@@ -399,7 +426,7 @@ func TestClient_ParseNotification_malformedBody(t *testing.T) {
 		malformed("list", setSignedBody(`[`+body+`]`), "decoding the body"),
 		malformed("API response", setSignedBody(`{"data":[],"limit":1,"offset":0}`), "missing id"),
 		malformed("no id", field("id", nil), "missing id"),
-		malformed("invalid time", field("create_time", "yesterday"), "decoding the body"),
+		malformed("invalid id", field("id", []string{}), "decoding the body: id: cannot read [] as a string"),
 		malformed("no resource", field("resource", nil), notificationID+": missing resource"),
 		malformed("null resource", setSignedBody(`{"id":"1","resource":null}`), "missing resource"),
 		malformed("string resource", field("resource", "text"), "decoding the body"),
@@ -444,7 +471,8 @@ func TestClient_ParseNotification_malformedResource(t *testing.T) {
 		malformed("list", setResource("[]"), notObject),
 		malformed("truncated", setResource(`{"complaint_id":"1"`), undecodable),
 		malformed("unknown event, truncated", unknownEvent, notObject),
-		malformed("wrong type", setResource(`{"complaint_id":1}`), undecodable),
+		malformed("wrong type", setResource(`{"complaint_id":{"id":"`+testComplaintID+`"}}`),
+			undecodable+": complaint_id: cannot read it as a string"),
 	})
 }
 
@@ -548,6 +576,25 @@ func TestNotification_Refund(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &wechatpay.RefundNotification{SpMchID: "1900000001", SubMchID: "1900000109"}, refund)
 
+	n.Resource = json.RawMessage(`{"sp_mchid":"1900000100","sub_mchid":1900000109,"out_refund_no":"r",
+		"refund_status":"ABNORMAL","success_time":"2018-02-25 11:22:33","user_received_account":{},
+		"amount":{"total":"999","refund":998}}`)
+	refund, err = n.Refund()
+	require.NoError(t, err)
+	require.True(t, refund.SuccessTime.Equal(time.Date(2018, 2, 25, 3, 22, 33, 0, time.UTC)))
+	refund.SuccessTime = time.Time{}
+	require.Equal(t, &wechatpay.RefundNotification{
+		SpMchID:      "1900000100",
+		SubMchID:     "1900000109",
+		OutRefundNo:  "r",
+		RefundStatus: wechatpay.RefundStatusAbnormal,
+		Amount:       wechatpay.RefundNotificationAmount{Total: 999, Refund: 998},
+	}, refund)
+
+	n.Resource = json.RawMessage(`{"out_refund_no":"r","amount":{"refund":"9.98"}}`)
+	_, err = n.Refund()
+	require.EqualError(t, err, "wechatpay: Notification.Refund: notification "+notificationID+
+		`: decoding the resource: refund r: amount.refund: cannot read "9.98" as fen`)
 	n.Resource = json.RawMessage(`{"amount":[]}`)
 	_, err = n.Refund()
 	require.ErrorContains(t, err,

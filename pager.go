@@ -11,10 +11,10 @@ import (
 // page is the wire format of a page of the list or of a negotiation history. T
 // has the fields that are decoded of each entry.
 type page[T any] struct {
-	Data       *[]T `json:"data"`        // may be absent
-	Limit      int  `json:"limit"`       // as granted
-	Offset     *int `json:"offset"`      //
-	TotalCount *int `json:"total_count"` // only with offset 0
+	Data       *[]T `json:"data" wire:"strict"` // may be absent
+	Limit      int  `json:"limit"`              // as granted
+	Offset     *int `json:"offset"`             //
+	TotalCount *int `json:"total_count"`        // only with offset 0
 
 	signedAt time.Time // by WeChat Pay's clock
 }
@@ -34,8 +34,14 @@ func (p *page[T]) match(offset int) error {
 	return nil
 }
 
-// entries returns what the page has, which is nothing after the last entry.
-func (p *page[T]) entries() []T { return value(p.Data) }
+// entries returns what the page has, which is nothing after the last entry. It
+// never returns nil.
+func (p *page[T]) entries() []T {
+	if p.Data == nil {
+		return []T{}
+	}
+	return *p.Data
+}
 
 func value[T any](p *T) (v T) {
 	if p != nil {

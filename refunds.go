@@ -3,7 +3,6 @@ package wechatpay
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -73,61 +72,46 @@ type RefundGoodsDetail struct {
 }
 
 // Refund is the state of a refund. An accepted refund has not reached the user
-// yet: see Status.
+// yet: see Status. As in a Complaint, fields that cannot be read stay zero, except
+// those tagged wire:"strict".
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012556587
 type Refund struct {
-	RefundID      string        `json:"refund_id,omitempty"`      // WeChat Pay's refund number
-	OutRefundNo   string        `json:"out_refund_no,omitempty"`  // the merchant's refund number
-	TransactionID string        `json:"transaction_id,omitempty"` // WeChat Pay's order number
-	OutTradeNo    string        `json:"out_trade_no,omitempty"`   // the merchant's order number
-	Channel       RefundChannel `json:"channel,omitempty"`        // how the money goes back
+	RefundID      string        `json:"refund_id,omitempty"`                    // WeChat Pay's refund number
+	OutRefundNo   string        `json:"out_refund_no,omitempty" wire:"strict"`  // the merchant's refund number
+	TransactionID string        `json:"transaction_id,omitempty" wire:"strict"` // WeChat Pay's order number
+	OutTradeNo    string        `json:"out_trade_no,omitempty" wire:"strict"`   // the merchant's order number
+	Channel       RefundChannel `json:"channel,omitempty"`                      // how the money goes back
 
 	UserReceivedAccount string `json:"user_received_account,omitempty"` // Chinese text, such as a bank's name
 
 	SuccessTime     time.Time               `json:"success_time,omitzero"` // only with RefundStatusSuccess
 	CreateTime      time.Time               `json:"create_time,omitzero"`  // when it was accepted
-	Status          RefundStatus            `json:"status,omitempty"`
+	Status          RefundStatus            `json:"status,omitempty" wire:"strict"`
 	FundsAccount    FundsAccount            `json:"funds_account,omitempty"` // which account paid
-	Amount          RefundAmount            `json:"amount"`
+	Amount          RefundAmount            `json:"amount" wire:"strict"`
 	PromotionDetail []RefundPromotionDetail `json:"promotion_detail,omitempty"`
 }
 
-// UnmarshalJSON decodes the wire format.
+// UnmarshalJSON implements json.Unmarshaler. It accepts what Create and Get
+// accept.
 func (r *Refund) UnmarshalJSON(data []byte) error {
 	type plain Refund
-	return json.Unmarshal(data, &struct {
-		*plain
-		SuccessTime *emptyOrTime `json:"success_time"`
-		CreateTime  *emptyOrTime `json:"create_time"`
-	}{(*plain)(r), (*emptyOrTime)(&r.SuccessTime), (*emptyOrTime)(&r.CreateTime)})
+	return unmarshal(data, (*plain)(r))
 }
 
 // RefundAmount is the amount of a refund, in fen.
 type RefundAmount struct {
-	Total            int64        `json:"total"`              // of the order
-	Refund           int64        `json:"refund"`             // refunded
-	From             []RefundFrom `json:"from,omitempty"`     // the accounts that pay
-	PayerTotal       int64        `json:"payer_total"`        // what the user paid of Total
-	PayerRefund      int64        `json:"payer_refund"`       // what the user receives of Refund
-	SettlementRefund int64        `json:"settlement_refund"`  // Refund without coupons that are not settled
-	SettlementTotal  int64        `json:"settlement_total"`   // Total without coupons that are not settled
-	DiscountRefund   int64        `json:"discount_refund"`    // coupons refunded
-	Currency         string       `json:"currency,omitempty"` // CNY
-	RefundFee        int64        `json:"refund_fee"`         // fee refunded
-}
-
-// UnmarshalJSON decodes the wire format. The documentation calls refund_fee a
-// number and its neighbors integers, so a fraction is accepted there.
-func (a *RefundAmount) UnmarshalJSON(data []byte) error {
-	type plain RefundAmount
-	var fee float64
-	err := json.Unmarshal(data, &struct {
-		*plain
-		RefundFee *float64 `json:"refund_fee"`
-	}{(*plain)(a), &fee})
-	a.RefundFee = int64(fee)
-	return err
+	Total            int64        `json:"total" wire:"strict"`             // of the order
+	Refund           int64        `json:"refund" wire:"strict"`            // refunded
+	From             []RefundFrom `json:"from,omitempty"`                  // the accounts that pay
+	PayerTotal       int64        `json:"payer_total" wire:"strict"`       // what the user paid of Total
+	PayerRefund      int64        `json:"payer_refund" wire:"strict"`      // what the user receives of Refund
+	SettlementRefund int64        `json:"settlement_refund" wire:"strict"` // Refund without coupons not settled
+	SettlementTotal  int64        `json:"settlement_total" wire:"strict"`  // Total without coupons not settled
+	DiscountRefund   int64        `json:"discount_refund" wire:"strict"`   // coupons refunded
+	Currency         string       `json:"currency,omitempty"`              // CNY
+	RefundFee        int64        `json:"refund_fee"`                      // fee refunded; 0 if it is not whole fen
 }
 
 // RefundPromotionDetail is a coupon that is returned with a refund.
@@ -305,7 +289,11 @@ func (r *Refund) answers(req *CreateRefundRequest) error {
 
 // hasNumber reports why a response is not about the refund with a number.
 func (r *Refund) hasNumber(outRefundNo string) error {
-	return cmp.Or(repeats("out_refund_no", r.OutRefundNo, outRefundNo), has("status", string(r.Status)))
+	return matchRefund(r.OutRefundNo, r.Status, outRefundNo)
+}
+
+func matchRefund(got string, status RefundStatus, outRefundNo string) error {
+	return cmp.Or(repeats("out_refund_no", got, outRefundNo), has("status", string(status)))
 }
 
 // find reads a refund by its number. It returns nil if WeChat Pay does not know
@@ -316,6 +304,30 @@ func (s *RefundsService) find(ctx context.Context, op, outRefundNo, subMchID str
 		return nil, nil
 	}
 	return refund, err
+}
+
+// refundState is the part of a Refund that the rules of ComplaintsV2.Refund use.
+type refundState struct {
+	OutRefundNo string       `json:"out_refund_no" wire:"strict"`
+	Status      RefundStatus `json:"status" wire:"strict"`
+	CreateTime  time.Time    `json:"create_time" wire:"strict"`
+	Amount      struct {
+		Refund int64 `json:"refund" wire:"strict"`
+	} `json:"amount" wire:"strict"`
+}
+
+// findState is find for a part of the refund.
+func (s *RefundsService) findState(ctx context.Context, op, outRefundNo, subMchID string) (*refundState, error) {
+	state := new(refundState)
+	match := func() error { return matchRefund(state.OutRefundNo, state.Status, outRefundNo) }
+	err := s.read(ctx, op, outRefundNo, subMchID, state, match)
+	switch {
+	case isNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return state, nil
 }
 
 // findTwice calls find again after RetryPolicy.HistoryLag if the number is unknown:
@@ -368,21 +380,28 @@ func (s *RefundsService) Get(ctx context.Context, req *GetRefundRequest) (*Refun
 
 // get reads a refund as a part of any operation. Its error does not name one.
 func (s *RefundsService) get(ctx context.Context, op, outRefundNo, subMchID string) (*Refund, error) {
+	refund := new(Refund)
+	match := func() error { return refund.hasNumber(outRefundNo) }
+	if err := s.read(ctx, op, outRefundNo, subMchID, refund, match); err != nil {
+		return nil, err
+	}
+	return refund, nil
+}
+
+// read reads the fields of a refund that the struct refund points to has.
+func (s *RefundsService) read(
+	ctx context.Context, op, outRefundNo, subMchID string, refund any, match func() error,
+) error {
 	// QueryEscape escapes @ too, which this path requires.
 	path := refundsPath + "/" + url.QueryEscape(outRefundNo)
 	if subMchID != "" {
 		path += "?sub_mchid=" + url.QueryEscape(subMchID)
 	}
-	refund := new(Refund)
-	err := s.client.exchange(ctx, &call{
+	return s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    path,
 		success: http.StatusOK,
-		out:     decoded(refund, func() error { return refund.hasNumber(outRefundNo) }),
+		out:     decoded(refund, match),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return refund, nil
 }

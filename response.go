@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,8 +21,8 @@ type out interface {
 	accept(x *exchange, resp *http.Response, body []byte) *failure
 }
 
-// decoded is an out that is decoded from JSON. match then reports why the
-// response does not answer the request.
+// decoded is an out that is decoded from JSON into the struct that v points to.
+// match then reports why the response does not answer the request.
 func decoded(v any, match func() error) out { return &jsonOut{v, match} }
 
 type jsonOut struct {
@@ -29,19 +31,48 @@ type jsonOut struct {
 }
 
 func (o *jsonOut) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	reflect.ValueOf(o.v).Elem().SetZero() // an earlier attempt may have set a part of it
 	if out, ok := o.v.(timestamped); ok {
 		out.setSignedAt(x.client.signedAt(resp.Header))
 	}
-	if err := json.Unmarshal(body, o.v); err != nil {
-		err = fmt.Errorf("%s: the %d response cannot be decoded%s: %w", x.target(), resp.StatusCode,
-			requestIDSuffix(resp.Header.Get(headerRequestID)), err)
-		// A read would get the same response again, and v holds a part of it.
-		return &failure{class: inDoubt, final: x.method == http.MethodGet, err: err}
+	if err := unmarshal(body, o.v); err != nil {
+		return x.undecodable(resp, err)
 	}
 	if err := o.match(); err != nil {
 		return x.mismatch(resp, err)
 	}
 	return nil
+}
+
+// undecodable is the failure of a verified response that cannot be decoded.
+func (x *exchange) undecodable(resp *http.Response, err error) *failure {
+	requestID := requestIDSuffix(resp.Header.Get(headerRequestID))
+	var unreadable *unreadableError
+	if errors.As(err, &unreadable) {
+		err = x.unreadable(unreadable, requestID)
+	} else {
+		err = fmt.Errorf("%s: the %d response cannot be decoded%s: %w", x.target(), resp.StatusCode, requestID, err)
+	}
+	// A read would get the same response again.
+	return &failure{class: inDoubt, final: x.method == http.MethodGet, err: err}
+}
+
+// unreadable names the object, the field, and for a read the way out.
+func (x *exchange) unreadable(err *unreadableError, requestID string) error {
+	what, _, _ := strings.Cut(x.target(), " at ") // without the host
+	if err.record != "" {
+		what = ""
+	}
+	remedy := "; use Do with json.RawMessage"
+	if x.method != http.MethodGet { // Do would repeat the write
+		remedy = ""
+	}
+	return fmt.Errorf("%w%s%s", &unreadableError{
+		record: joinTexts(what, err.record),
+		path:   err.path,
+		value:  err.value,
+		as:     err.as,
+	}, remedy, requestID)
 }
 
 // mismatch is the failure of a response that does not answer the request.
@@ -101,5 +132,8 @@ func (o *anyOut) accept(x *exchange, resp *http.Response, body []byte) *failure 
 	if o.v == nil {
 		return nil
 	}
-	return (&jsonOut{o.v, func() error { return nil }}).accept(x, resp, body)
+	if err := json.Unmarshal(body, o.v); err != nil {
+		return x.undecodable(resp, err)
+	}
+	return nil
 }
