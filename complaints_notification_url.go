@@ -1,7 +1,9 @@
 package wechatpay
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -21,10 +23,65 @@ type notificationURLRequest struct {
 	URL string `json:"url"`
 }
 
+// EnsureNotificationURL sets the URL for complaint notifications: https, at most
+// 255 characters, no query. It reads the URL, and creates or updates it only if
+// it is another one.
+//
+// Call it when the program starts. If several replicas start together, all calls
+// succeed: after a write that failed because another replica was faster, the URL
+// is read again. If replicas set different URLs, the last one wins.
+//
+// https://pay.weixin.qq.com/doc/v3/merchant/4012459014 (for service providers
+// https://pay.weixin.qq.com/doc/v3/partner/4012459065)
+func (s *ComplaintsV2Service) EnsureNotificationURL(ctx context.Context, url string) (*NotificationURL, error) {
+	const op = "ComplaintsV2.EnsureNotificationURL"
+	f := checkNotificationURL(url)
+	if err := f.err(op); err != nil {
+		return nil, err
+	}
+	var unknown error // of a write
+	for tries := 1; ; tries++ {
+		current, err := s.notificationURL(ctx, op)
+		retry := false
+		switch {
+		case isNotFound(err):
+			current, err = s.setNotificationURL(ctx, op, http.MethodPost, url, retryIfRejectedBusy)
+			retry = mayBeOtherReplica(err)
+		case err != nil:
+			err = opError(op, err)
+		case current.URL != url:
+			current, err = s.setNotificationURL(ctx, op, http.MethodPut, url, retryAlways)
+			retry = mayBeOtherReplica(err)
+		}
+		if err == nil {
+			return current, nil
+		}
+		if errors.Is(err, ErrOutcomeUnknown) {
+			unknown = err
+		}
+		if !retry || tries == maxEnsureTries || !sleep(ctx, s.client.retry.delay(tries)) {
+			return nil, cmp.Or(unknown, err)
+		}
+	}
+}
+
+// maxEnsureTries bounds how often EnsureNotificationURL writes.
+const maxEnsureTries = 5
+
+// mayBeOtherReplica reports whether a write of the notification URL may have
+// failed because the URL was created or deleted since it was read. WeChat Pay does
+// not document that error. A write of unknown outcome is read back too.
+func mayBeOtherReplica(err error) bool {
+	var rejection *APIError
+	return errors.Is(err, ErrOutcomeUnknown) || errors.As(err, &rejection) &&
+		(rejection.StatusCode == http.StatusBadRequest || rejection.StatusCode == http.StatusNotFound)
+}
+
 // CreateNotificationURL sets the URL for complaint notifications: https, at most
 // 255 characters, no query. If one is already set, use
 // [ComplaintsV2Service.UpdateNotificationURL]: WeChat Pay does not document what
-// a second CreateNotificationURL does.
+// a second CreateNotificationURL does. [ComplaintsV2Service.EnsureNotificationURL]
+// does either.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012458679 (for service providers
 // https://pay.weixin.qq.com/doc/v3/partner/4012458106)
