@@ -7,7 +7,7 @@
 // WECHATPAY_APIV3_KEY, and serves until SIGINT or SIGTERM. WeChat Pay only
 // notifies https URLs: run it behind a proxy that terminates TLS and leaves
 // headers and body unchanged, and set the URL with
-// ComplaintsV2.CreateNotificationURL.
+// ComplaintsV2.EnsureNotificationURL.
 package main
 
 import (
