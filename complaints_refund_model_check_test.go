@@ -184,7 +184,8 @@ func (c *modelCheck) readEvents() {
 	for _, e := range c.events {
 		switch e.kind {
 		case "entrusted":
-			c.payments = append(c.payments, &payment{kind: "WeChat Pay", order: e.order, at: e.at, round: c.roundAt(e.at)})
+			p := &payment{kind: "WeChat Pay", order: e.order, at: e.at, round: c.roundAt(e.at)}
+			c.payments = append(c.payments, p)
 		case "CLOSED":
 			c.payment(e.number).closed = e.at
 		case "SUCCESS":

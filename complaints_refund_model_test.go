@@ -66,6 +66,7 @@ type modelEvent struct {
 // A modelCall is one call of ComplaintsV2.Refund.
 type modelCall struct {
 	id         int
+	client     *wechatpay.Client
 	req        wechatpay.RefundComplaintRequest
 	start, end time.Time
 	posted     time.Time // when it last sent a refund, for the check
@@ -108,7 +109,7 @@ func newRefundModel(t *testing.T, server *wechatpaytest.Server, seed uint64) *re
 		refundLag: []time.Duration{0, 0, 0, historyLag, 10 * time.Second, 0, 0}[seed%7],
 	}
 	server.Configure(func(b *wechatpaytest.Behavior) {
-		b.Seed, b.HistoryLag, b.RefundLag, b.VaryLag = seed, m.lag, m.refundLag, seed%2 == 0
+		b.Seed, b.HistoryLag, b.RefundLag, b.VaryLag = seed, m.lag, m.refundLag, seed%4 > 0
 	})
 	sum := int64(0)
 	for i := range 1 + m.rand.IntN(3) {
@@ -230,22 +231,64 @@ func (m *refundModel) run() {
 			continue
 		}
 		var all sync.WaitGroup
-		m.addFaults()
-		for range []int{1, 1, 1, 2, 3}[m.rand.IntN(5)] {
-			m.startCall(&all)
-		}
-		for range []int{0, 0, 1, 1, 2}[m.rand.IntN(5)] {
-			seed, delay := m.rand.Uint64(), time.Duration(m.rand.Int64N(int64(4*time.Second)))
-			all.Add(1)
-			go func() {
-				defer all.Done()
-				time.Sleep(delay)
-				m.event(seed)
-			}()
+		if m.rand.IntN(5) == 0 {
+			m.startBurst(&all)
+		} else {
+			m.addFaults()
+			m.startStep(&all)
 		}
 		all.Wait()
 	}
 	time.Sleep(time.Minute) // for late responses
+}
+
+// after runs f after a random time.
+func (m *refundModel) after(all *sync.WaitGroup, least, most time.Duration, f func()) {
+	delay := least + time.Duration(m.rand.Int64N(int64(most-least)))
+	all.Add(1)
+	go func() {
+		defer all.Done()
+		time.Sleep(delay)
+		f()
+	}()
+}
+
+// startStep starts some calls and some events.
+func (m *refundModel) startStep(all *sync.WaitGroup) {
+	for range []int{1, 1, 2, 3}[m.rand.IntN(4)] {
+		i := m.rand.IntN(len(m.orders))
+		call := m.newCall(i)
+		switch m.rand.IntN(20) {
+		case 0, 1, 2:
+			call.req.OutRefundNo = fmt.Sprint("SHOP-", 1+m.rand.IntN(4))
+		case 3:
+			call.req.Attempt = 2 + m.rand.IntN(2)
+		case 4, 5:
+			call.req.Amount = 1 + m.rand.Int64N(m.orders[i].Amount)
+		case 6:
+			call.req.Amount = 0
+		}
+		if m.rand.IntN(8) == 0 {
+			call.req.Round = 1 + m.rand.IntN(len(m.rounds))
+		}
+		m.after(all, 0, time.Second, call.run)
+	}
+	for range []int{0, 0, 1, 1, 2}[m.rand.IntN(5)] {
+		most := []time.Duration{600 * time.Millisecond, 4 * time.Second}[m.rand.IntN(2)]
+		seed := m.rand.Uint64()
+		m.after(all, 0, most, func() { m.event(seed) })
+	}
+}
+
+// startBurst refunds one order, then another one in the merchant platform, and
+// then that one too. The history may show the second refund before the first.
+func (m *refundModel) startBurst(all *sync.WaitGroup) {
+	i := m.rand.IntN(len(m.orders))
+	j := (i + 1) % len(m.orders)
+	amount := 1 + m.rand.Int64N(m.orders[j].Amount)
+	m.after(all, 0, 100*time.Millisecond, m.newCall(i).run)
+	m.after(all, 0, 1500*time.Millisecond, func() { m.merchantRefund(m.orders[j], amount) })
+	m.after(all, 500*time.Millisecond, 2500*time.Millisecond, m.newCall(j).run)
 }
 
 // addFaults adds at most two faults for the next requests.
@@ -267,40 +310,27 @@ func (m *refundModel) addFaults() {
 	}
 }
 
-// startCall starts a call of ComplaintsV2.Refund.
-func (m *refundModel) startCall(all *sync.WaitGroup) {
-	i := m.rand.IntN(len(m.orders))
-	call := &modelCall{id: len(m.calls), req: wechatpay.RefundComplaintRequest{
-		TransactionID:        m.orders[i].TransactionID,
-		Amount:               m.usual[i],
-		AllowRejected:        m.rand.IntN(4) == 0,
-		AllowMoreThanApplied: m.rand.IntN(8) == 0,
-	}}
-	switch m.rand.IntN(20) {
-	case 0, 1, 2:
-		call.req.OutRefundNo = fmt.Sprint("SHOP-", 1+m.rand.IntN(4))
-	case 3:
-		call.req.Attempt = 2 + m.rand.IntN(2)
-	case 4, 5:
-		call.req.Amount = 1 + m.rand.Int64N(m.orders[i].Amount)
-	case 6:
-		call.req.Amount = 0
-	}
-	if m.rand.IntN(8) == 0 {
-		call.req.Round = 1 + m.rand.IntN(len(m.rounds))
+// newCall returns a call for an order, by a random machine.
+func (m *refundModel) newCall(i int) *modelCall {
+	call := &modelCall{
+		id:     len(m.calls),
+		client: m.clients[m.rand.IntN(len(m.clients)-1)],
+		req: wechatpay.RefundComplaintRequest{
+			TransactionID:        m.orders[i].TransactionID,
+			Amount:               m.usual[i],
+			AllowRejected:        m.rand.IntN(4) == 0,
+			AllowMoreThanApplied: m.rand.IntN(8) == 0,
+		},
 	}
 	m.calls = append(m.calls, call)
-	client := m.clients[m.rand.IntN(len(m.clients)-1)]
-	delay := time.Duration(m.rand.Int64N(int64(500 * time.Millisecond)))
-	all.Add(1)
-	go func() {
-		defer all.Done()
-		time.Sleep(delay)
-		ctx := context.WithValue(context.Background(), callKey{}, call.id)
-		call.start = time.Now()
-		call.refund, call.err = client.ComplaintsV2.Refund(ctx, testComplaintID, &call.req)
-		call.end = time.Now()
-	}()
+	return call
+}
+
+func (call *modelCall) run() {
+	ctx := context.WithValue(context.Background(), callKey{}, call.id)
+	call.start = time.Now()
+	call.refund, call.err = call.client.ComplaintsV2.Refund(ctx, testComplaintID, &call.req)
+	call.end = time.Now()
 }
 
 // event makes a colleague, WeChat Pay or the user do something. It may run at the
@@ -373,7 +403,7 @@ func (m *refundModel) settle(rng *rand.Rand) {
 		return
 	}
 	number := refunds[rng.IntN(len(refunds))].OutRefundNo
-	status := []string{"SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "CLOSED", "CLOSED", "ABNORMAL"}[rng.IntN(8)]
+	status := []string{"SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "CLOSED", "ABNORMAL"}[rng.IntN(6)]
 	if m.server.SettleRefund(number, status) == nil {
 		m.add(modelEvent{kind: status, number: number})
 	}

@@ -410,7 +410,8 @@ func TestClient_requestCount(t *testing.T) {
 		}{
 			{"UpdateRefundProgress", func() error { return approve(ctx, client) }},
 			{"Respond", func() error {
-				return client.ComplaintsV2.Respond(ctx, testComplaintID, &wechatpay.RespondRequest{ResponseContent: "您好"})
+				req := &wechatpay.RespondRequest{ResponseContent: "您好"}
+				return client.ComplaintsV2.Respond(ctx, testComplaintID, req)
 			}},
 			{"Create", func() error {
 				_, err := client.Refunds.Create(ctx, refund)

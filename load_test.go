@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	decisions  = flag.Int("decisions", 200, "number of decisions in each run of TestComplaintsV2_UpdateRefundProgress_faults")
+	decisions  = flag.Int("decisions", 200, "decisions of each run of TestComplaintsV2_UpdateRefundProgress_faults")
 	refundRuns = flag.Int("refunds", 60, "number of runs in TestComplaintsV2_Refund_model")
 	posts      = flag.Int("posts", 200, "number of decisions in TestNewTransport_idleClose")
 )

@@ -109,7 +109,7 @@ const (
 //	connection lost after it was established, timeout     inDoubt
 //	response that is not verified or does not match       inDoubt
 //	4xx with an error code                                rejected; 429: busy
-//	3xx or 4xx without one: a gateway                     inDoubt; a read: final, but for 408, 429
+//	3xx or 4xx without one: a gateway                     inDoubt
 //	5xx, 2xx that is not the documented one               inDoubt
 //	any of the last three after net/http sent twice       inDoubt
 //
@@ -143,8 +143,7 @@ func classifyStatus(err *APIError) *failure {
 	case status < 300 || status >= 500:
 		return &failure{class: inDoubt}
 	case !err.fromWeChatPay():
-		transient := status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
-		return &failure{class: inDoubt, final: err.Method == http.MethodGet && !transient}
+		return &failure{class: inDoubt}
 	case status == http.StatusTooManyRequests:
 		return &failure{class: busy}
 	}

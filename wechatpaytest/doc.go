@@ -38,6 +38,13 @@
 // [Server.AddMerchant] adds merchants and service providers, for tests that use
 // several clients.
 //
+// # Faults
+//
+// A [Fault] makes requests fail, a number of times or with a seeded probability.
+// Its kinds are connections that break, gateways that respond instead of WeChat
+// Pay, signatures that do not verify, and genuine responses that belong to
+// something else: see [FaultKind]. [Behavior] has the lags.
+//
 // # HTTP/2
 //
 // The server accepts HTTP/1.1 and unencrypted HTTP/2 on the same port. A client
