@@ -217,17 +217,11 @@ func useTerminal(t *testing.T, r *reader, block codeBlock) {
 // startMock starts wechatpay-mock in a shell. Both run until the last block has
 // run, and later blocks get the shell's environment.
 func startMock(t *testing.T, r *reader, block codeBlock) {
-	mock := filepath.Join(r.repository, "mock")
-	require.NoDirExists(t, mock, "the block creates it: move it out of the way")
-	// The block must replace the settings of an earlier run.
-	require.NoError(t, os.Mkdir(mock, 0o700))
-	stale := []byte("export WECHATPAY_BASE_URL=http://127.0.0.1:1\n")
-	require.NoError(t, os.WriteFile(filepath.Join(mock, "env"), stale, 0o600))
 	const stop = "kill %1"
 	require.Contains(t, readFile(t, "README.md"), "`"+stop+"` in the same shell stops it")
 	session := exec.Command("bash", "-euc", "exec 3>&1 1>&2; set -m; trap '"+stop+"; wait' EXIT\n"+
 		block.code+"\nenv -0 >&3; printf 'END\\0' >&3; read || true")
-	session.Dir, session.Env = r.repository, r.environ
+	session.Dir, session.Env = r.repository, append(r.environ, "TMPDIR="+filepath.Dir(r.dir))
 	printed, err := os.Create(filepath.Join(r.dir, "mock.txt"))
 	require.NoError(t, err)
 	session.Stderr = printed
@@ -238,9 +232,7 @@ func startMock(t *testing.T, r *reader, block codeBlock) {
 	require.NoError(t, session.Start())
 	r.test.Cleanup(func() {
 		require.NoError(r.test, stdin.Close())
-		err := session.Wait()
-		require.NoError(r.test, os.RemoveAll(mock))
-		require.NoError(r.test, err)
+		require.NoError(r.test, session.Wait())
 	})
 	var environ []string
 	for records := bufio.NewReader(stdout); ; {

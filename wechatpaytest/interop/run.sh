@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Runs a client that nobody here wrote, the npm package wechatpay-axios-plugin, against cmd/wechatpay-mock. See README.md.
+# Tests clients of other authors, the npm packages wechatpay-axios-plugin and
+# wechatpay-node-v3, against cmd/wechatpay-mock. See README.md.
 #
-# Exit status: 0 all checks passed, 1 one failed or something could not be started, 3 node or npm is missing.
+# Exit status: 0 all checks passed, 1 one failed or something could not be
+# started, 3 node or npm is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 for tool in node npm; do
 	if ! command -v "$tool" >/dev/null; then
-		echo "interop: $tool is not installed: nothing was checked" >&2
+		echo "interop: $tool not found, nothing was checked" >&2
 		exit 3
 	fi
 done
@@ -24,13 +26,13 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-# No setting of the machine reaches the client, and no proxy stands between it and loopback.
+# No setting and no proxy of the machine may reach the clients.
 for name in $(env | sed -n 's/^\(WECHATPAY_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
 go build -o "$work/wechatpay-mock" ../../cmd/wechatpay-mock
 npm install --prefix "$work" --loglevel=error --no-package-lock --no-save --no-audit --no-fund --ignore-scripts \
-	"wechatpay-axios-plugin@${PLUGIN_VERSION:-0.9.6}" >/dev/null
+	"wechatpay-axios-plugin@${AXIOS_PLUGIN_VERSION:-0.9.6}" "wechatpay-node-v3@${NODE_V3_VERSION:-2.2.1}" >/dev/null
 
 "$work/wechatpay-mock" -dir "$work/mock" >"$work/stdout" 2>"$work/requests.log" &
 mock=$!
@@ -46,12 +48,15 @@ if [ ! -f "$work/mock/env" ]; then
 fi
 . "$work/mock/env"
 
-# The script stands beside node_modules, where node looks for packages.
-cp interop.mjs "$work/"
+# Node looks for packages in the directory of the script.
+cp ./*.mjs "$work/"
 status=0
-node "$work/interop.mjs" || status=1
+for client in axios-plugin node-v3; do
+	echo "# $client"
+	node "$work/$client.mjs" || status=1
+done
 if [ "$status" != 0 ]; then
-	echo "what the mock got, and why it refused:" >&2
+	echo "interop: requests that the mock received:" >&2
 	cat "$work/requests.log" >&2
 fi
 

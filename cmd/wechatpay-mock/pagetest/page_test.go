@@ -234,7 +234,7 @@ func (p *pageTest) decideAndRefund() {
 // continueComplaint files the refunded complaint again.
 func (p *pageTest) continueComplaint() {
 	p.click("#platform-refund")
-	p.sees("#reply-form output.bad", "is refunded in full already")
+	p.sees("#reply-form output.bad", "is already refunded in full")
 	p.click("#continue")
 	p.sees("#reply-form output.good", "Done")
 	p.sees("#complaints tbody .badge", "pending")

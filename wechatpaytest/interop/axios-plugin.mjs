@@ -1,78 +1,34 @@
-// A client that nobody here wrote, wechatpay-axios-plugin, against wechatpay-mock. Run it with run.sh.
+// Tests wechatpay-axios-plugin against wechatpay-mock. Run it with run.sh.
 //
-// The calls are the snippets of the plugin's own documents, with values put in for the names. Its verification of answers is on, as it
-// always is. Whether a step had its effect is asked of the control plane, not of the client.
+// The calls are the snippets of the plugin's documentation. The plugin verifies
+// the responses. The control API of the mock shows what took effect.
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
-import { createReadStream, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createReadStream, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
+import {
+  apiv3Key, baseURL, beijingDay, check, file, historyOf, mchid, mock, png, receiveNotification, refused, report,
+  setting, stateOf, workDirectory,
+} from './harness.mjs';
 
 const require = createRequire(import.meta.url);
 const { Wechatpay, Rsa, Formatter, Aes: { AesGcm }, Multipart } = require('wechatpay-axios-plugin');
 
-const setting = (name) => {
-  const value = process.env[`WECHATPAY_${name}`];
-  assert.ok(value, `WECHATPAY_${name} is not set: run run.sh`);
-  return value;
-};
-const baseURL = setting('BASE_URL');
-const mchid = setting('MCHID');
 const serial = setting('SERIAL_NO');
-const apiv3Key = setting('APIV3_KEY');
 const privateKey = `file://${setting('PRIVATE_KEY_FILE')}`;
 const platformPublicKeyId = setting('PUBLIC_KEY_ID');
 const platformPublicKey = `file://${setting('PUBLIC_KEY_FILE')}`;
-const work = mkdtempSync(fileURLToPath(new URL('files-', import.meta.url))); // goes with run.sh's directory
-
-// The control plane.
-const mock = async (method, path, body) => {
-  const response = await fetch(`${baseURL}/_mock/${path}`, { method, body: body instanceof Buffer || !body ? body : JSON.stringify(body) });
-  const text = await response.text();
-  assert.ok(response.ok, `${method} /_mock/${path}: ${response.status} ${text}`);
-  return text && JSON.parse(text);
-};
-const file = (complaint = {}) => mock('POST', 'complaints', complaint);
-const stateOf = async ({ complaint_id: id }) => (await mock('GET', `complaints/${id}`)).complaint_state;
-const ledgerOf = async ({ complaint_id: id }) => (await mock('GET', `complaints/${id}/history`)).data.map((record) => record.operate_type);
+const work = workDirectory();
 
 const client = (certs, config = {}) => new Wechatpay({ mchid, serial, privateKey, certs, baseURL, ...config });
 let wxpay = client({ [platformPublicKeyId]: platformPublicKey });
 
-let passed = 0;
-let failed = 0;
-const check = async (name, run) => {
-  try {
-    await run();
-    passed += 1;
-    console.log(`ok    ${name}`);
-  } catch (error) {
-    failed += 1;
-    const answer = error.response ? ` ${error.response.status} ${inspect(error.response.data, { depth: 3, breakLength: Infinity }).slice(0, 500)}` : '';
-    console.log(`FAIL  ${name}: ${error.message}${answer}`);
-  }
-};
-
-// What the client is refused, by the mock or by its own verification.
-const refused = async (promise) => {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  return assert.fail('it was not refused');
-};
-
-const beijingDay = (offset = 0) => new Date(Date.now() + (8 * 3600 + offset * 86400) * 1000).toISOString().slice(0, 10);
-const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const localFilePath = join(work, 'evidence.png');
 writeFileSync(localFilePath, png);
 const sha256 = createHash('sha256').update(png).digest('hex');
 
-// ---- Public key mode -------------------------------------------------------------------------------------------------------------------
+// Public key mode
 
 const phone = '13800138000';
 const complaint = await file({ payer_phone: phone });
@@ -148,7 +104,7 @@ await check('refund decision: the documented snippet, APPROVE', async () => {
   }, { complaint_id })
     .then(({ status }) => status === 204);
   assert.ok(ok);
-  assert.equal((await ledgerOf(complaint)).at(-1), 'MERCHANT_APPROVE_REFUND');
+  assert.equal((await historyOf(complaint)).at(-1), 'MERCHANT_APPROVE_REFUND');
 });
 
 await check('refund decision: a second one is refused', async () => {
@@ -166,7 +122,7 @@ await check('refund decision: REJECT with reason and image', async () => {
     reject_media_list: [media_id],
   }, { complaint_id: other.complaint_id });
   assert.equal(status, 204);
-  assert.deepEqual(await ledgerOf(other), ['USER_CREATE_COMPLAINT', 'MERCHANT_REFUSE_RERUND']);
+  assert.deepEqual(await historyOf(other), ['USER_CREATE_COMPLAINT', 'MERCHANT_REFUSE_RERUND']);
   assert.equal(await stateOf(other), 'PROCESSED');
 });
 
@@ -183,7 +139,7 @@ await check('refund', async () => {
   assert.equal(data.status, 'PROCESSING');
 });
 
-await check('refund: the same number again pays nothing more', async () => {
+await check('refund: a repeated number refunds once', async () => {
   const { data } = await wxpay.v3.refund.domestic.refunds.post({
     transaction_id,
     out_refund_no,
@@ -195,7 +151,7 @@ await check('refund: the same number again pays nothing more', async () => {
   assert.equal((await mock('GET', 'refunds')).data.length, 1);
 });
 
-await check('refund query, and the complaint is finished once it arrived', async () => {
+await check('refund query, and the complaint is PROCESSED when the refund arrives', async () => {
   await mock('POST', `refunds/${out_refund_no}/arrive`);
   const { data } = await wxpay.v3.refund.domestic.refunds._out_refund_no_.get({ out_refund_no });
   assert.equal(data.status, 'SUCCESS');
@@ -244,7 +200,7 @@ await check('immediate-service reply, processed once', async () => {
   assert.equal(status, 200);
   const { data: again } = await send();
   assert.equal(again.log_id, data.log_id);
-  assert.deepEqual(await ledgerOf(urgent), ['USER_CREATE_COMPLAINT', 'MERCHANT_RESPONSE']);
+  assert.deepEqual(await historyOf(urgent), ['USER_CREATE_COMPLAINT', 'MERCHANT_RESPONSE']);
 });
 
 await check('notification URL: none, created, read, changed, deleted', async () => {
@@ -261,7 +217,7 @@ await check('notification URL: none, created, read, changed, deleted', async () 
   assert.equal((await refused(urls.get())).response.status, 400);
 });
 
-// The documented snippet: what comes is a stream, and nothing is made of it.
+// The documented snippet, with the response as a stream.
 const download = async (id) => {
   const { data, headers } = await wxpay.v3.merchantService.images._media_id_.get({ media_id: id, responseType: 'stream', transformResponse: [] });
   const chunks = [];
@@ -271,8 +227,8 @@ const download = async (id) => {
 };
 const { media_url } = await mock('POST', 'images', png);
 const escaped = media_url.slice(media_url.lastIndexOf('/') + 1);
-await check('image download, the id as media_url has it', async () => assert.deepEqual(await download(escaped), png));
-await check('image download, the id bare', async () => assert.deepEqual(await download(decodeURIComponent(escaped)), png));
+await check('image download, with the id of media_url', async () => assert.deepEqual(await download(escaped), png));
+await check('image download, with an unescaped id', async () => assert.deepEqual(await download(decodeURIComponent(escaped)), png));
 await check('image download: the id of an upload is refused', async () => {
   assert.equal((await refused(download(media_id))).response.status, 400);
 });
@@ -293,7 +249,7 @@ await check('self-test, plain and encrypted', async () => {
   assert.equal(Rsa.decrypt(data.encrypted_echo_message, Rsa.from(privateKey, Rsa.KEY_TYPE_PRIVATE)), '密文');
 });
 
-await check('a parameter is refused with the documented shape of errors', async () => {
+await check('an invalid parameter has the documented error detail', async () => {
   const { complaint_id: id } = await file();
   const { response: { status, data } } = await refused(wxpay.v3.merchantService.complaintsV2._complaint_id_.updateRefundProgress
     .post({ action: 'REJECT', launch_refund_day: 3 }, { complaint_id: id }));
@@ -318,17 +274,17 @@ for (const [kind, code] of [
   ['unsigned', 'EV3_RES_HEADERS_INCOMPLATE'],
   ['old', 'EV3_RES_HEADER_TIMESTAMP_OFFSET'],
 ]) {
-  await check(`an answer that is ${kind} does not pass the plugin's verification`, async () => {
+  await check(`the plugin rejects a response that is ${kind}`, async () => {
     const other = await file();
     await mock('POST', 'faults', { path: 'update-refund-progress', kind, times: 1 });
     const error = await refused(wxpay.v3.merchantService.complaintsV2._complaint_id_.updateRefundProgress
       .post({ action: 'APPROVE', launch_refund_day: 1 }, { complaint_id: other.complaint_id }));
     assert.equal(error.code, code);
-    assert.equal((await ledgerOf(other)).at(-1), 'MERCHANT_APPROVE_REFUND');
+    assert.equal((await historyOf(other)).at(-1), 'MERCHANT_APPROVE_REFUND');
   });
 }
 
-// Whether one of the keys signed the text, by what the plugin has for notifications.
+// genuine verifies a signature with the plugin's functions for notifications.
 const genuine = (certs, headers, text) => {
   const { 'wechatpay-serial': id, 'wechatpay-timestamp': timestamp, 'wechatpay-nonce': nonce, 'wechatpay-signature': signature } = headers;
   assert.ok(certs[id], `signed by ${id}`);
@@ -336,22 +292,7 @@ const genuine = (certs, headers, text) => {
 };
 
 const receive = async (certs, body) => {
-  let seen;
-  const receiver = createServer((request, response) => {
-    const chunks = [];
-    request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
-      seen = { headers: request.headers, text: Buffer.concat(chunks).toString() };
-      response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"code":"SUCCESS"}');
-    });
-  });
-  await new Promise((resolve) => { receiver.listen(0, '127.0.0.1', resolve); });
-  try {
-    const answer = await mock('POST', 'notify', { url: `http://127.0.0.1:${receiver.address().port}/notify`, ...body });
-    assert.deepEqual(answer, { status: 200, body: '{"code":"SUCCESS"}' });
-  } finally {
-    receiver.close();
-  }
-  const { headers, text } = seen;
+  const { headers, text } = await receiveNotification(body);
   assert.ok(genuine(certs, headers, text));
   const { resource: { ciphertext, nonce, associated_data }, ...envelope } = JSON.parse(text);
   return { ...envelope, resource: JSON.parse(AesGcm.decrypt(ciphertext, apiv3Key, nonce, associated_data)) };
@@ -372,12 +313,12 @@ await check('notification of a refund', async () => {
   assert.equal(resource.refund_status, 'SUCCESS');
 });
 
-// ---- Platform certificates -------------------------------------------------------------------------------------------------------------
+// Platform certificates
 
 await mock('PATCH', 'behavior', { key_mode: 'certificate' });
 const certificates = {};
 
-await check('certificate mode: certificates are downloaded, and verify their own answer', async () => {
+await check('certificate mode: downloaded certificates verify their own response', async () => {
   await wxpay.v3.certificates.get({
     transformResponse: [(text, headers) => {
       JSON.parse(text).data.forEach(({ serial_no, encrypt_certificate: { ciphertext, nonce, associated_data } }) => {
@@ -389,7 +330,7 @@ await check('certificate mode: certificates are downloaded, and verify their own
   assert.equal(Object.keys(certificates).length, 1);
 });
 
-await check('certificate mode: a client with the public key alone refuses the answers', async () => {
+await check('certificate mode: a client with only the public key rejects the responses', async () => {
   const error = await refused(wxpay.v3.merchantService.complaintsV2._complaint_id_.get({ complaint_id }));
   assert.equal(error.code, 'EV3_RES_HEADER_PLATFORM_SERIAL');
 });
@@ -408,7 +349,7 @@ await check('certificate mode: refund decision', async () => {
   const { status } = await wxpay.v3.merchantService.complaintsV2._complaint_id_.updateRefundProgress
     .post({ action: 'APPROVE', launch_refund_day: 2 }, { complaint_id: other.complaint_id });
   assert.equal(status, 204);
-  assert.equal((await ledgerOf(other)).at(-1), 'MERCHANT_APPROVE_REFUND');
+  assert.equal((await historyOf(other)).at(-1), 'MERCHANT_APPROVE_REFUND');
 });
 
 await check('certificate mode: notification', async () => {
@@ -420,7 +361,7 @@ await check('certificate mode: notification', async () => {
 
 await mock('PATCH', 'behavior', { key_mode: 'switching' });
 
-await check('while switching: answers are signed as the request\'s Wechatpay-Serial asks', async () => {
+await check('while switching: Wechatpay-Serial of the request selects the key of the response', async () => {
   const both = client({ ...certificates, [platformPublicKeyId]: platformPublicKey });
   for (const wanted of [Object.keys(certificates)[0], platformPublicKeyId]) {
     const { headers } = await both.v3.merchantService.complaintsV2._complaint_id_.get({ complaint_id, headers: { 'Wechatpay-Serial': wanted } });
@@ -435,5 +376,4 @@ await check('a merchant without platform certificates gets 404 for them', async 
   assert.deepEqual([error.response.status, error.response.data.code], [404, 'RESOURCE_NOT_EXISTS']);
 });
 
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed ? 1 : 0;
+report();
