@@ -72,7 +72,7 @@ func hostOf(url string) string {
 // A firstFailure is a way in which the first attempt of a call fails.
 type firstFailure struct {
 	name    string
-	class   string           // as in call.go; gateway: a write is in doubt, a read fails
+	class   string           // as in call.go
 	handler http.HandlerFunc // nil: no connection
 }
 
@@ -89,9 +89,9 @@ var firstFailures = []firstFailure{
 	{"401", "rejected", respondUnsigned(401, `{"code":"SIGN_ERROR"}`)},
 	{"403", "rejected", respondUnsigned(403, `{"code":"NO_AUTH"}`)},
 	{"404", "rejected", respondUnsigned(404, `{"code":"RESOURCE_NOT_EXISTS"}`)},
-	{"302", "gateway", respondUnsigned(302, ``)},
-	{"403 from a gateway", "gateway", respondUnsigned(403, `<html>`)},
-	{"404 from a gateway", "gateway", respondUnsigned(404, `404 page not found`)},
+	{"302", "inDoubt", respondUnsigned(302, ``)},
+	{"403 from a gateway", "inDoubt", respondUnsigned(403, `<html>`)},
+	{"404 from a gateway", "inDoubt", respondUnsigned(404, `404 page not found`)},
 	{"429 from a gateway", "inDoubt", respondUnsigned(429, ``)},
 }
 
@@ -110,9 +110,6 @@ func TestComplaintsV2_retry(t *testing.T) {
 			}
 			t.Run(endpoint.name+", "+failure.name, func(t *testing.T) {
 				retried := failure.class != "rejected" && (failure.class != "inDoubt" || idempotent)
-				if failure.class == "gateway" {
-					retried = idempotent && endpoint.method != http.MethodGet
-				}
 				testRetry(t, &endpoint, &failure, retried)
 			})
 		}
@@ -149,7 +146,7 @@ func testRetry(t *testing.T, endpoint *endpoint, failure *firstFailure, retried 
 	if !retried {
 		require.Error(t, err)
 		require.Equal(t, int32(1), requests.Load())
-		unknown := (failure.class == "inDoubt" || failure.class == "gateway") && endpoint.method != http.MethodGet
+		unknown := failure.class == "inDoubt" && endpoint.method != http.MethodGet
 		require.Equal(t, unknown, errors.Is(err, wechatpay.ErrOutcomeUnknown))
 		return
 	}
@@ -177,7 +174,7 @@ func TestClient_Do_retry(t *testing.T) {
 					reply(t, 200, `{}`)(w, r)
 				})
 				err := retryClient(t, server.URL).Do(context.Background(), method, "/v3/x", nil, nil)
-				if method == http.MethodGet && failure.class != "rejected" && failure.class != "gateway" {
+				if method == http.MethodGet && failure.class != "rejected" {
 					require.NoError(t, err)
 					require.Equal(t, int32(2), requests.Load())
 					return
