@@ -178,8 +178,13 @@ func gatewayText(resp *http.Response, message string, body []byte) string {
 	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
 		return "redirect to " + to.Scheme + "://" + to.Host + to.EscapedPath()
 	}
+	if title := htmlTitle.FindSubmatch(body); title != nil {
+		return "HTML page: " + oneLine(string(title[1]))
+	}
 	return cmp.Or(message, oneLine(string(body)))
 }
+
+var htmlTitle = regexp.MustCompile(`(?i)<title[^>]*>([^<]{1,80})`)
 
 // joinTexts joins the texts that are not empty.
 func joinTexts(texts ...string) string {

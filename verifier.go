@@ -205,7 +205,8 @@ func (v *Verifier) serial() string {
 // verification fails, it returns a *VerificationError. Other responses are not
 // verified: they are errors, and need not be signed.
 //
-// A 2xx response is read into memory, up to 16 MiB. If the request has no
+// A 2xx response is read into memory, up to 16 MiB. A response that a proxy
+// compressed with gzip is decompressed first. If the request has no
 // Wechatpay-Serial header, VerifyingTransport sets it to the public key ID or
 // the certificate serial number that WeChat Pay is to sign the response with.
 //
@@ -243,6 +244,7 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 		resp.Body.Close()
 		return nil, errSwitchingProtocols
 	}
+	decompress(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return resp, nil
 	}
