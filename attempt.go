@@ -165,6 +165,7 @@ func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failur
 	}
 	resp, err := req.Execute(x.method, x.host.url+x.path)
 	if err == nil {
+		decompress(resp.RawResponse)
 		return resp.RawResponse, nil
 	}
 	// url.Error repeats the URL and the method.
@@ -197,6 +198,9 @@ func target(method, hostURL, path string) string {
 type foreignError struct{ error }
 
 func (e *foreignError) Error() string {
+	if text := connectError(e.error); text != "" {
+		return text
+	}
 	text := e.error.Error()
 	if len(text) > 1000 || strings.ContainsFunc(text, unicode.IsControl) {
 		return oneLine(text)

@@ -47,14 +47,15 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 	if len(nonce) != aeadNonceSize {
 		return nil, fmt.Errorf("nonce must be %d bytes, got %d", aeadNonceSize, len(nonce))
 	}
-	ciphertext, err := base64.StdEncoding.DecodeString(ciphertextBase64)
+	sealed, err := base64.StdEncoding.AppendDecode([]byte(nonce), []byte(ciphertextBase64))
 	if err != nil {
 		return nil, errors.New("ciphertext is not base64")
 	}
-	// Neither call fails for a key of 32 bytes.
+	// Neither call fails for a key of 32 bytes. NewGCM would fail in FIPS
+	// 140-only mode. This AEAD takes the nonce from the start of the ciphertext.
 	block, _ := aes.NewCipher([]byte(apiv3Key))
-	aead, _ := cipher.NewGCM(block)
-	plain, err := aead.Open(nil, []byte(nonce), ciphertext, []byte(associatedData))
+	aead, _ := cipher.NewGCMWithRandomNonce(block)
+	plain, err := aead.Open(nil, nil, sealed, []byte(associatedData))
 	if err != nil {
 		return nil, errors.New("decryption failed: wrong APIv3Key (API安全 → APIv3密钥), or modified ciphertext")
 	}
@@ -68,7 +69,8 @@ func decryptAEAD(apiv3Key string, nonce, associatedData, ciphertextBase64 string
 //
 // Config.PrivateKey must be a crypto.Decrypter, as *rsa.PrivateKey is. A field
 // that was encrypted for an earlier merchant API certificate needs a Client with
-// the private key of that certificate.
+// the private key of that certificate. With GODEBUG=fips140=only, which does not
+// allow SHA-1, Decrypt fails.
 //
 // https://pay.weixin.qq.com/doc/v3/merchant/4012533436
 func (c *Client) Decrypt(ciphertext string) (string, error) {
@@ -88,9 +90,12 @@ func (c *Client) Decrypt(ciphertext string) (string, error) {
 		return "", f.err(op)
 	}
 	plain, err := key.Decrypt(rand.Reader, raw, &rsa.OAEPOptions{Hash: crypto.SHA1, MGFHash: crypto.SHA1})
-	if err != nil {
+	if errors.Is(err, rsa.ErrDecryption) {
 		return "", fmt.Errorf("wechatpay: %s: not encrypted for merchant certificate %s, or modified: %w",
 			op, c.signer.serialNo, err)
+	}
+	if err != nil { // of an HSM, or in FIPS 140-only mode
+		return "", fmt.Errorf("wechatpay: %s: PrivateKey: %w", op, &foreignError{err})
 	}
 	return string(plain), nil
 }

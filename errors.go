@@ -189,8 +189,13 @@ func gatewayText(resp *http.Response, message string, body []byte) string {
 	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
 		return "redirect to " + to.Scheme + "://" + to.Host + to.EscapedPath()
 	}
+	if title := htmlTitle.FindSubmatch(body); title != nil {
+		return "HTML page: " + oneLine(string(title[1]))
+	}
 	return cmp.Or(message, oneLine(string(body)))
 }
+
+var htmlTitle = regexp.MustCompile(`(?i)<title[^>]*>([^<]{1,80})`)
 
 // joinTexts joins the texts that are not empty.
 func joinTexts(texts ...string) string {
@@ -336,11 +341,11 @@ func (e *VerificationError) problem() string {
 	switch e.Reason {
 	case VerificationReasonUnsigned:
 		if e.StatusCode == 0 {
-			return "no signature headers"
+			return cmp.Or(e.hint, "not signed: not from WeChat Pay, or a gateway removed the headers")
 		}
-		return "no signature headers: sent by a proxy, or by a test server (use wechatpaytest or InsecureSkipVerify)"
+		return "not signed: sent by a gateway, or by a test server (use wechatpaytest or InsecureSkipVerify)"
 	case VerificationReasonMalformedHeader:
-		return "a signature header is missing, repeated or malformed"
+		return cmp.Or(e.hint, "a signature header is missing, repeated or malformed")
 	case VerificationReasonProbe:
 		return "WeChat Pay sent an invalid signature (WECHATPAY/SIGNTEST/) as a check; no action is needed"
 	case VerificationReasonTimestamp:

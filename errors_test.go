@@ -108,6 +108,11 @@ func TestAPIError_bodies(t *testing.T) {
 			": not a WeChat Pay response: <html> 503 </html>",
 		},
 		{
+			"HTML page", "<!DOCTYPE html>\n<HTML><head><TITLE lang=en>\n403 Forbidden\n</TITLE></head><body>…</body></HTML>",
+			wechatpay.APIError{Message: "not a WeChat Pay response: HTML page: 403 Forbidden"},
+			": not a WeChat Pay response: HTML page: 403 Forbidden",
+		},
+		{
 			"JSON list", `[]`,
 			wechatpay.APIError{Message: "not a WeChat Pay response: []"},
 			": not a WeChat Pay response: []",

@@ -24,11 +24,11 @@ import (
 // WeChat Pay redelivers after any status but 200: complaint events 10 times
 // every 60 s, then every 300 s for up to 2 hours; refund events after 15 s at
 // first and 6 hours at last. Wrap handle with Once to handle each event once.
-//
 // The context of handle is derived from the request's and ends after 5 s: put
-// longer work into a queue. Set a ReadTimeout on the http.Server. Responses
-// contain no details; Config.Logger gets them, at level WARN if the request may
-// be forged, else at ERROR. NotificationHandler panics if handle is nil.
+// longer work into a queue. Set a ReadTimeout on the http.Server. Config.Logger
+// gets the details, at level WARN if the request may be forged, else at ERROR;
+// responses contain none. Routers on fasthttp need an adaptor: fiber's
+// adaptor.HTTPHandler, hertz's adaptor.HertzHandler. A nil handle panics.
 //
 // https://pay.weixin.qq.com/doc/v3/partner/4012076174
 func (c *Client) NotificationHandler(handle func(context.Context, *Notification) error) http.Handler {

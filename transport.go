@@ -1,9 +1,18 @@
 package wechatpay
 
 import (
+	"bufio"
+	"compress/gzip"
+	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -13,10 +22,22 @@ import (
 // before the first call and set Config.Transport. Clients that use the same
 // transport share its connections.
 //
-// It uses the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+// It uses the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Go ignores a
+// malformed HTTPS_PROXY and connects directly.
+//
+// If a proxy inspects TLS, errors name its CA as the issuer that is not trusted.
+// Set SSL_CERT_FILE to the CA's PEM file (Windows and macOS use their own
+// certificate store instead), or TLSClientConfig.RootCAs. If the issuer is a
+// public CA, the machine has no root certificates: install the package
+// ca-certificates.
+//
+// Since Go 1.24 a ClientHello has about 1,500 bytes. If a firewall drops it, the
+// TLS handshake times out: set the environment variable GODEBUG=tlsmlkem=0.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
+
+		OnProxyConnectResponse: checkConnect,
 
 		// Connecting inside China takes tens of milliseconds. 5 s allows for two
 		// retransmissions of a lost SYN, and leaves time for the backup host.
@@ -51,10 +72,79 @@ func NewTransport() *http.Transport {
 		ForceAttemptHTTP2: true,
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 
-		// The signature covers the uncompressed body. Responses are small.
+		// The signature covers the uncompressed body. Responses are small. If a
+		// proxy compresses them all the same, decompress undoes it.
 		DisableCompression: true,
 
 		// WeChat Pay sends about 1 KiB of headers.
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
+
+// checkConnect names the proxy that refuses CONNECT. The error of net/http is
+// the status text alone.
+func checkConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("proxy %s refused CONNECT: %.60s", proxy.Host, oneLine(resp.Status))
+}
+
+// connectError returns a text for an error of net/http whose own text does not
+// help, or "".
+func connectError(err error) string {
+	var (
+		unverified *tls.CertificateVerificationError
+		unknown    x509.UnknownAuthorityError
+		network    *net.OpError
+	)
+	text := err.Error()
+	switch {
+	case errors.As(err, &unknown) && errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
+		issuer := unverified.UnverifiedCertificates[0].Issuer.String()
+		return fmt.Sprintf("TLS issuer %.60q is not trusted: use SSL_CERT_FILE, RootCAs or ca-certificates", issuer)
+	case strings.HasSuffix(text, "TLS handshake timeout"):
+		return "TLS handshake timeout: GODEBUG=tlsmlkem=0 helps with some firewalls"
+	case errors.As(err, &network) && network.Op == "proxyconnect" && strings.Contains(text, "not look like a TLS"):
+		return "the proxy speaks plain HTTP: its URL must begin with http:// (HTTPS_PROXY)"
+	}
+	return ""
+}
+
+// decompress replaces the body of a response that is compressed with gzip. The
+// Client does not ask for compression, but some proxies compress all the same,
+// and the signature covers the original body.
+func decompress(resp *http.Response) {
+	encoding := resp.Header.Get("Content-Encoding")
+	if !strings.EqualFold(encoding, "gzip") && !strings.EqualFold(encoding, "x-gzip") || resp.Body == http.NoBody {
+		return
+	}
+	resp.Body = &gzipBody{body: resp.Body}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	resp.ContentLength, resp.Uncompressed = -1, true
+}
+
+// gzipBody decompresses a body as it is read. A body that is not compressed,
+// despite its header, is read as it is.
+type gzipBody struct {
+	body   io.ReadCloser
+	reader io.Reader // nil before the first read
+	err    error
+}
+
+func (b *gzipBody) Read(p []byte) (int, error) {
+	if b.reader == nil && b.err == nil {
+		buffered := bufio.NewReader(b.body)
+		b.reader = buffered
+		if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
+			b.reader, b.err = gzip.NewReader(buffered)
+		}
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.reader.Read(p)
+}
+
+func (b *gzipBody) Close() error { return b.body.Close() }

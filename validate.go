@@ -579,10 +579,12 @@ func checkURL(f *faults, field string, value *string) *url.URL {
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		f.add(field, "scheme and host are required, such as %s", DefaultBaseURL)
-	case u.Path != "" && u.Path != "/" || u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#%"):
+	case u.User != nil || u.Opaque != "" || strings.ContainsAny(*value, "?#%"):
 		f.add(field, "only scheme and host are allowed, such as %s", DefaultBaseURL)
+	case u.Path != "" && u.Path != "/":
+		f.add(field, "only scheme and host are allowed: for a relay with a path, see recipes/relay_test.go")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		f.add(field, "http is only allowed on loopback, use https for %q", u.Host)
+		f.add(field, "http is only allowed on loopback, use https for %q, or a relay (recipes/relay_test.go)", u.Host)
 	default:
 		u.Host = strings.ToLower(u.Host)
 		if u.Scheme == "https" {

@@ -98,7 +98,7 @@ func (v *Verifier) check(h http.Header, body []byte) *VerificationError {
 		}
 	}
 	if reason != "" {
-		return fail(reason, "")
+		return fail(reason, headerHint(h))
 	}
 	at := now(v.Time)
 	skew = at.Sub(time.Unix(s.seconds, 0))
@@ -119,7 +119,7 @@ func (v *Verifier) check(h http.Header, body []byte) *VerificationError {
 	}
 	digest := s.digest(body)
 	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], s.signature) != nil {
-		return fail(VerificationReasonSignatureMismatch, v.mismatchHint(key, &s, body))
+		return fail(VerificationReasonSignatureMismatch, v.mismatchHint(key, &s, h, body))
 	}
 	return nil
 }
@@ -202,10 +202,11 @@ func (v *Verifier) serial() string {
 
 // VerifyingTransport is an http.RoundTripper that verifies the signature of
 // every 2xx response, including a 204, before it returns the response. If the
-// verification fails, it returns a *VerificationError. Other responses are
-// returned as received: they are errors, and need not be signed.
+// verification fails, it returns a *VerificationError. Other responses are not
+// verified: they are errors, and need not be signed.
 //
-// A 2xx response is read into memory, up to 16 MiB. If the request has no
+// A 2xx response is read into memory, up to 16 MiB. A response that a proxy
+// compressed with gzip is decompressed first. If the request has no
 // Wechatpay-Serial header, VerifyingTransport sets it to the public key ID or
 // the certificate serial number that WeChat Pay is to sign the response with.
 //
@@ -243,6 +244,7 @@ func (t *VerifyingTransport) RoundTrip(req *http.Request) (*http.Response, error
 		resp.Body.Close()
 		return nil, errSwitchingProtocols
 	}
+	decompress(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return resp, nil
 	}

@@ -2,16 +2,69 @@ package wechatpay
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/big"
+	"net/http"
+	"strconv"
 	"strings"
 )
 
 // The hints of a VerificationError name the likely cause of a failed
 // verification. They do not affect the result.
+
+// headerHint names what is wrong with the signature headers. It returns "" if
+// there are none.
+func headerHint(h http.Header) string {
+	required := []string{headerTimestamp, headerNonce, headerSignature, headerSerial}
+	if key := nonCanonicalKey(h, required); key != "" {
+		return fmt.Sprintf("header key %q is not canonical: set it with http.Header.Set", key)
+	}
+	var missing []string
+	for _, name := range append(required, headerSignatureType) {
+		switch values := h[name]; {
+		case len(values) == 2:
+			return "two " + name + " headers"
+		case len(values) > 2:
+			return fmt.Sprintf("%d %s headers", len(values), name)
+		case len(values) == 0 && name != headerSignatureType:
+			missing = append(missing, name)
+		}
+	}
+	switch kind := h.Get(headerSignatureType); {
+	case len(missing) == len(required):
+		return ""
+	case len(missing) > 0:
+		return "missing " + strings.Join(missing, ", ")
+	case strings.Contains(kind, "SM2"):
+		return fmt.Sprintf("signed with SM2 (%s %.40s), which is not supported", headerSignatureType, oneLine(kind))
+	case len(h[headerSignatureType]) == 1 && kind != algorithm:
+		return fmt.Sprintf("%s must be %s, got %.40q", headerSignatureType, algorithm, kind)
+	}
+	if _, err := strconv.ParseInt(h.Get(headerTimestamp), 10, 64); err != nil {
+		return headerTimestamp + " is not a number"
+	}
+	return headerSignature + " is not base64"
+}
+
+// nonCanonicalKey returns a key of h that is one of the names in another case,
+// such as the lower case of Lambda events. http.Header.Get does not find it.
+func nonCanonicalKey(h http.Header, names []string) string {
+	var found string
+	for key := range h {
+		for _, name := range names {
+			if key != name && strings.EqualFold(key, name) && (found == "" || key < found) {
+				found = key
+			}
+		}
+	}
+	return found
+}
 
 // unknownSerialHint returns a hint for a serial number or public key ID without
 // a key.
@@ -33,7 +86,7 @@ func (v *Verifier) unknownSerialHint(serialNo string) string {
 // mismatchHint returns a hint for a signature that does not match the key. A
 // PKCS #1 v1.5 signature reveals the signed digest to everyone who has the right
 // public key. This distinguishes a wrong key from a modified body.
-func (v *Verifier) mismatchHint(key *rsa.PublicKey, s *messageSignature, body []byte) string {
+func (v *Verifier) mismatchHint(key *rsa.PublicKey, s *messageSignature, h http.Header, body []byte) string {
 	if digest, ok := signedDigest(key, s.signature); ok {
 		if len(body) == 0 {
 			return "the body is empty: something read it before the verification"
@@ -42,6 +95,9 @@ func (v *Verifier) mismatchHint(key *rsa.PublicKey, s *messageSignature, body []
 			if s.digest(variant.body) == digest {
 				return "the body was modified: the signature matches it " + variant.name
 			}
+		}
+		if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return fmt.Sprintf("the body was modified: its Content-Encoding is %.20q", encoding)
 		}
 		return "the body is not the signed one: it was modified, or the message is forged"
 	}
@@ -77,8 +133,8 @@ type variant struct {
 	body []byte
 }
 
-// variants returns the body without the changes that proxies and frameworks
-// commonly make.
+// variants returns the body without the changes that proxies, API gateways and
+// frameworks commonly make.
 func variants(body []byte) []variant {
 	all := []variant{
 		{"without surrounding white space", bytes.TrimSpace(body)},
@@ -89,7 +145,23 @@ func variants(body []byte) []variant {
 	if json.Compact(&compact, body) == nil {
 		all = append(all, variant{"as compact JSON", compact.Bytes()})
 	}
+	plain := body
+	if decoded, err := base64.StdEncoding.DecodeString(strings.Trim(string(body), "\" \r\n")); err == nil {
+		all, plain = append(all, variant{"after base64 decoding", decoded}), decoded
+	}
+	if decompressed, err := gunzip(plain); err == nil {
+		all = append(all, variant{"after gzip decompression", decompressed})
+	}
 	return all
+}
+
+// gunzip decompresses up to maxNotification bytes.
+func gunzip(body []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxNotification))
 }
 
 // digestInfo is the DER prefix of a SHA-256 digest in a PKCS #1 v1.5 signature.

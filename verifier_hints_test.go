@@ -1,12 +1,14 @@
 package wechatpay_test
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/rsa"
 	"encoding/base64"
 	"io"
 	"math/big"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +102,128 @@ func TestVerificationError_Error_hints(t *testing.T) {
 	}
 }
 
+// The error names the header and its problem.
+func TestVerifier_Verify_headerHints(t *testing.T) {
+	const (
+		timestamp     = "Wechatpay-Timestamp"
+		nonce         = "Wechatpay-Nonce"
+		signature     = "Wechatpay-Signature"
+		serial        = "Wechatpay-Serial"
+		signatureType = "Wechatpay-Signature-Type"
+		notSigned     = "not signed: not from WeChat Pay, or a gateway removed the headers"
+	)
+	remove := func(names ...string) func(http.Header) {
+		return func(h http.Header) {
+			for _, name := range names {
+				h.Del(name)
+			}
+		}
+	}
+	set := func(name string, values ...string) func(http.Header) {
+		return func(h http.Header) { h[name] = values }
+	}
+	// as copies the headers to a map with other keys, as events of functions have.
+	as := func(convert func(string) string) func(http.Header) {
+		return func(h http.Header) {
+			for _, name := range []string{timestamp, nonce, signature, serial, signatureType} {
+				h[convert(name)] = h[name]
+				delete(h, name)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(http.Header)
+		want   string
+	}{
+		{"no headers", func(h http.Header) { clear(h) }, notSigned},
+		{"other headers only", remove(timestamp, nonce, signature, serial, signatureType), notSigned},
+		{"type only", remove(timestamp, nonce, signature, serial), notSigned},
+		{"lower case", as(strings.ToLower), `header key "wechatpay-nonce" is not canonical: set it with http.Header.Set`},
+		{"upper case", as(strings.ToUpper), `header key "WECHATPAY-NONCE" is not canonical: set it with http.Header.Set`},
+		{"no timestamp", remove(timestamp), "missing Wechatpay-Timestamp"},
+		{"no nonce", remove(nonce), "missing Wechatpay-Nonce"},
+		{"no signature", remove(signature), "missing Wechatpay-Signature"},
+		{"no serial number", remove(serial), "missing Wechatpay-Serial"},
+		{"signature only", remove(timestamp, nonce, serial),
+			"missing Wechatpay-Timestamp, Wechatpay-Nonce, Wechatpay-Serial"},
+		{"two timestamps", set(timestamp, "1", "2"), "two Wechatpay-Timestamp headers"},
+		{"two nonces", set(nonce, "1", "2"), "two Wechatpay-Nonce headers"},
+		{"two signatures", set(signature, "1", "2"), "two Wechatpay-Signature headers"},
+		{"three serial numbers", set(serial, "1", "2", "3"), "3 Wechatpay-Serial headers"},
+		{"two types", set(signatureType, "WECHATPAY2-SHA256-RSA2048", "WECHATPAY2-SHA256-RSA2048"),
+			"two Wechatpay-Signature-Type headers"},
+		{"timestamp not a number", set(timestamp, "2023-11-15"), "Wechatpay-Timestamp is not a number"},
+		{"timestamp empty", set(timestamp, ""), "Wechatpay-Timestamp is not a number"},
+		{"signature not base64", set(signature, "*"), "Wechatpay-Signature is not base64"},
+		{"SM2", set(signatureType, "WECHATPAY2-SM2-WITH-SM3"),
+			"signed with SM2 (Wechatpay-Signature-Type WECHATPAY2-SM2-WITH-SM3), which is not supported"},
+		{"other type", set(signatureType, "X\nY"),
+			`Wechatpay-Signature-Type must be WECHATPAY2-SHA256-RSA2048, got "X\nY"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := http.Header{"Content-Type": {"application/json"}}
+			signed(t, "body").set(t, h)
+			h.Del("Request-Id")
+			tt.change(h)
+			err := newVerifier(t).Verify(context.Background(), h, []byte("body"))
+			require.EqualError(t, err, "signature verification failed: "+tt.want)
+			require.LessOrEqual(t, len(err.Error()), 160)
+		})
+	}
+}
+
+// API gateways encode or compress bodies.
+func TestVerifier_Verify_encodedBodies(t *testing.T) {
+	const body = `{"id":"EV-2018022511223320873"}`
+	base64Of := base64.StdEncoding.EncodeToString
+	for _, tt := range []struct {
+		name, body, encoding, want string
+	}{
+		{"base64", base64Of([]byte(body)), "", "the signature matches it after base64 decoding"},
+		{"base64 in quotes", `"` + base64Of([]byte(body)) + `"`, "", "the signature matches it after base64 decoding"},
+		{"gzip", gzipped(t, body), "gzip", "the signature matches it after gzip decompression"},
+		{"gzip without a header", gzipped(t, body), "", "the signature matches it after gzip decompression"},
+		{"gzip in base64", base64Of([]byte(gzipped(t, body))), "", "the signature matches it after gzip decompression"},
+		{"brotli", "\x8b\x0f\x80", "br", `its Content-Encoding is "br"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req := signedNotification(t, body)
+			req.Body = io.NopCloser(strings.NewReader(tt.body))
+			if tt.encoding != "" {
+				req.Header.Set("Content-Encoding", tt.encoding)
+			}
+			_, err := testClient(t).ParseNotification(req)
+			requireVerificationError(t, err, wechatpay.VerificationReasonSignatureMismatch)
+			require.ErrorContains(t, err, `": the body was modified: `+tt.want)
+		})
+	}
+}
+
+// A small body that decompresses to much more is not decompressed in full.
+func TestVerifier_Verify_compressionBomb(t *testing.T) {
+	bomb := gzipped(t, strings.Repeat("0", 64<<20))
+	req := signedNotification(t, "{}")
+	req.Body = io.NopCloser(strings.NewReader(bomb))
+	client := testClient(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := client.ParseNotification(req)
+	runtime.ReadMemStats(&after)
+	requireVerificationError(t, err, wechatpay.VerificationReasonSignatureMismatch)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
+}
+
+func gzipped(t testing.TB, text string) string {
+	t.Helper()
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	_, err := io.WriteString(w, text)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.String()
+}
+
 func TestVerifier_Verify_malformedSignatures(t *testing.T) {
 	for _, raw := range [][]byte{nil, {1}, make([]byte, 256), []byte(strings.Repeat("\xff", 256))} {
 		h := http.Header{}
@@ -127,9 +251,10 @@ func TestVerificationError_Error(t *testing.T) {
 		want string
 	}{
 		{wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnsigned, StatusCode: 200},
-			"no signature headers: sent by a proxy, or by a test server (use wechatpaytest or InsecureSkipVerify)" +
+			"not signed: sent by a gateway, or by a test server (use wechatpaytest or InsecureSkipVerify)" +
 				" [status 200]"},
-		{wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnsigned}, "no signature headers"},
+		{wechatpay.VerificationError{Reason: wechatpay.VerificationReasonUnsigned},
+			"not signed: not from WeChat Pay, or a gateway removed the headers"},
 		{wechatpay.VerificationError{Reason: wechatpay.VerificationReasonMalformedHeader},
 			"a signature header is missing, repeated or malformed"},
 		{wechatpay.VerificationError{Reason: wechatpay.VerificationReasonProbe},

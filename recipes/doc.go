@@ -14,6 +14,8 @@
 //
 // HSM: a private key in an HSM or KMS.
 //
+// Relay: WeChat Pay through an internal gateway with a path or a private address.
+//
 // All examples use wechatpaytest, a mock server in the same process. For WeChat
 // Pay, create the Config with wechatpay.ConfigFromEnv.
 package recipes

@@ -6,9 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -523,4 +526,79 @@ func TestHSMKey_otherAlgorithms(t *testing.T) {
 	require.ErrorContains(t, err, "SHA-1")
 	_, err = key.Decrypt(rand.Reader, digest, &rsa.PKCS1v15DecryptOptions{})
 	require.ErrorContains(t, err, "SHA-1")
+}
+
+func TestNewRelay_invalid(t *testing.T) {
+	for _, gateway := range []string{
+		"", "gateway", "gateway:8080", "ftp://gateway", "https://", "https:///path", "https://%",
+		"https://user:password@gateway", "https://gateway?a=b", "https://gateway/#a",
+	} {
+		_, err := newRelay(http.DefaultTransport, gateway)
+		require.Error(t, err, gateway)
+		require.NotContains(t, err.Error(), "password")
+	}
+}
+
+func TestRelay_RoundTrip(t *testing.T) {
+	for gateway, want := range map[string]string{
+		"https://gateway/wechatpay":    "https://gateway/wechatpay/v3/a%2Fb%20c?d=%2F",
+		"https://gateway/wechatpay/":   "https://gateway/wechatpay/v3/a%2Fb%20c?d=%2F",
+		"https://gateway/w%2Fp":        "https://gateway/w%2Fp/v3/a%2Fb%20c?d=%2F",
+		"http://10.0.0.5:8080":         "http://10.0.0.5:8080/v3/a%2Fb%20c?d=%2F",
+		"http://[fd00::1]:8080/a/b/c/": "http://[fd00::1]:8080/a/b/c/v3/a%2Fb%20c?d=%2F",
+	} {
+		var sent *http.Request
+		r, err := newRelay(roundTripper(func(req *http.Request) (*http.Response, error) {
+			sent = req
+			return nil, errors.New("not sent")
+		}), gateway)
+		require.NoError(t, err)
+		req, err := http.NewRequest(http.MethodGet, "https://api.mch.weixin.qq.com/v3/a%2Fb%20c?d=%2F", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "x")
+		_, err = r.RoundTrip(req)
+		require.Error(t, err)
+		require.Equal(t, want, sent.URL.String())
+		require.Equal(t, sent.URL.Host, sent.Host)
+		require.Equal(t, req.Header, sent.Header)
+		require.Equal(t, "https://api.mch.weixin.qq.com/v3/a%2Fb%20c?d=%2F", req.URL.String(), "the caller's request was modified")
+		require.Equal(t, "api.mch.weixin.qq.com", req.Host)
+	}
+}
+
+// Through a relay, an image is downloaded, and failures are classified as without.
+func TestRelay_outcomes(t *testing.T) {
+	server := newServer(t)
+	upstream, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/wechatpay/", http.StripPrefix("/wechatpay", httputil.NewSingleHostReverseProxy(upstream)))
+	gateway := httptest.NewServer(mux)
+	t.Cleanup(gateway.Close)
+	clientFor := func(path string) *wechatpay.Client {
+		cfg := server.Config()
+		cfg.BaseURL, cfg.Retry.MaxAttempts = "", 1
+		cfg.Transport, err = newRelay(wechatpay.NewTransport(), gateway.URL+path)
+		require.NoError(t, err)
+		return newClient(t, cfg)
+	}
+
+	png := "\x89PNG\r\n\x1a\n"
+	media := strings.Replace(server.AddImage("a/b=", []byte(png)), server.URL, wechatpay.DefaultBaseURL, 1)
+	image, err := clientFor("/wechatpay").ComplaintsV2.DownloadImage(t.Context(), media)
+	require.NoError(t, err)
+	content, err := io.ReadAll(image)
+	require.NoError(t, err)
+	require.NoError(t, image.Close())
+	require.Equal(t, png, string(content))
+
+	err = reply(t.Context(), clientFor("/other"))
+	require.ErrorContains(t, err, "at api.mch.weixin.qq.com: 404: not a WeChat Pay response")
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+
+	client := clientFor("/wechatpay")
+	gateway.Close()
+	err = reply(t.Context(), client)
+	require.ErrorContains(t, err, "connection refused")
+	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 }

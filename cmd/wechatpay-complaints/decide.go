@@ -18,6 +18,10 @@ import (
 
 // Commands that make changes. Each asks for confirmation.
 
+// maxUsualLaunchDay is the largest launch day that --yes accepts. WeChat Pay
+// documents no limit. More is probably a mistake.
+const maxUsualLaunchDay = 30
+
 func approve(a *app, flags *flag.FlagSet) func(context.Context) error {
 	a.yesFlag(flags)
 	day := flags.Int("launch-refund-day", 0, a.of(words{
@@ -33,10 +37,15 @@ func approve(a *app, flags *flag.FlagSet) func(context.Context) error {
 			}
 			req.LaunchRefundDay = day
 			launch = a.of(words{"%d 个工作日内发起", "launched within %d working day(s)"}, *day)
-			if *day > 30 {
+			if *day > maxUsualLaunchDay {
 				launch = a.of(words{"%d 个工作日内发起（超过 30 天，请核对）", "launched within %d working days (more than 30, please check)"}, *day)
 			}
 		})
+		if a.yes && *day > maxUsualLaunchDay {
+			return a.usagef(words{
+				"--launch-refund-day %d 超过 30 个工作日：请核对；如确认无误，请在终端中执行，不加 --yes",
+				"--launch-refund-day %d is more than 30 working days: if it is right, confirm it at a terminal, without --yes"}, *day)
+		}
 		if err := a.confirmFor(ctx, always(a.of(words{"同意退款：%s", "Approve the refund request, %s"}, launch))); err != nil {
 			return err
 		}

@@ -5,9 +5,11 @@
 //	wechatpay-complaints list --state PENDING
 //	wechatpay-complaints approve 200201820200101080076610000 --launch-refund-day 0
 //
-// Settings come from environment variables: see wechatpay.ConfigFromEnv. With
-// --mock a command runs on an embedded mock server with sample complaints and
-// needs no settings.
+// Settings come from environment variables: see wechatpay.ConfigFromEnv. If
+// WeChat Pay can only be reached through an internal gateway, WECHATPAY_RELAY_URL
+// is its URL, which may have a path: the gateway removes the path and forwards
+// the request unchanged. With --mock a command runs on an embedded mock server
+// with sample complaints and needs no settings.
 //
 // Commands that make changes ask for confirmation unless --yes is given; without
 // a terminal they fail. Phone numbers are masked unless --phone is given. Control
@@ -121,6 +123,8 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_APIV3_KEY          APIv3密钥，32 字节：用于接收回调通知、下载平台证书
                                （或在 WECHATPAY_APIV3_KEY_FILE 中填写其文件路径）
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   仅在不使用微信支付域名时设置
+  WECHATPAY_RELAY_URL          仅在须经内部网关访问微信支付时设置，可含路径
+  HTTPS_PROXY, NO_PROXY        代理
 `, `Environment variables:
   WECHATPAY_MCHID              merchant number
   WECHATPAY_PRIVATE_KEY_FILE   apiclient_key.pem (or the PEM in WECHATPAY_PRIVATE_KEY)
@@ -132,6 +136,8 @@ var settingsHelp = words{`环境变量：
   WECHATPAY_APIV3_KEY          32 bytes: for notifications and platform certificates
                                (or its file in WECHATPAY_APIV3_KEY_FILE)
   WECHATPAY_BASE_URL, WECHATPAY_BACKUP_URL   only for hosts other than WeChat Pay's
+  WECHATPAY_RELAY_URL          only for an internal gateway to WeChat Pay; may have a path
+  HTTPS_PROXY, NO_PROXY        proxy
 `}
 
 func (a *app) printHelp() {
@@ -359,8 +365,8 @@ func (a *app) connect() (closeMock func(), err error) {
 		server := newMock()
 		closeMock = server.Close
 		cfg = server.Config()
-	} else if cfg, err = wechatpay.ConfigFromEnv(); err != nil {
-		return nil, a.errorf(words{"%w（请运行 doctor 查看详情）", "%w (run doctor for details)"}, err)
+	} else if cfg, err = a.configFromEnv(); err != nil {
+		return nil, err
 	}
 	cfg.Logger = a.logger()
 	if a.client, err = wechatpay.NewClient(cfg); err != nil {
@@ -368,6 +374,19 @@ func (a *app) connect() (closeMock func(), err error) {
 		return nil, a.errorf(words{"%w（请运行 doctor 查看详情）", "%w (run doctor for details)"}, err)
 	}
 	return closeMock, nil
+}
+
+// configFromEnv returns the settings of the environment, with the relay.
+func (a *app) configFromEnv() (wechatpay.Config, error) {
+	cfg, err := wechatpay.ConfigFromEnv()
+	if err != nil {
+		return cfg, a.errorf(words{"%w（请运行 doctor 查看详情）", "%w (run doctor for details)"}, err)
+	}
+	gateway, err := a.relayURL()
+	if gateway != nil {
+		cfg.Transport = &relay{wechatpay.NewTransport(), gateway}
+	}
+	return cfg, err
 }
 
 // logger returns the logger of the SDK, or nil without -v: failures are also
@@ -380,7 +399,7 @@ func (a *app) logger() *slog.Logger {
 }
 
 func (l language) requireFlag(name, value string) error {
-	if value == "" {
+	if strings.TrimSpace(value) == "" {
 		return l.usagef(words{"缺少必填选项 --%s", "missing required flag --%s"}, name)
 	}
 	return nil

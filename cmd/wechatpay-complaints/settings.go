@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"encoding/hex"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 const (
 	whereSecurity = "商户平台 → 账户中心 → API安全"
-	wherePublic   = "商户平台 → 账户中心 → API安全 → 微信支付公钥"
+	wherePublic   = "API安全 → 微信支付公钥"
 )
 
 // faultsByField returns the problems of an *wechatpay.ArgumentError.
@@ -50,7 +51,8 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 	}
 	if len(unreadable) > 0 || err != nil {
 		if !d.failed { // no line above reports it
-			d.wrong(words{"配置", "settings"}, words{"不完整：%v", "incomplete: %v"}, err)
+			d.wrong(words{"配置", "settings"}, words{"不完整：%s", "incomplete: %s"}, brief(err))
+			d.details(err)
 		}
 		return nil
 	}
@@ -60,10 +62,28 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 func (d *examination) checkURL(field, variable string, faults map[string]string) {
 	if problem, ok := faults[field]; ok {
 		d.invalidURLs[field] = true
-		d.wrong(words{"服务地址", "URL"}, words{
-			"%s 无效：应只包含协议和域名，正式环境无需设置（%s）",
-			"%s is invalid: set only scheme and host, or leave it out (%s)"}, variable, problem)
+		name := words{"服务地址", "URL"}
+		switch {
+		case strings.Contains(problem, "path"), strings.Contains(problem, "loopback"):
+			d.wrong(name, words{
+				"%s 无效：应为 https 协议和域名，不含路径；内部网关请设置 " + relayVariable,
+				"%s is invalid: use https and a host, without a path; for an internal gateway, set " + relayVariable}, variable)
+		default:
+			d.wrong(name, words{
+				"%s 无效：应只包含协议和域名，正式环境无需设置",
+				"%s is invalid: set only scheme and host, or leave it out"}, variable)
+		}
+		d.details(errors.New(problem))
 	}
+}
+
+// variable returns the variable that a setting is read from: the name, or the one
+// with the suffix _FILE.
+func variable(name string) string {
+	if os.Getenv(name) == "" {
+		return name + "_FILE"
+	}
+	return name
 }
 
 func (d *examination) checkMchID(cfg wechatpay.Config, faults map[string]string) {
@@ -80,7 +100,7 @@ func (d *examination) checkMchID(cfg wechatpay.Config, faults map[string]string)
 			"WECHATPAY_MCHID 不是有效的商户号：通常为 10 位数字，不含空格和引号",
 			"WECHATPAY_MCHID is not a merchant number: usually 10 digits, without spaces or quotes"})
 	default:
-		d.ok(name, words{"%s", "%s"}, cfg.MchID)
+		d.note(name, words{"%s，尚未验证", "%s, not verified yet"}, cfg.MchID)
 	}
 }
 
@@ -97,15 +117,20 @@ func (d *examination) checkPrivateKey(cfg wechatpay.Config, faults, unreadable m
 	}
 	if problem, ok := faults["PrivateKey"]; ok {
 		d.wrong(name, words{
-			"无法使用：请换成申请商户API证书时生成的 apiclient_key.pem（%s）",
-			"unusable: use the apiclient_key.pem created with the merchant API certificate (%s)"}, problem)
+			"%s 无法使用：请换成申请商户API证书时生成的 apiclient_key.pem（%.60s）",
+			"%s is unusable: use the apiclient_key.pem created with the merchant API certificate (%.60s)"},
+			variable("WECHATPAY_PRIVATE_KEY"), problem)
 		return nil
 	}
 	public, ok := cfg.PrivateKey.Public().(*rsa.PublicKey)
 	if !ok {
 		return nil
 	}
-	d.ok(name, words{"RSA %d 位", "RSA, %d bits"}, public.N.BitLen())
+	if cfg.Certificate != nil && public.Equal(cfg.Certificate.PublicKey) {
+		d.ok(name, words{"RSA %d 位，与商户API证书匹配", "RSA, %d bits, matches the merchant certificate"}, public.N.BitLen())
+	} else {
+		d.note(name, words{"RSA %d 位，尚未验证", "RSA, %d bits, not verified yet"}, public.N.BitLen())
+	}
 	return public
 }
 
@@ -128,7 +153,7 @@ func (d *examination) checkCertificate(cfg wechatpay.Config, merchant *rsa.Publi
 			"与商户私钥不匹配：apiclient_cert.pem 和 apiclient_key.pem 应取自同一证书包",
 			"does not match the private key: use apiclient_cert.pem and apiclient_key.pem of one package"})
 	case faults["Certificate"] != "":
-		d.wrong(name, words{"无法使用：%s", "unusable: %s"}, faults["Certificate"])
+		d.wrong(name, words{"%s 无法使用：%.90s", "%s is unusable: %.90s"}, variable("WECHATPAY_CERTIFICATE"), faults["Certificate"])
 	case left < 0:
 		d.wrong(name, words{
 			"已于 %s 过期：请到 " + whereSecurity + " 更换商户API证书",
@@ -138,7 +163,7 @@ func (d *examination) checkCertificate(cfg wechatpay.Config, merchant *rsa.Publi
 			"将于 %s 过期：请尽快到 " + whereSecurity + " 更换商户API证书",
 			"expires on %s: renew it soon in the merchant platform under 账户中心 → API安全"}, until)
 	case merchant == nil:
-		d.ok(name, words{"有效期至 %s", "valid until %s"}, until)
+		d.note(name, words{"有效期至 %s，尚未验证", "valid until %s, not verified yet"}, until)
 	default:
 		d.ok(name, words{"与商户私钥匹配，有效期至 %s", "matches the private key, valid until %s"}, until)
 	}
@@ -178,8 +203,8 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 		d.ok(name, words{"%s，取自商户API证书", "%s, from the merchant certificate"}, of)
 	case cfg.SerialNo == "":
 		d.wrong(name, words{
-			"未设置 WECHATPAY_SERIAL_NO，也未设置证书：可运行 openssl x509 -in apiclient_cert.pem -noout -serial 查看",
-			"neither WECHATPAY_SERIAL_NO nor the certificate is set: openssl x509 -in apiclient_cert.pem -noout -serial prints it"})
+			"未设置 WECHATPAY_SERIAL_NO 或 WECHATPAY_CERTIFICATE_FILE：可运行 openssl x509 -in apiclient_cert.pem -noout -serial 查看",
+			"set WECHATPAY_CERTIFICATE_FILE, or WECHATPAY_SERIAL_NO (openssl x509 -in apiclient_cert.pem -noout -serial prints it)"})
 	case decimal:
 		d.wrong(name, words{
 			"WECHATPAY_SERIAL_NO 为十进制形式：请改为十六进制形式 %s",
@@ -191,7 +216,7 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 	case strings.HasPrefix(cfg.SerialNo, "PUB_KEY_ID_"):
 		d.wrong(name, words{
 			"WECHATPAY_SERIAL_NO 误填为微信支付公钥ID（应填入 WECHATPAY_PUBLIC_KEY_ID）：请改为商户API证书的序列号",
-			"WECHATPAY_SERIAL_NO contains a WeChat Pay public key id, which belongs in WECHATPAY_PUBLIC_KEY_ID: set the serial number of the merchant API certificate"})
+			"WECHATPAY_SERIAL_NO contains a public key id (WECHATPAY_PUBLIC_KEY_ID): set the serial number of the certificate"})
 	case faults["SerialNo"] != "" || strings.Trim(cfg.SerialNo, "0123456789abcdefABCDEF") != "":
 		d.wrong(name, words{
 			"WECHATPAY_SERIAL_NO 不是有效的序列号：应为十六进制数字，不含空格、冒号和 serial=",
@@ -199,9 +224,7 @@ func (d *examination) checkSerialNo(cfg wechatpay.Config, faults map[string]stri
 	case of != "":
 		d.ok(name, words{"%s，与商户API证书一致", "%s, as in the merchant certificate"}, cfg.SerialNo)
 	default:
-		d.ok(name, words{
-			"%s（未设置证书，是否匹配以签名自检为准）",
-			"%s (no certificate is set: the signature self-test shows whether it is right)"}, cfg.SerialNo)
+		d.note(name, words{"%s，尚未验证", "%s, not verified yet"}, cfg.SerialNo)
 	}
 }
 
@@ -218,9 +241,9 @@ func (d *examination) checkAPIv3Key(cfg wechatpay.Config, unreadable map[string]
 	case n != 32:
 		d.wrong(name, words{
 			"长度为 %d 字节，应为 32 字节：请填写在 " + whereSecurity + " → APIv3密钥 中设置的原值，不要编码；如已遗忘，请重新设置",
-			"%d bytes, must be 32: use it as set in the merchant platform under API安全 → APIv3密钥, not encoded; if it is lost, set a new one"}, n)
+			"%d bytes, must be 32: use it as set under API安全 → APIv3密钥, not encoded; if it is lost, set a new one"}, n)
 	default:
-		d.ok(name, words{"32 字节", "32 bytes"})
+		d.note(name, words{"32 字节，尚未验证", "32 bytes, not verified yet"})
 	}
 }
 
@@ -230,8 +253,8 @@ func (d *examination) checkPublicKey(cfg wechatpay.Config, merchant *rsa.PublicK
 	case d.printUnreadable(name, "WECHATPAY_PUBLIC_KEY", unreadable):
 	case cfg.PublicKey == nil && cfg.PublicKeyID == "" && cfg.APIv3Key == "":
 		d.wrong(name, words{
-			"未设置，应答无法验签：请到 " + wherePublic + " 下载 pub_key.pem，并设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID；使用平台证书的商户请设置 WECHATPAY_APIV3_KEY",
-			"not set, responses cannot be verified: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥, and set WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID; a merchant with platform certificates sets WECHATPAY_APIV3_KEY"})
+			"未设置：请按 " + wherePublic + " 设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID；使用平台证书的请设置 WECHATPAY_APIV3_KEY",
+			"not set: set WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID (" + wherePublic + "), or WECHATPAY_APIV3_KEY for certificates"})
 		return
 	case cfg.PublicKey == nil && cfg.PublicKeyID == "":
 		d.note(name, words{
@@ -241,15 +264,17 @@ func (d *examination) checkPublicKey(cfg wechatpay.Config, merchant *rsa.PublicK
 	case cfg.PublicKey == nil:
 		d.wrong(name, words{
 			"已设置公钥ID，但未设置公钥：请到 " + wherePublic + " 下载 pub_key.pem，并设置 WECHATPAY_PUBLIC_KEY_FILE",
-			"not set, but its id is: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥, and set WECHATPAY_PUBLIC_KEY_FILE"})
+			"not set, but its id is: download pub_key.pem (API安全 → 微信支付公钥) and set WECHATPAY_PUBLIC_KEY_FILE"})
 	case merchant != nil && cfg.PublicKey.Equal(merchant):
 		d.wrong(name, words{
-			"这是商户自己的公钥，不是微信支付公钥：请到 " + wherePublic + " 下载 pub_key.pem",
-			"this is the merchant's own public key: download pub_key.pem in the merchant platform under API安全 → 微信支付公钥"})
+			"%s 是商户自己的公钥，不是微信支付公钥：请到 " + wherePublic + " 下载 pub_key.pem",
+			"%s is the merchant's own public key: download pub_key.pem (API安全 → 微信支付公钥)"}, variable("WECHATPAY_PUBLIC_KEY"))
 	case faults["PublicKey"] != "":
-		d.wrong(name, words{"无法使用：请到 " + wherePublic + " 重新下载 pub_key.pem（%s）", "unusable: download pub_key.pem again (%s)"}, faults["PublicKey"])
+		d.wrong(name, words{
+			"%s 无法使用：请到 " + wherePublic + " 重新下载 pub_key.pem（%.60s）",
+			"%s is unusable: download pub_key.pem again (%.60s)"}, variable("WECHATPAY_PUBLIC_KEY"), faults["PublicKey"])
 	default:
-		d.ok(name, words{"RSA %d 位", "RSA, %d bits"}, cfg.PublicKey.N.BitLen())
+		d.note(name, words{"RSA %d 位，尚未验证", "RSA, %d bits, not verified yet"}, cfg.PublicKey.N.BitLen())
 	}
 	d.checkPublicKeyID(cfg, faults)
 }
@@ -260,13 +285,13 @@ func (d *examination) checkPublicKeyID(cfg wechatpay.Config, faults map[string]s
 	case cfg.PublicKeyID == "":
 		d.wrong(name, words{
 			"未设置 WECHATPAY_PUBLIC_KEY_ID：见 " + wherePublic + "，以 PUB_KEY_ID_ 开头",
-			"WECHATPAY_PUBLIC_KEY_ID is not set: see API安全 → 微信支付公钥 in the merchant platform; it begins with PUB_KEY_ID_"})
+			"WECHATPAY_PUBLIC_KEY_ID is not set: see API安全 → 微信支付公钥; it begins with PUB_KEY_ID_"})
 	case faults["PublicKeyID"] != "":
 		d.wrong(name, words{
 			"WECHATPAY_PUBLIC_KEY_ID 无效：应为 PUB_KEY_ID_ 加数字，见 " + wherePublic,
-			"WECHATPAY_PUBLIC_KEY_ID is invalid: must be PUB_KEY_ID_ followed by digits, see API安全 → 微信支付公钥 in the merchant platform"})
+			"WECHATPAY_PUBLIC_KEY_ID is invalid: must be PUB_KEY_ID_ followed by digits, see API安全 → 微信支付公钥"})
 	default:
-		d.ok(name, words{"%s", "%s"}, cfg.PublicKeyID)
+		d.note(name, words{"%s，尚未验证", "%s, not verified yet"}, cfg.PublicKeyID)
 	}
 }
 
