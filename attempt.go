@@ -173,7 +173,7 @@ func (c *Client) send(ctx context.Context, x *exchange) (*http.Response, *failur
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	err = fmt.Errorf("%s: %w", x.target(), &foreignError{err})
+	err = fmt.Errorf("%s: %w", x.target(), &boundedError{err})
 	failed := classify(err, x.conn)
 	failed.err = err
 	return nil, failed
@@ -193,11 +193,11 @@ func target(method, hostURL, path string) string {
 	return method + " " + path + " at " + hostname
 }
 
-// foreignError bounds the text of an error that may quote what came from the
+// boundedError bounds the text of an error that may quote what came from the
 // network.
-type foreignError struct{ error }
+type boundedError struct{ error }
 
-func (e *foreignError) Error() string {
+func (e *boundedError) Error() string {
 	if text := connectError(e.error); text != "" {
 		return text
 	}
@@ -208,7 +208,7 @@ func (e *foreignError) Error() string {
 	return text
 }
 
-func (e *foreignError) Unwrap() error { return e.error }
+func (e *boundedError) Unwrap() error { return e.error }
 
 // maxErrorBody is the most that is read of an error response.
 const maxErrorBody = 64 << 10

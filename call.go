@@ -188,7 +188,7 @@ func (x *exchange) next(ctx context.Context) (done bool, err error) {
 		}
 		again = true
 	}
-	failover := ctx.Err() == nil && x.client.failedOver(x.host, x.failed)
+	failover := ctx.Err() == nil && x.client.failOver(x.host, x.failed)
 	if last || !again {
 		return true, x.fail(x.failed.err)
 	}

@@ -95,7 +95,7 @@ func (c *Client) Decrypt(ciphertext string) (string, error) {
 			op, c.signer.serialNo, err)
 	}
 	if err != nil { // of an HSM, or in FIPS 140-only mode
-		return "", fmt.Errorf("wechatpay: %s: PrivateKey: %w", op, &foreignError{err})
+		return "", fmt.Errorf("wechatpay: %s: PrivateKey: %w", op, &boundedError{err})
 	}
 	return string(plain), nil
 }

@@ -83,7 +83,7 @@ func (s *ComplaintsV2Service) UploadImage(
 		path:    imagesPath + "upload",
 		body:    multipartPayload(meta, name, contentType, image),
 		success: http.StatusOK,
-		out:     decoded(&resp, func() error { return has("media_id", resp.MediaID) }),
+		out:     decoded(&resp, func() error { return mustHave("media_id", resp.MediaID) }),
 		retry:   retryAlways,
 		remedy:  "upload the image again",
 	})

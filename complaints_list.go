@@ -206,6 +206,6 @@ func (s *ComplaintsV2Service) read(ctx context.Context, op, complaintID string, 
 		method:  http.MethodGet,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID),
 		success: http.StatusOK,
-		out:     decoded(complaint, func() error { return repeats("complaint_id", *id, complaintID) }),
+		out:     decoded(complaint, func() error { return mustRepeat("complaint_id", *id, complaintID) }),
 	})
 }

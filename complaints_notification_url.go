@@ -114,7 +114,7 @@ func (s *ComplaintsV2Service) setNotificationURL(
 		path:    notificationURLPath,
 		body:    &notificationURLRequest{URL: url},
 		success: http.StatusOK,
-		out:     decoded(result, func() error { return repeats("url", result.URL, url) }),
+		out:     decoded(result, func() error { return mustRepeat("url", result.URL, url) }),
 		retry:   retry,
 		remedy:  "read it with NotificationURL",
 	})
@@ -144,7 +144,7 @@ func (s *ComplaintsV2Service) notificationURL(ctx context.Context, op string) (*
 		method:  http.MethodGet,
 		path:    notificationURLPath,
 		success: http.StatusOK,
-		out:     decoded(result, func() error { return has("url", result.URL) }),
+		out:     decoded(result, func() error { return mustHave("url", result.URL) }),
 	})
 	if err != nil {
 		return nil, err

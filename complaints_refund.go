@@ -137,8 +137,8 @@ func (s *ComplaintsV2Service) Refund(
 
 const refundOp = "ComplaintsV2.Refund"
 
-// maxAttempts is how many refunds of one order WeChat Pay accepts.
-const maxAttempts = 50
+// maxRefundAttempts is how many refunds of one order WeChat Pay accepts.
+const maxRefundAttempts = 50
 
 // complaintRefund is one call of Refund.
 type complaintRefund struct {

@@ -81,7 +81,7 @@ func (p *complaintRefund) checkRules(ctx context.Context, history *refundHistory
 	if history, err = p.awaitLaunches(ctx, history, own); err != nil {
 		return 0, err
 	}
-	if err := p.checkForeign(history, own); err != nil {
+	if err := p.checkUnknownRefunds(history, own); err != nil {
 		return 0, err
 	}
 	return p.amount(own)
@@ -190,7 +190,7 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 		}
 		read[order.TransactionID] = true
 		for round := 1; round <= p.round; round++ {
-			for attempt := 1; attempt <= maxAttempts; attempt++ {
+			for attempt := 1; attempt <= maxRefundAttempts; attempt++ {
 				number := p.number(order.TransactionID, round, attempt)
 				refund, err := p.client.Refunds.findState(ctx, refundOp, number, p.subMchID)
 				if err != nil {
@@ -269,13 +269,13 @@ const (
 	launchWindow = 10 * time.Minute
 )
 
-// checkForeign refuses if the history shows a refund of this round without a
+// checkUnknownRefunds refuses if the history shows a refund of this round without a
 // derived number, or if a refund of an earlier round may be on its way: its
 // money is not visible yet, and would be paid twice.
 //
 // Records name neither order nor number. So each own refund explains at most one
 // launch at its time, and at most one arrival after it.
-func (p *complaintRefund) checkForeign(history *refundHistory, own []ownRefund) error {
+func (p *complaintRefund) checkUnknownRefunds(history *refundHistory, own []ownRefund) error {
 	for _, refund := range own {
 		if err := p.checkArrived(refund); err != nil {
 			return err

@@ -122,7 +122,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response-immediate-service",
 		body:    &body,
 		success: http.StatusOK,
-		out:     decoded(resp, func() error { return has("log_id", resp.LogID) }),
+		out:     decoded(resp, func() error { return mustHave("log_id", resp.LogID) }),
 		retry:   retryAlways,
 		remedy:  "repeat the call with the same IdempotentID",
 		key:     body.IdempotentID,

@@ -194,7 +194,7 @@ func (cfg *Config) checkCertificate(f *faults, merchantKey *rsa.PublicKey) {
 	if cfg.SerialNo == "" || sameSerial(cfg.SerialNo, serialNo) {
 		cfg.SerialNo = serialNo // in WeChat Pay's notation
 	} else if hexSerial(cfg.SerialNo) == "" { // else checkSerialNo reports it
-		f.add("SerialNo", "must be empty or that of Certificate (%s), got %s", serialNo, glimpse(cfg.SerialNo))
+		f.add("SerialNo", "must be empty or that of Certificate (%s), got %s", serialNo, quoteStart(cfg.SerialNo))
 	}
 	key, problem := usableKey(cfg.Certificate.PublicKey)
 	if problem != "" {
@@ -223,7 +223,7 @@ func (cfg *Config) checkPublicKey(f *faults, merchantKey *rsa.PublicKey, onLoopb
 		}
 	}
 	if cfg.PublicKeyID != "" && (!strings.HasPrefix(cfg.PublicKeyID, publicKeyIDPrefix) || !isToken(cfg.PublicKeyID)) {
-		f.add("PublicKeyID", "must be %s followed by digits, got %s", publicKeyIDPrefix, glimpse(cfg.PublicKeyID))
+		f.add("PublicKeyID", "must be %s followed by digits, got %s", publicKeyIDPrefix, quoteStart(cfg.PublicKeyID))
 	}
 	// A test may use one key for both sides.
 	hasBoth := cfg.PublicKey != nil && cfg.PublicKey.N != nil && merchantKey != nil

@@ -68,7 +68,9 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 		path:    "/v3/security/echo",
 		body:    &echoWire{EchoMessage: req.EchoMessage, EncryptedEchoMessage: encrypted, NotifyURL: req.NotifyURL},
 		success: http.StatusOK,
-		out:     decoded(&echoed, func() error { return repeats("echo_message", echoed.EchoMessage, req.EchoMessage) }),
+		out: decoded(&echoed, func() error {
+			return mustRepeat("echo_message", echoed.EchoMessage, req.EchoMessage)
+		}),
 		serial:  serialNo,
 		retry:   retryAlways,
 		remedy:  "retry it: it has no side effect",

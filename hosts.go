@@ -42,10 +42,10 @@ func (c *Client) pickHost() *host {
 	return best
 }
 
-// failedOver skips a host for a while if the failure was its own: no connection,
+// failOver skips a host for a while if the failure was its own: no connection,
 // or a 502 or 503. It reports whether the next attempt goes to a host that has
 // not failed.
-func (c *Client) failedOver(h *host, failed *failure) bool {
+func (c *Client) failOver(h *host, failed *failure) bool {
 	if len(c.hosts) == 1 {
 		return false
 	}

@@ -212,7 +212,7 @@ func (s *RefundsService) create(ctx context.Context, r *refundCreation) (*Refund
 		path:     refundsPath,
 		body:     &r.req,
 		success:  http.StatusOK,
-		out:      decoded(refund, func() error { return refund.answers(&r.req) }),
+		out:      decoded(refund, func() error { return refund.checkMatches(&r.req) }),
 		retry:    retryIfUnsent, // anything else is looked up first
 		recovery: &refundRecovery{s, r, refund},
 		key:      r.req.OutRefundNo,
@@ -276,9 +276,9 @@ func (req *CreateRefundRequest) matches(r *Refund) bool {
 		(r.Amount.Refund == 0 || r.Amount.Refund == req.Amount.Refund)
 }
 
-// answers reports why a response is not about the requested refund.
-func (r *Refund) answers(req *CreateRefundRequest) error {
-	if err := r.hasNumber(req.OutRefundNo); err != nil {
+// checkMatches reports why a response is not about the requested refund.
+func (r *Refund) checkMatches(req *CreateRefundRequest) error {
+	if err := r.checkNumber(req.OutRefundNo); err != nil {
 		return err
 	}
 	if !req.matches(r) {
@@ -287,13 +287,13 @@ func (r *Refund) answers(req *CreateRefundRequest) error {
 	return nil
 }
 
-// hasNumber reports why a response is not about the refund with a number.
-func (r *Refund) hasNumber(outRefundNo string) error {
+// checkNumber reports why a response is not about the refund with a number.
+func (r *Refund) checkNumber(outRefundNo string) error {
 	return matchRefund(r.OutRefundNo, r.Status, outRefundNo)
 }
 
 func matchRefund(got string, status RefundStatus, outRefundNo string) error {
-	return cmp.Or(repeats("out_refund_no", got, outRefundNo), has("status", string(status)))
+	return cmp.Or(mustRepeat("out_refund_no", got, outRefundNo), mustHave("status", string(status)))
 }
 
 // find reads a refund by its number. It returns nil if WeChat Pay does not know
@@ -381,7 +381,7 @@ func (s *RefundsService) Get(ctx context.Context, req *GetRefundRequest) (*Refun
 // get reads a refund as a part of any operation. Its error does not name one.
 func (s *RefundsService) get(ctx context.Context, op, outRefundNo, subMchID string) (*Refund, error) {
 	refund := new(Refund)
-	match := func() error { return refund.hasNumber(outRefundNo) }
+	match := func() error { return refund.checkNumber(outRefundNo) }
 	if err := s.read(ctx, op, outRefundNo, subMchID, refund, match); err != nil {
 		return nil, err
 	}

@@ -98,16 +98,17 @@ func (c *Client) signedAt(h http.Header) time.Time {
 	return now(c.time)
 }
 
-// repeats reports that a field of the response differs from the request.
-func repeats(field, got, want string) error {
+// mustRepeat returns an error if a field of the response differs from the
+// request.
+func mustRepeat(field, got, want string) error {
 	if got == want {
 		return nil
 	}
 	return fmt.Errorf("%s is %.64q, not %.64q", field, got, want)
 }
 
-// has reports that a field that every success has is missing.
-func has(field, got string) error {
+// mustHave returns an error if a field that every success has is missing.
+func mustHave(field, got string) error {
 	if got != "" {
 		return nil
 	}

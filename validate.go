@@ -448,7 +448,7 @@ func (req *RefundComplaintRequest) check(f *faults) {
 			f.add("Attempt", "is not allowed with OutRefundNo, got %d", req.Attempt)
 		}
 	}
-	f.between("Attempt", req.Attempt, 0, maxAttempts)
+	f.between("Attempt", req.Attempt, 0, maxRefundAttempts)
 	f.atLeast("Round", req.Round, 0)
 }
 
@@ -601,7 +601,7 @@ func checkMchID(f *faults, mchID string) {
 	case mchID == "":
 		f.add("MchID", "is required: the merchant number, usually 10 digits (WECHATPAY_MCHID)")
 	case len(mchID) > 64 || !isToken(mchID):
-		f.add("MchID", "is not a merchant number (usually 10 digits), got %s", glimpse(mchID))
+		f.add("MchID", "is not a merchant number (usually 10 digits), got %s", quoteStart(mchID))
 	}
 }
 
@@ -615,7 +615,7 @@ func checkSerialNo(f *faults, serialNo string) {
 	case hexSerial(serialNo) != "":
 		f.add("SerialNo", "must be hexadecimal, got the decimal form of %s", hexSerial(serialNo))
 	case len(serialNo) > 64 || !isToken(serialNo):
-		f.add("SerialNo", "must be hexadecimal digits without colons or \"serial=\", got %s", glimpse(serialNo))
+		f.add("SerialNo", "must be hexadecimal digits without colons or \"serial=\", got %s", quoteStart(serialNo))
 	}
 }
 
@@ -642,9 +642,9 @@ func checkAPIv3Key(f *faults, key string) {
 	}
 }
 
-// glimpse quotes at most the first 8 characters of a wrong setting, which may be
+// quoteStart quotes at most the first 8 characters of a wrong setting, which may be
 // a secret in the wrong place.
-func glimpse(s string) string {
+func quoteStart(s string) string {
 	if len(s) <= 8 {
 		return strconv.Quote(s)
 	}
