@@ -71,9 +71,9 @@ func (c *Client) Echo(ctx context.Context, req *EchoRequest) (*EchoResponse, err
 		out: decoded(&echoed, func() error {
 			return mustRepeat("echo_message", echoed.EchoMessage, req.EchoMessage)
 		}),
-		serial:  serialNo,
-		retry:   retryAlways,
-		remedy:  "retry it: it has no side effect",
+		serial: serialNo,
+		retry:  retryAlways,
+		remedy: "retry it: it has no side effect",
 	})
 	var api *APIError
 	if errors.As(err, &api) && (api.StatusCode == http.StatusForbidden || api.StatusCode == http.StatusNotFound) {
