@@ -22,8 +22,8 @@ type Behavior struct {
 
 	// KeyMode selects the key that signs. Default: KeyModeSwitching.
 	KeyMode KeyMode
-	// SubMchIDs makes the merchant a service provider of these sub-merchants: it
-	// may access their complaints, and refunds require sub_mchid. Default: none,
+	// SubMchIDs makes the first merchant a service provider of these sub-merchants:
+	// it may access their complaints, and refunds require sub_mchid. Default: none,
 	// an ordinary merchant.
 	SubMchIDs []string
 

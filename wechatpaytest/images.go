@@ -144,7 +144,7 @@ func (c *call) storeUpload(meta *uploadMeta) (any, *apiError) {
 	}{id}, nil
 }
 
-const maxUploadBytes = 64 << 20
+const maxUploadBytes = 32 << 20
 
 // uploadLog has the uploads whose bytes are kept, for image_list. Server.mu
 // guards it.

@@ -47,7 +47,7 @@ func TestServer_ServeHTTP_memoryOfUploads(t *testing.T) {
 		return req.send(t, s).json(t)["media_id"].(string)
 	}
 	first := send(10)
-	for range 33 {
+	for range 17 {
 		send(2<<20 - 8)
 	}
 	last := send(10)
