@@ -22,14 +22,13 @@ import (
 // before the first call and set Config.Transport. Clients that use the same
 // transport share its connections.
 //
-// It uses the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Go ignores a
-// malformed HTTPS_PROXY and connects directly.
+// It uses the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Go does not report
+// a malformed HTTPS_PROXY; the command wechatpay-complaints doctor does.
 //
-// If a proxy inspects TLS, errors name its CA as the issuer that is not trusted.
-// Set SSL_CERT_FILE to the CA's PEM file (Windows and macOS use their own
-// certificate store instead), or TLSClientConfig.RootCAs. If the issuer is a
-// public CA, the machine has no root certificates: install the package
-// ca-certificates.
+// If a proxy inspects TLS, errors name its CA as the unknown authority. Set
+// SSL_CERT_FILE to the CA's PEM file (Windows and macOS use their own store of
+// certificates instead), or TLSClientConfig.RootCAs. If the authority is a public
+// CA, the machine has no root certificates: install the package ca-certificates.
 //
 // Since Go 1.24 a ClientHello has about 1,500 bytes. If a firewall drops it, the
 // TLS handshake times out: set the environment variable GODEBUG=tlsmlkem=0.
@@ -102,7 +101,7 @@ func connectError(err error) string {
 	switch {
 	case errors.As(err, &unknown) && errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
 		issuer := unverified.UnverifiedCertificates[0].Issuer.String()
-		return fmt.Sprintf("TLS issuer %.60q is not trusted: use SSL_CERT_FILE, RootCAs or ca-certificates", issuer)
+		return fmt.Sprintf("x509: unknown authority %.60q: use SSL_CERT_FILE, RootCAs or ca-certificates", issuer)
 	case strings.HasSuffix(text, "TLS handshake timeout"):
 		return "TLS handshake timeout: GODEBUG=tlsmlkem=0 helps with some firewalls"
 	case errors.As(err, &network) && network.Op == "proxyconnect" && strings.Contains(text, "not look like a TLS"):

@@ -83,7 +83,7 @@ func TestClient_serverCertificateNotTrusted(t *testing.T) {
 	require.ErrorAs(t, err, &failed)
 	require.NotErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
 	require.ErrorContains(t, err,
-		`: TLS issuer "O=Acme Co" is not trusted: use SSL_CERT_FILE, RootCAs or ca-certificates`)
+		`: x509: unknown authority "O=Acme Co": use SSL_CERT_FILE, RootCAs or ca-certificates`)
 	requireShort(t, err, testComplaintID, "O=Acme Co", strings.TrimPrefix(server.URL, "https://"))
 }
 

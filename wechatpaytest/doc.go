@@ -20,6 +20,7 @@
 //
 // The fake has its own cryptography, checks and field names. It shares only
 // Config and the exported models with the SDK, so that it finds errors in both.
+// With GODEBUG=fips140=only it needs Go 1.26.
 //
 // # Events
 //

@@ -111,7 +111,7 @@ func (d *examination) details(err error) {
 
 // brief returns the start of an error whose cause is not known.
 func brief(err error) string {
-	text := []rune(clean(err.Error()))
+	text := []rune(clean(fmt.Sprint(err)))
 	if len(text) > 90 {
 		return string(text[:89]) + "…"
 	}

@@ -91,6 +91,13 @@ func TestDoctor_keys(t *testing.T) {
 		{name: "public key mode", change: publicKeyMode,
 			note: "public key only: set WECHATPAY_PUBLIC_KEY_ONLY=true: this merchant has no platform certificates, so trust none",
 			fix:  set("PUBLIC_KEY_ONLY", "true")},
+		{
+			name:   "public key only, without one",
+			change: all(remove("PUBLIC_KEY_FILE", "PUBLIC_KEY_ID"), set("PUBLIC_KEY_ONLY", "true")),
+			en:     []string{"public key only: WECHATPAY_PUBLIC_KEY_ONLY=true requires WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID"},
+			zh:     []string{"仅使用公钥：WECHATPAY_PUBLIC_KEY_ONLY=true 需同时设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID"},
+			fix:    rightPublicKey,
+		},
 		{name: "public key only", change: all(publicKeyMode, set("PUBLIC_KEY_ONLY", "true")),
 			note: "public key only: set: platform certificates are not used"},
 		inCertificates("another APIv3 key, certificate mode", all(certificateMode, set("APIV3_KEY", otherAPIv3Key)),

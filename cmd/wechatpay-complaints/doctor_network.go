@@ -65,8 +65,8 @@ func (d *examination) checkHosts(ctx context.Context, cfg wechatpay.Config) (rea
 	return d.host != ""
 }
 
-// probePath is requested without a signature: WeChat Pay responds with a 401 in
-// its JSON format, by which it is told from a gateway.
+// probePath is requested without a signature. WeChat Pay responds with a 401 in its
+// JSON format, a gateway with something else.
 const probePath = "/v3/certificates"
 
 // checkHost checks one host.

@@ -144,7 +144,7 @@ func set(name, value string) func(*testing.T, setup) {
 // doctorProblems are tests by their names.
 type doctorProblems map[string]struct {
 	change func(*testing.T, setup)
-	en, zh []string // the beginnings of all ✗ lines; * stands for any text
+	en, zh []string // the beginnings of all ✗ lines; * matches any text
 }
 
 func (tests doctorProblems) run(t *testing.T) {

@@ -43,7 +43,7 @@ func (d *examination) checkSettings(cfg wechatpay.Config, unreadable map[string]
 	d.checkSerialNo(cfg, faults)
 	d.checkAPIv3Key(cfg, unreadable)
 	d.checkPublicKey(cfg, merchant, faults, unreadable)
-	d.printUnreadable(words{"仅使用公钥", "public key only"}, "WECHATPAY_PUBLIC_KEY_ONLY", unreadable)
+	d.checkPublicKeyOnly(cfg, faults, unreadable)
 	d.checkURL("BaseURL", "WECHATPAY_BASE_URL", faults)
 	d.checkURL("BackupURL", "WECHATPAY_BACKUP_URL", faults)
 	if maybeSwapped(cfg) {
@@ -292,6 +292,18 @@ func (d *examination) checkPublicKeyID(cfg wechatpay.Config, faults map[string]s
 			"WECHATPAY_PUBLIC_KEY_ID is invalid: must be PUB_KEY_ID_ followed by digits, see API安全 → 微信支付公钥"})
 	default:
 		d.note(name, words{"%s，尚未验证", "%s, not verified yet"}, cfg.PublicKeyID)
+	}
+}
+
+func (d *examination) checkPublicKeyOnly(cfg wechatpay.Config, faults, unreadable map[string]string) {
+	name := words{"仅使用公钥", "public key only"}
+	if d.printUnreadable(name, "WECHATPAY_PUBLIC_KEY_ONLY", unreadable) {
+		return
+	}
+	if faults["PublicKeyOnly"] != "" && os.Getenv(variable("WECHATPAY_PUBLIC_KEY")) == "" && cfg.PublicKeyID == "" {
+		d.wrong(name, words{
+			"WECHATPAY_PUBLIC_KEY_ONLY=true 需同时设置 WECHATPAY_PUBLIC_KEY_FILE 和 WECHATPAY_PUBLIC_KEY_ID",
+			"WECHATPAY_PUBLIC_KEY_ONLY=true requires WECHATPAY_PUBLIC_KEY_FILE and WECHATPAY_PUBLIC_KEY_ID"})
 	}
 }
 
