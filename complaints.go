@@ -32,8 +32,8 @@ type UpdateRefundProgressRequest struct {
 	// launched, 0 for today. It is not the day of arrival. Only with
 	// RefundApprove. nil omits it.
 	LaunchRefundDay *int `json:"launch_refund_day,omitempty"`
-	// RejectReason is shown to the user: at most 200 characters. Only with
-	// RefundReject.
+	// RejectReason is shown to the user: at most 200 characters. Required with
+	// RefundReject, and only allowed there.
 	RejectReason string `json:"reject_reason,omitempty"`
 	// RejectMediaList has at most 4 media ids of UploadImage. Only with
 	// RefundReject.

@@ -44,7 +44,6 @@ func TestComplaintsV2_UpdateRefundProgress_requests(t *testing.T) {
 			wechatpay.RejectRefund("商品已使用，不符合退款条件", "file23578_21798531.jpg", "file23578_21798532.jpg"),
 			`{"action":"REJECT","reject_reason":"商品已使用，不符合退款条件",` +
 				`"reject_media_list":["file23578_21798531.jpg","file23578_21798532.jpg"]}`},
-		{"reject without a reason", &wechatpay.UpdateRefundProgressRequest{Action: wechatpay.RefundReject}, `{"action":"REJECT"}`},
 		{"at the limits",
 			&wechatpay.UpdateRefundProgressRequest{
 				Action:          wechatpay.RefundReject,
@@ -116,7 +115,8 @@ func TestComplaintsV2_UpdateRefundProgress_arguments(t *testing.T) {
 		{"no request", "1", nil, []wechatpay.ArgumentFault{{Field: "Action", Problem: "is required"}}},
 		{"no action", "1", &wechatpay.UpdateRefundProgressRequest{}, []wechatpay.ArgumentFault{{Field: "Action", Problem: "is required"}}},
 		{"negative day", "1", wechatpay.ApproveRefund(-1), []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "must be 0 (today) or more, got -1"}}},
-		{"day with a rejection", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, LaunchRefundDay: ptr(0)}, []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "is only allowed with APPROVE"}}},
+		{"day with a rejection", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: "no", LaunchRefundDay: ptr(0)}, []wechatpay.ArgumentFault{{Field: "LaunchRefundDay", Problem: "is only allowed with APPROVE"}}},
+		{"rejection without a reason", "1", wechatpay.RejectRefund(" "), []wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "is required with REJECT: the user sees it"}}},
 		{"rejection's fields with an approval", "1", &wechatpay.UpdateRefundProgressRequest{Action: approve, RejectReason: "no", RejectMediaList: []string{"1"}},
 			[]wechatpay.ArgumentFault{{Field: "RejectReason", Problem: "is only allowed with REJECT"}, {Field: "RejectMediaList", Problem: "is only allowed with REJECT"}}},
 		{"all that is too long", "1", &wechatpay.UpdateRefundProgressRequest{Action: reject, RejectReason: strings.Repeat("退", 201), RejectMediaList: []string{"1", "", "3", "4", "5"}, Remark: strings.Repeat("注", 300)},

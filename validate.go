@@ -191,6 +191,9 @@ func (req *UpdateRefundProgressRequest) check(f *faults) {
 		if req.LaunchRefundDay != nil {
 			f.add("LaunchRefundDay", "is only allowed with %s", RefundApprove)
 		}
+		if strings.TrimSpace(req.RejectReason) == "" {
+			f.add("RejectReason", "is required with %s: the user sees it", RefundReject)
+		}
 	}
 	if req.LaunchRefundDay != nil && *req.LaunchRefundDay < 0 {
 		f.add("LaunchRefundDay", "must be 0 (today) or more, got %d", *req.LaunchRefundDay)

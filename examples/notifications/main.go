@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("notifications", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", "127.0.0.1:8080", "the address to listen on; ignored with the embedded mock server")
+	mock := flags.Bool("mock", os.Getenv("WECHATPAY_MCHID") == "", "use an embedded mock server, whatever the environment says")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -55,8 +56,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	if os.Getenv("WECHATPAY_MCHID") == "" {
-		fmt.Fprintln(stdout, "WECHATPAY_MCHID is not set: using an embedded mock server.")
+	if *mock {
+		fmt.Fprintln(stdout, "Using an embedded mock server: -mock, or WECHATPAY_MCHID is not set.")
 		if err := demonstrate(ctx, stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, err)
 			return 1

@@ -21,7 +21,7 @@ func TestRun_embedded(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	require.Zero(t, run(context.Background(), nil, &stdout, &stderr), "%s", &stderr)
 	output := regexp.MustCompile(`  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(stdout.String(), "  TIME")
-	require.Equal(t, `WECHATPAY_MCHID is not set: using an embedded mock server.
+	require.Equal(t, `Using an embedded mock server: -mock, or WECHATPAY_MCHID is not set.
 
 The user files a complaint
   TIME  COMPLAINT.CREATE  CREATE_COMPLAINT  complaint 200201820200101080076610000

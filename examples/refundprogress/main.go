@@ -1,8 +1,8 @@
 // Command refundprogress decides on one refund request: it approves the refund,
 // or rejects it with a reason and optional images.
 //
-// If WECHATPAY_MCHID is not set, it runs on an embedded mock server that has a
-// complaint. Otherwise it reads the settings from the environment (see
+// With -mock, or if WECHATPAY_MCHID is not set, it runs on an embedded mock server
+// that has a complaint. Otherwise it reads the settings from the environment (see
 // wechatpay.ConfigFromEnv). It only uploads the images and sends the decision;
 // if a response is lost, the SDK also reads the negotiation history.
 //
@@ -38,7 +38,7 @@ const sampleID = "200201820200101080076610000"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	embedded := os.Getenv("WECHATPAY_MCHID") == ""
-	complaintID, req, images, err := parse(args, embedded, stderr)
+	complaintID, req, images, err := parse(args, &embedded, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -51,7 +51,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if embedded {
 		server := startServer()
 		defer server.Close()
-		fmt.Fprintf(stdout, "WECHATPAY_MCHID is not set: using an embedded mock server, %s\n", server.URL)
+		reason := "WECHATPAY_MCHID is not set"
+		if os.Getenv("WECHATPAY_MCHID") != "" {
+			reason = "-mock"
+		}
+		fmt.Fprintf(stdout, "%s: using an embedded mock server, %s\n", reason, server.URL)
 		cfg = server.Config()
 		show = func(when string) { printComplaint(stdout, server, complaintID, when) }
 	} else if cfg, err = wechatpay.ConfigFromEnv(); err != nil {
@@ -123,16 +127,14 @@ func uploadFile(ctx context.Context, client *wechatpay.Client, name string) (str
 
 // parse returns the request that the flags describe, and the image files. The SDK
 // reports invalid combinations.
-func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wechatpay.UpdateRefundProgressRequest, images []string, err error) {
+func parse(args []string, embedded *bool, stderr io.Writer) (id string, req *wechatpay.UpdateRefundProgressRequest, images []string, err error) {
 	var action string
-	if embedded {
-		id, action = sampleID, string(wechatpay.RefundApprove)
-	}
 	req = new(wechatpay.UpdateRefundProgressRequest)
 	flags := flag.NewFlagSet("refundprogress", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&id, "complaint-id", id, "the complaint to decide on")
-	flags.StringVar(&action, "action", action, "APPROVE or REJECT")
+	flags.BoolVar(embedded, "mock", *embedded, "use an embedded mock server, whatever the environment says")
+	flags.StringVar(&id, "complaint-id", "", "the complaint to decide on (with the mock server: its complaint)")
+	flags.StringVar(&action, "action", "", "APPROVE or REJECT (with the mock server: APPROVE)")
 	day := flags.Int("launch-refund-day", 0, "with APPROVE: the number of working days until the refund is launched")
 	flags.StringVar(&req.RejectReason, "reject-reason", "", "with REJECT: the reason, at most 200 characters")
 	flags.StringVar(&req.Remark, "remark", "", "a note for WeChat Pay's staff, at most 200 characters")
@@ -143,6 +145,14 @@ func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wech
 		})
 	if err := flags.Parse(args); err != nil {
 		return "", nil, nil, err
+	}
+	isSet := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { isSet[f.Name] = true })
+	if *embedded && !isSet["complaint-id"] {
+		id = sampleID
+	}
+	if *embedded && !isSet["action"] {
+		action = string(wechatpay.RefundApprove)
 	}
 	problem := ""
 	switch {
@@ -161,12 +171,7 @@ func parse(args []string, embedded bool, stderr io.Writer) (id string, req *wech
 		return "", nil, nil, errors.New(problem)
 	}
 	req.Action = wechatpay.RefundAction(strings.ToUpper(action))
-	flags.Visit(func(f *flag.Flag) {
-		if f.Name == "launch-refund-day" {
-			req.LaunchRefundDay = day
-		}
-	})
-	if req.Action == wechatpay.RefundApprove {
+	if isSet["launch-refund-day"] || req.Action == wechatpay.RefundApprove {
 		req.LaunchRefundDay = day
 	}
 	return id, req, images, nil

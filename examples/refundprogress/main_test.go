@@ -313,3 +313,11 @@ func writeImage(t *testing.T) string {
 	require.NoError(t, os.WriteFile(file, []byte("\x89PNG\r\n\x1a\n picture"), 0o600))
 	return file
 }
+
+// -mock ignores the settings in the environment.
+func TestRun_mock(t *testing.T) {
+	t.Setenv("WECHATPAY_MCHID", "1900000099")
+	var stdout, stderr strings.Builder
+	require.Zero(t, run(context.Background(), []string{"-mock"}, &stdout, &stderr), stderr.String())
+	require.True(t, strings.HasPrefix(stdout.String(), "-mock: using an embedded mock server, http://127.0.0.1:"))
+}
