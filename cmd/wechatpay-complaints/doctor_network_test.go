@@ -146,9 +146,10 @@ func TestDoctor_tls(t *testing.T) {
 		}), "the TLS certificate is valid 20*: renew it, or set this machine's date (", "TLS 证书的有效期为 20*：请更换证书，或校正本机日期（", none),
 		onBoth("not TLS", func(t *testing.T, s setup) {
 			var l live
-			l.startPlain(t, s)
+			l.start(t, s)
 			l.service = httptest.NewServer(s.server)
 			t.Cleanup(l.service.Close)
+			l.startProxy(s)
 		}, "the port speaks HTTP, not HTTPS", "该端口为 HTTP 而非 HTTPS", none),
 		{
 			name: "large ClientHello is dropped",

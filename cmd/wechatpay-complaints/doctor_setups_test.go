@@ -155,6 +155,10 @@ func (l *live) start(t *testing.T, s setup, change ...func(*x509.Certificate)) {
 
 func (l *live) startPlain(t *testing.T, s setup, change ...func(*x509.Certificate)) {
 	l.start(t, s, change...)
+	l.startProxy(s)
+}
+
+func (l *live) startProxy(s setup) {
 	l.proxy.Start()
 	s.env["HTTPS_PROXY"] = l.proxy.URL
 }
