@@ -34,10 +34,12 @@ type RefundComplaintRequest struct {
 	// OutRefundNo is the merchant's own refund number. Empty means a derived
 	// number, see Refund. No endpoint lists refunds, so later calls with another
 	// number cannot know this one until the history shows it: use the same
-	// OutRefundNo in every call about a round, or none.
+	// OutRefundNo in every call about a round, or none. Use a new one in each round:
+	// Refund returns a refund that has the number, whichever round it was for.
 	OutRefundNo string
 	// Attempt is 2 after the first refund was CLOSED, 3 after the second, and so
-	// on. 0 means 1.
+	// on. 0 means 1. Check the merchant platform first: a refund that was created
+	// elsewhere up to 10 minutes after the CLOSED one passes for it.
 	Attempt int
 	// Round is the Complaint.UserComplaintTimes that the merchant decided on. 0
 	// means the current round. Set it if the call may run later, for example

@@ -93,6 +93,9 @@ func (p *complaintRefund) checkComplaint(history *refundHistory) error {
 	case n != p.round:
 		return p.refuse(RefundRefusedReasonEarlierRound,
 			"the request is for round %d, the current round is %d", p.round, n)
+	case history.filings > n:
+		return p.refuse(RefundRefusedReasonEarlierRound,
+			"the complaint shows round %d, its history round %d; call again", n, history.filings)
 	case n > maxRounds:
 		return p.refuse(RefundRefusedReasonEarlierRound,
 			"it has %d rounds, too many to check; "+foreignRemedy, n)
@@ -114,12 +117,13 @@ const maxRounds = 20
 
 // refundHistory is what the negotiation history shows about refunds.
 type refundHistory struct {
-	launched  []launchRecord            // of all rounds, without those by WeChat Pay
-	arrived   []time.Time               // of all rounds
-	signedAt  time.Time                 // when WeChat Pay signed the first page
-	withdrawn bool                      // in this round
-	rejected  bool                      // in this round
-	entrusted struct{ now, before int } // refunds by WeChat Pay on the merchant's behalf
+	filings   int            // how often the user filed the complaint
+	launched  []launchRecord // of all rounds
+	entrusted []launchRecord // by WeChat Pay on the merchant's behalf
+	arrived   []time.Time    // of all rounds
+	signedAt  time.Time      // when WeChat Pay signed the first page
+	withdrawn bool           // in this round
+	rejected  bool           // in this round
 }
 
 // launchRecord is the record of a launched refund.
@@ -137,13 +141,16 @@ func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, erro
 		return nil, err
 	}
 	var filed time.Time // the last time
+	history := &refundHistory{signedAt: signedAt, filings: 1}
 	for _, r := range records {
-		at := r.OperateTime.Truncate(time.Second)
-		if r.OperateType == OperateTypeUserContinueComplaint && at.After(filed) {
+		if r.OperateType != OperateTypeUserContinueComplaint {
+			continue
+		}
+		history.filings++
+		if at := r.OperateTime.Truncate(time.Second); at.After(filed) {
 			filed = at
 		}
 	}
-	history := &refundHistory{signedAt: signedAt}
 	for _, r := range records {
 		history.add(&r, filed)
 	}
@@ -155,11 +162,7 @@ func (h *refundHistory) add(r *operationRecord, filed time.Time) {
 	now := at.IsZero() || !at.Before(filed)
 	switch r.OperateType {
 	case OperateTypeComplaintEntrustedRefundSystemMessage:
-		if now {
-			h.entrusted.now++
-		} else {
-			h.entrusted.before++
-		}
+		h.entrusted = append(h.entrusted, launchRecord{at, now})
 	case OperateTypeComplaintFullRefundedSystemMessage, OperateTypeComplaintPartialRefundedSystemMessage,
 		OperateTypeComplaintFullRefunded:
 		h.launched = append(h.launched, launchRecord{at, now})
@@ -281,7 +284,7 @@ func (p *complaintRefund) checkUnknownRefunds(history *refundHistory, own []ownR
 			return err
 		}
 	}
-	if history.entrusted.now > 0 {
+	if slices.ContainsFunc(history.entrusted, func(l launchRecord) bool { return l.now }) {
 		return p.refuse(RefundRefusedReasonElsewhere,
 			"WeChat Pay refunds it on the merchant's behalf; "+foreignRemedy)
 	}
@@ -290,49 +293,79 @@ func (p *complaintRefund) checkUnknownRefunds(history *refundHistory, own []ownR
 		return p.refuse(RefundRefusedReasonElsewhere, "the history shows %d refunds of this round that are not known; "+
 			foreignRemedy, now)
 	}
-	// A refund by WeChat Pay in an earlier round may be in both counts.
-	before = max(before, history.entrusted.before)
-	switch arrived := history.unexplainedArrivals(own); {
-	case arrived > before:
+	switch onTheirWay, unknown := matchArrivals(before, history.unexplainedArrivals(own)); {
+	case unknown > 0:
 		return p.refuse(RefundRefusedReasonElsewhere, "the history shows %d arrived refunds that are not known; "+
-			foreignRemedy, arrived-before)
-	case arrived < before:
+			foreignRemedy, unknown)
+	case onTheirWay > 0:
 		return p.refuse(RefundRefusedReasonEarlierRound,
-			"the history shows %d refunds of earlier rounds on their way; "+foreignRemedy, before-arrived)
+			"the history shows %d refunds of earlier rounds on their way; "+foreignRemedy, onTheirWay)
 	}
 	return nil
 }
 
 const foreignRemedy = "check the merchant platform"
 
-// unexplainedLaunches counts the launches that no own refund explains, in this
-// round and in earlier ones.
-func (h *refundHistory) unexplainedLaunches(own []ownRefund) (now, before int) {
+// unexplainedLaunches returns the launches that no own refund explains: how many
+// in this round, and when in earlier ones, oldest first.
+func (h *refundHistory) unexplainedLaunches(own []ownRefund) (now int, before []time.Time) {
 	used := make([]bool, len(own))
 	slices.SortFunc(h.launched, func(a, b launchRecord) int { return compareTimes(a.at, b.at) })
 	for _, launch := range h.launched {
-		if explain(own, used, func(r *ownRefund) bool { return r.explainsLaunch(launch.at) }) {
-			continue
-		}
-		if launch.now {
+		switch {
+		case explain(own, used, func(r *ownRefund) bool { return r.explainsLaunch(launch.at) }):
+		case launch.now:
 			now++
-		} else {
-			before++
+		default:
+			before = append(before, launch.at)
 		}
 	}
+	// A refund by WeChat Pay may have a launch record too, at the same time.
+	launched := slices.Clone(before)
+	for _, refund := range h.entrusted {
+		i := slices.IndexFunc(launched, func(at time.Time) bool {
+			return at.Sub(refund.at).Abs() <= launchTolerance
+		})
+		switch {
+		case refund.now:
+		case i >= 0:
+			launched = slices.Delete(launched, i, i+1)
+		default:
+			before = append(before, refund.at)
+		}
+	}
+	slices.SortFunc(before, compareTimes)
 	return now, before
 }
 
-// unexplainedArrivals counts the arrivals that no own refund explains.
-func (h *refundHistory) unexplainedArrivals(own []ownRefund) (n int) {
+// unexplainedArrivals returns when the refunds arrived that no own refund
+// explains, oldest first.
+func (h *refundHistory) unexplainedArrivals(own []ownRefund) (times []time.Time) {
 	used := make([]bool, len(own))
 	slices.SortFunc(h.arrived, compareTimes)
 	for _, at := range h.arrived {
 		if !explain(own, used, func(r *ownRefund) bool { return r.explainsArrival(at) }) {
-			n++
+			times = append(times, at)
 		}
 	}
-	return n
+	return times
+}
+
+// matchArrivals matches each arrival to a launch before it. It returns how many
+// launches and how many arrivals are left.
+func matchArrivals(launched, arrived []time.Time) (onTheirWay, unknown int) {
+	launched = slices.Clone(launched)
+	for _, at := range arrived {
+		i := slices.IndexFunc(launched, func(launch time.Time) bool {
+			return at.IsZero() || launch.IsZero() || !at.Before(launch.Add(-launchTolerance))
+		})
+		if i < 0 {
+			unknown++
+			continue
+		}
+		launched = slices.Delete(launched, i, i+1)
+	}
+	return len(launched), unknown
 }
 
 // compareTimes sorts unknown times last: they fit any refund.

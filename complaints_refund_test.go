@@ -789,6 +789,50 @@ func TestComplaintsV2_Refund_refundsOfEarlierRounds(t *testing.T) {
 	}
 }
 
+// An arrival belongs to a refund that was launched before it.
+func TestComplaintsV2_Refund_arrivalBeforeLaunch(t *testing.T) {
+	for _, first := range []wechatpay.OperateType{
+		wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage,
+		wechatpay.OperateTypeComplaintPartialRefundedSystemMessage,
+	} {
+		server, client := newFakeRefund(t)
+		addRecords(t, server, first)
+		server.Advance(time.Minute)
+		addRecords(t, server, wechatpay.OperateTypeComplaintRefundReceivedSystemMessage)
+		server.Advance(time.Hour)
+		addRecords(t, server, wechatpay.OperateTypeComplaintPartialRefundedSystemMessage)
+		fileAgain(t, server)
+		server.Advance(time.Minute)
+		_, err := refundComplaint(client, nil)
+		requireRefused(t, err, wechatpay.RefundRefusedReasonEarlierRound)
+		require.Empty(t, server.Refunds())
+	}
+}
+
+// The history shows that the complaint is of an older round than it is.
+func TestComplaintsV2_Refund_complaintLagsBehindHistory(t *testing.T) {
+	server, client := newFakeRefund(t)
+	fileAgain(t, server)
+	require.NoError(t, server.ChangeComplaint(testComplaintID, func(c *wechatpay.Complaint) { c.UserComplaintTimes = 1 }))
+	for _, round := range []int{0, 1} {
+		_, err := refundComplaint(client, &wechatpay.RefundComplaintRequest{Round: round})
+		requireRefused(t, err, wechatpay.RefundRefusedReasonEarlierRound)
+		require.ErrorContains(t, err, "the complaint shows round 1, its history round 2")
+	}
+	require.Empty(t, server.Refunds())
+}
+
+// Only a short first page with a total says that the history goes on.
+func TestComplaintsV2_Refund_unreadableTotal(t *testing.T) {
+	server, client := newFakeRefund(t)
+	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"offset":0,"total_count":"2 records","data":[{"log_id":"1","operate_type":"USER_CREATE_COMPLAINT"}]}`)
+	}))
+	_, err := refundComplaint(client, nil)
+	require.ErrorContains(t, err, "total_count")
+	require.Empty(t, server.Refunds())
+}
+
 // WeChat Pay refunds the complaint and the user files it again, after it is read
 // the first time.
 func TestComplaintsV2_Refund_filedAgainDuringCall(t *testing.T) {
