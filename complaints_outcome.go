@@ -39,9 +39,10 @@ func (d *decisionRecovery) lookUp(ctx context.Context, sent *attempts) (lookupRe
 	result, err := d.service.lookUp(ctx, d.complaintID, sent, func(h *operationHistory) (lookupResult, error) {
 		decided, refiled := h.lastSince(own), h.lastSince(OperateTypeUserContinueComplaint)
 		switch {
-		case !decided.IsZero() && !decided.Before(refiled): // equal times: some are whole seconds
+		case decided.After(refiled):
 			return applied, nil
-		// A new round. A decision before it may be this one or an older one.
+		// A new round. A decision before it, or in the same second, may be this one
+		// or an older one.
 		case !refiled.IsZero():
 			return undetermined, errors.New("the user filed the complaint again during the call, or shortly before")
 		case !h.lastSince(opposite).IsZero():
