@@ -349,7 +349,7 @@ func (s *RefundsService) findTwice(
 // asked for.
 func isNotFound(err error) bool {
 	var api *APIError
-	return errors.As(err, &api) && api.Code == ErrorCodeResourceNotExists
+	return errors.As(err, &api) && api.Code == ErrorCodeResourceNotExists && api.fromWeChatPay()
 }
 
 // GetRefundRequest names a refund.

@@ -446,6 +446,24 @@ func TestRefunds_Create_failedLookup(t *testing.T) {
 	require.Equal(t, 1, count(server, postRefund))
 }
 
+// A 503 does not say that there is no refund, whatever its code: a gateway may have
+// sent it.
+func TestRefunds_Create_lookupUnavailable(t *testing.T) {
+	server, client := newFakeRefund(t)
+	server.AddFault(wechatpaytest.Fault{Path: postRefund, Kind: wechatpaytest.FaultLostResponse, Times: 1})
+	server.Handle(refundPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		server.Handle("POST /v3/refund/domestic/refunds", reply(t, 403, `{"code":"NOT_ENOUGH","message":"m"}`))
+		reply(t, 503, `{"code":"RESOURCE_NOT_EXISTS","message":"no such route"}`)(w, nil)
+	}))
+	_, err := client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{
+		TransactionID: testOrder,
+		OutRefundNo:   "A1",
+		Amount:        wechatpay.CreateRefundAmount{Refund: 1, Total: 1000},
+	})
+	require.Len(t, server.Refunds(), 1)
+	require.ErrorIs(t, err, wechatpay.ErrOutcomeUnknown)
+}
+
 // A retry that is rejected is a definite error if the number is still unknown.
 func TestRefunds_Create_rejectedRetry(t *testing.T) {
 	var posts atomic.Int32
