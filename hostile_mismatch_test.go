@@ -357,6 +357,39 @@ func TestComplaintsV2_pagesDoNotAdvance_cachedResponse(t *testing.T) {
 	require.LessOrEqual(t, r.replays, 8)
 }
 
+// Two machines of a cache send different pages in turn.
+func TestComplaintsV2_pagesDoNotAdvance_inTurn(t *testing.T) {
+	server, client := newFakeRefund(t)
+	pages := 0
+	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages++
+		fmt.Fprintf(w, `{"limit":1,"offset":%s,"data":[{"log_id":"%d","operate_type":"USER_RESPONSE"}]}`,
+			r.URL.Query().Get("offset"), pages%2)
+	}))
+	_, err := client.ComplaintsV2.Refund(context.Background(), testComplaintID, nil)
+	require.ErrorContains(t, err, "the page repeats earlier ones")
+	require.Equal(t, 3, pages)
+}
+
+// Records without a log_id are not the same record.
+func TestComplaintsV2_AllNegotiationHistory_pagesWithoutLogID(t *testing.T) {
+	server, client := newFakeRefund(t)
+	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"limit":1,"offset":%s,"data":[%s]}`, r.URL.Query().Get("offset"), map[string]string{
+			"0": `{"operate_type":"USER_RESPONSE"}`,
+			"1": `{"operate_type":"USER_CREATE_COMPLAINT"}`,
+		}[r.URL.Query().Get("offset")])
+	}))
+	var types []wechatpay.OperateType
+	for record, err := range client.ComplaintsV2.AllNegotiationHistory(context.Background(), testComplaintID) {
+		require.NoError(t, err)
+		types = append(types, record.OperateType)
+	}
+	require.Equal(t, []wechatpay.OperateType{
+		wechatpay.OperateTypeUserResponse, wechatpay.OperateTypeUserCreateComplaint,
+	}, types)
+}
+
 func walkComplaints(ctx context.Context, c *wechatpay.Client, day time.Time) (ids []string, err error) {
 	req := &wechatpay.ListComplaintsRequest{BeginDate: day, EndDate: day}
 	for complaint, err := range c.ComplaintsV2.All(ctx, req) {

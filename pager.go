@@ -11,10 +11,10 @@ import (
 // page is the wire format of a page of the list or of a negotiation history. T
 // has the fields that are decoded of each entry.
 type page[T any] struct {
-	Data       *[]T `json:"data" wire:"strict"` // may be absent
-	Limit      int  `json:"limit"`              // as granted
-	Offset     *int `json:"offset"`             //
-	TotalCount *int `json:"total_count"`        // only with offset 0
+	Data       *[]T `json:"data" wire:"strict"`        // may be absent
+	Limit      int  `json:"limit" wire:"strict"`       // as granted
+	Offset     *int `json:"offset" wire:"strict"`      //
+	TotalCount *int `json:"total_count" wire:"strict"` // only with offset 0
 
 	signedAt time.Time // by WeChat Pay's clock
 }
@@ -55,11 +55,13 @@ type pager[T any] struct {
 	limit int // size of the next page, halved when a page is too large
 	fetch func(limit, offset int) (*page[T], error)
 	id    func(*T) string
-	seen  map[string]struct{} // ids already yielded; nil: no item can repeat
+	// seen has the ids of the items already yielded, which are then skipped; nil: no
+	// item can repeat.
+	seen map[string]struct{}
 }
 
 // errSamePage ends a list whose pages do not advance.
-var errSamePage = errors.New("the page repeats the one before it: the list does not advance")
+var errSamePage = errors.New("the page repeats earlier ones: the list does not advance")
 
 // walk yields every item, and an error last. It reports whether the caller wants
 // more.
@@ -69,7 +71,7 @@ var errSamePage = errors.New("the page repeats the one before it: the list does 
 // were read, walk goes on nevertheless. An empty page always ends the list.
 func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	total := 0 // reported by the first page only
-	var before map[string]struct{}
+	read := make(map[string]struct{}) // ids
 	for offset := 0; ; {
 		page, err := p.fetch(p.limit, offset)
 		if err != nil && p.limit > 1 && tooLarge(err) {
@@ -79,7 +81,7 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 		var data []T
 		if err == nil {
 			data = page.entries()
-			before, err = p.advance(before, data)
+			err = p.advance(read, data)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -102,22 +104,21 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	}
 }
 
-// advance returns the ids of a page. It is an error if the page before had them
-// all: a cache responds with the same page.
-func (p *pager[T]) advance(before map[string]struct{}, data []T) (map[string]struct{}, error) {
-	ids := make(map[string]struct{}, len(data))
-	isNew := len(data) == 0 || before == nil
+// advance adds the ids of a page to those that were read. It is an error if it has
+// no other item: a cache responds with pages that it has.
+func (p *pager[T]) advance(read map[string]struct{}, data []T) error {
+	isNew := len(data) == 0
 	for i := range data {
 		id := p.id(&data[i])
-		if _, known := before[id]; !known {
+		if _, known := read[id]; !known || id == "" {
 			isNew = true
 		}
-		ids[id] = struct{}{}
+		read[id] = struct{}{}
 	}
 	if !isNew {
-		return nil, errSamePage
+		return errSamePage
 	}
-	return ids, nil
+	return nil
 }
 
 // yield yields the items of a page that were not yielded yet.
