@@ -70,7 +70,7 @@ var errSamePage = errors.New("the page repeats earlier ones: the list does not a
 // the one WeChat Pay granted). While fewer items than the total of the first page
 // were read, walk goes on nevertheless. An empty page always ends the list.
 func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
-	total := 0 // reported by the first page only
+	total := 0                        // reported by the first page only
 	read := make(map[string]struct{}) // ids
 	for offset := 0; ; {
 		page, err := p.fetch(p.limit, offset)
