@@ -3,7 +3,9 @@ package wechatpay_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -391,8 +393,6 @@ func FuzzVerifier_Verify(f *testing.F) {
 	f.Add("", "", "", "", "")
 	f.Add("-9223372036854775808", "\n", "PUB_KEY_ID_", "WECHATPAY/SIGNTEST/", "")
 	verifier := newVerifier(f)
-	genuine, err := base64.StdEncoding.DecodeString(h.Get("Wechatpay-Signature"))
-	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, timestamp, nonce, serial, signature, body string) {
 		err := verifier.Verify(context.Background(), http.Header{
 			"Wechatpay-Timestamp": {timestamp}, "Wechatpay-Nonce": {nonce},
@@ -404,11 +404,9 @@ func FuzzVerifier_Verify(f *testing.F) {
 			require.NotContains(t, err.Error(), "\n")
 			return
 		}
-		// Only the genuine signature verifies.
 		raw, err := base64.StdEncoding.DecodeString(signature)
 		require.NoError(t, err)
-		require.Equal(t, genuine, raw)
-		require.Equal(t, h.Get("Wechatpay-Timestamp")+"\n"+h.Get("Wechatpay-Nonce")+"\nbody",
-			timestamp+"\n"+nonce+"\n"+body)
+		digest := sha256.Sum256([]byte(timestamp + "\n" + nonce + "\n" + body + "\n"))
+		require.NoError(t, rsa.VerifyPKCS1v15(verifier.Keys[testPublicKeyID], crypto.SHA256, digest[:], raw))
 	})
 }
