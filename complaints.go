@@ -97,7 +97,14 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(
 	if err := f.err(op); err != nil {
 		return err
 	}
-	return s.client.call(ctx, &call{
+	return opError(op, s.decide(ctx, op, complaintID, req))
+}
+
+// decide sends a decision as part of any operation.
+func (s *ComplaintsV2Service) decide(
+	ctx context.Context, op, complaintID string, req *UpdateRefundProgressRequest,
+) error {
+	return s.client.exchange(ctx, &call{
 		op:       op,
 		method:   http.MethodPost,
 		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/update-refund-progress",
