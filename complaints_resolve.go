@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +54,7 @@ const (
 	ResolveStepRefundArrival ResolveStep = "REFUND_ARRIVAL" // WeChat Pay: the money reaches the user
 )
 
-// ResolveConflictReason says why Resolve changed nothing.
+// ResolveConflictReason says why Resolve did not go on.
 type ResolveConflictReason string
 
 // Values of ResolveConflictReason.
@@ -64,12 +66,13 @@ const (
 	ResolveConflictReasonNewerRound ResolveConflictReason = "NEWER_ROUND"
 	// The user withdrew the complaint in this round.
 	ResolveConflictReasonWithdrawn ResolveConflictReason = "WITHDRAWN"
-	// The complaint is PROCESSED, and not by a resolution like this one: a
-	// colleague completed it, or it was refunded elsewhere.
+	// The complaint is PROCESSED, but not by this resolution: for example, a
+	// colleague completed it.
 	ResolveConflictReasonProcessed ResolveConflictReason = "PROCESSED"
-	// A refund of this round exists, and the decision is to reject it.
+	// The complaint was refunded in this round: although it is to be rejected, or,
+	// if it is PROCESSED, not by this resolution.
 	ResolveConflictReasonRefunded ResolveConflictReason = "REFUNDED"
-	// The history does not show the current round yet. Call again later.
+	// The history or the complaint does not show the round yet. Call again later.
 	ResolveConflictReasonHistoryLags ResolveConflictReason = "HISTORY_LAGS"
 )
 
@@ -79,6 +82,8 @@ type ResolveConflictError struct {
 	ComplaintID string
 	Reason      ResolveConflictReason
 	Detail      string // what was found
+
+	mayLag bool // the history may not show everything yet
 }
 
 // Error returns one line with the complaint and what was found.
@@ -89,24 +94,38 @@ func (e *ResolveConflictError) Error() string {
 const resolveOp = "ComplaintsV2.Resolve"
 
 // Resolve takes a complaint to its end: decision, refund, reply, completion. It
-// keeps no state. Each call reads the complaint and its history, and takes the
-// steps that are missing, so it may be killed at any point, repeated, and run on
-// several machines at once. It never decides twice in a round and refunds once;
-// each machine that runs at the same time may send the reply.
+// keeps no state. Each call reads the history and the complaint, and takes the
+// steps that are missing. So it may be killed at any point, repeated, and run on
+// several machines at once: it decides, refunds and completes once per round. Each
+// machine that runs at the same time may send the reply. In parentheses is the
+// number of requests for a complaint of one order, in round 1, PENDING at first.
 //
-//	in this round            approve                        reject
-//	undecided                DECIDE, REFUND, REPLY          DECIDE, REPLY, done
-//	decided the same way     what is missing of these       REPLY if missing, done
-//	decision not taken       REFUND, REPLY, COMPLETE, done  REPLY, COMPLETE, done
-//	PROCESSED                done, or a conflict            done, or a conflict
-//	anything else            a conflict                     a conflict
+//	in this round             approve                             reject
+//	undecided                 DECIDE, REFUND, REPLY (8)           DECIDE, REPLY, done (4)
+//	decided the same way      REFUND, REPLY (7), none (3)         REPLY, done (4)
+//	decision not taken        REFUND, REPLY, COMPLETE, done (11)  REPLY, COMPLETE, done (8)
+//	PROCESSED by these steps  done (3)                            done (2)
+//	PROCESSED otherwise       PROCESSED, REFUNDED                 PROCESSED, REFUNDED
+//	refunded otherwise        *RefundRefusedError                 REFUNDED
+//	the opposite decision     OPPOSITE_DECISION                   OPPOSITE_DECISION
+//	withdrawn                 WITHDRAWN                           WITHDRAWN
+//	another round             NEWER_ROUND, HISTORY_LAGS           NEWER_ROUND, HISTORY_LAGS
 //
-// After DECIDE an approval waits for REFUND_ARRIVAL, which makes the complaint
-// PROCESSED. The refund is launched at once, whatever LaunchRefundDay says. WeChat
-// Pay does not take the decision for a complaint that is not a REFUND complaint or
-// lacks UserTagTrusted; see docs for the exact condition. A *ResolveConflictError
-// or *RefundRefusedError names the fact that contradicts the request. After
-// ErrOutcomeUnknown call Resolve again.
+// The last five lines are reasons of a *ResolveConflictError. Because the history
+// may lag, Resolve waits for RetryPolicy.HistoryLag and reads again before it
+// returns PROCESSED or HISTORY_LAGS, takes a decision as not taken, or sends a reply
+// that an earlier call may have sent.
+//
+// An approval then waits for REFUND_ARRIVAL, which makes the complaint PROCESSED.
+// If Refund.Status is ABNORMAL, act in the merchant platform. The refund is
+// launched at once, whatever LaunchRefundDay says. Resolve pays one order: pay
+// others with Refund first.
+//
+// A decision is not taken if WeChat Pay rejects it with a 400 that names none of
+// its fields, the complaint is undecided, and it is not a REFUND complaint (10 and
+// 6 requests), lacks UserTagTrusted, or was refunded in full by these steps.
+//
+// After ErrOutcomeUnknown call Resolve again with the same request and Round.
 func (s *ComplaintsV2Service) Resolve(
 	ctx context.Context, complaintID string, req *ResolveRequest,
 ) (*Resolution, error) {
@@ -153,6 +172,9 @@ type resolver struct {
 	step        ResolveStep // under way
 	round       int
 	facts       *roundFacts
+	amount      int64 // to refund, as checked before the decision; 0: not checked
+	sent        bool  // whether a decision was sent since the last read
+	waited      bool  // whether what earlier calls did must be visible
 }
 
 // failed names the step in the error.
@@ -172,93 +194,126 @@ func (r *resolver) failed(err error) error {
 		return &OutcomeUnknownError{
 			Op:             op,
 			IdempotencyKey: unknown.IdempotencyKey,
-			Remedy:         "call Resolve again",
+			Remedy:         fmt.Sprintf("call Resolve again with Round %d", r.round),
 			Err:            unknown.Err,
 		}
-	case errors.As(err, &conflict), errors.As(err, &refused), errors.As(err, &invalid):
+	case errors.As(err, &conflict), errors.As(err, &refused), errors.As(err, &invalid) && invalid.Op == resolveOp:
 		return err
 	}
 	return fmt.Errorf("wechatpay: %s: %w", op, err)
 }
 
+// run takes the missing steps. It starts again once if it took none, and the
+// history may not show everything yet.
 func (r *resolver) run(ctx context.Context) error {
+	for again := false; ; again = true {
+		err := r.once(ctx)
+		var conflict *ResolveConflictError
+		if again || len(r.Steps) > 0 || !errors.As(err, &conflict) || !conflict.mayLag {
+			return err
+		}
+		if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+			return err
+		}
+		r.waited = true
+	}
+}
+
+func (r *resolver) once(ctx context.Context) error {
+	r.step, r.Refund = "", nil
 	if err := r.read(ctx); err != nil {
 		return err
 	}
-	if err := r.checkConflicts(); err != nil {
-		return err
+	if r.isProcessed() {
+		return r.processed(ctx)
 	}
-	if r.req.Decision.Action == RefundApprove {
+	if r.approves() {
 		return r.approve(ctx)
 	}
 	return r.reject(ctx)
 }
 
-func (r *resolver) conflict(reason ResolveConflictReason, format string, args ...any) error {
+func (r *resolver) approves() bool { return r.req.Decision.Action == RefundApprove }
+
+func (r *resolver) isProcessed() bool { return r.Complaint.ComplaintState == ComplaintStateProcessed }
+
+func (r *resolver) conflict(reason ResolveConflictReason, format string, args ...any) *ResolveConflictError {
 	return &ResolveConflictError{ComplaintID: r.complaintID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// read reads the complaint and what happened in the round.
+// read reads the history, and then the complaint, which may show what the history
+// does not show yet. It returns the fact that contradicts the request, if any.
 func (r *resolver) read(ctx context.Context) error {
+	facts, err := r.service.readRound(ctx, r.complaintID)
+	if err != nil {
+		return err
+	}
 	complaint, err := r.service.get(ctx, resolveOp, r.complaintID)
 	if err != nil {
 		return err
 	}
-	r.Complaint = complaint
-	if r.round == 0 {
-		r.round = cmp.Or(r.req.Round, currentRound(complaint))
-	}
-	if n := currentRound(complaint); n != r.round {
-		return r.conflict(ResolveConflictReasonNewerRound,
-			"the request is for round %d, the current round is %d", r.round, n)
-	}
-	r.facts, err = r.service.readRound(ctx, r.complaintID)
-	if err != nil {
+	r.facts, r.Complaint, r.sent = facts, complaint, false
+	if err := r.checkRound(); err != nil {
 		return err
 	}
-	if r.round > 1 && r.facts.filings < r.round {
-		return r.conflict(ResolveConflictReasonHistoryLags,
-			"the history shows %d of %d rounds; call again later", r.facts.filings, r.round)
+	return r.checkConflicts()
+}
+
+// checkRound checks that complaint and history show the round of the request.
+func (r *resolver) checkRound() error {
+	current, filings := currentRound(r.Complaint), r.facts.filings
+	if r.round == 0 {
+		r.round = cmp.Or(r.req.Round, max(current, filings))
+	}
+	switch {
+	case max(current, filings) > r.round:
+		return r.conflict(ResolveConflictReasonNewerRound,
+			"the request is for round %d, the current round is %d", r.round, max(current, filings))
+	case min(current, filings) < r.round:
+		err := r.conflict(ResolveConflictReasonHistoryLags,
+			"round %d is not visible yet: the complaint shows %d, the history %d; call again later",
+			r.round, current, filings)
+		err.mayLag = true
+		return err
 	}
 	return nil
 }
 
 // checkConflicts returns the fact that contradicts the request, if there is one.
 func (r *resolver) checkConflicts() error {
-	facts, approve := r.facts, r.req.Decision.Action == RefundApprove
-	switch {
-	case facts.withdrawn:
-		return r.conflict(ResolveConflictReasonWithdrawn, "the user withdrew the complaint")
-	case approve && facts.rejected:
-		return r.conflict(ResolveConflictReasonOppositeDecision, "the refund was rejected in this round")
-	case !approve && facts.approved:
-		return r.conflict(ResolveConflictReasonOppositeDecision, "the refund was approved in this round")
-	case !approve && (facts.refunded || r.Complaint.ComplaintFullRefunded):
-		return r.conflict(ResolveConflictReasonRefunded, "the complaint was refunded")
+	var conflict *ResolveConflictError
+	switch facts := r.facts; {
+	case facts.withdrawn():
+		conflict = r.conflict(ResolveConflictReasonWithdrawn, "the user withdrew the complaint")
+	case r.approves() && facts.rejected:
+		conflict = r.conflict(ResolveConflictReasonOppositeDecision, "the refund was rejected in this round")
+	case !r.approves() && facts.approved:
+		conflict = r.conflict(ResolveConflictReasonOppositeDecision, "the refund was approved in this round")
+	case !r.approves() && (facts.refunded() || r.Complaint.ComplaintFullRefunded):
+		conflict = r.conflict(ResolveConflictReasonRefunded, "the complaint was refunded")
+	default:
+		return nil
 	}
-	return nil
+	return conflict
 }
 
 // approve continues an approval.
 func (r *resolver) approve(ctx context.Context) error {
-	if r.isProcessed() {
-		return r.approved(ctx)
-	}
 	taken := r.facts.approved
 	if !taken {
-		// A refund without a decision: an earlier call could not decide.
-		found, err := r.findRefund(ctx)
+		err := r.checkRefund(ctx)
+		if err == nil {
+			taken, err = r.decide(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		if found == nil {
-			if taken, err = r.decide(ctx); err != nil {
-				return err
-			}
+		if r.isProcessed() {
+			return r.processed(ctx)
 		}
 	}
-	if !taken && r.replyText() == "" && !r.facts.replied {
-		return r.required("Reply")
+	if !taken && !r.canReply() {
+		return r.replyRequired()
 	}
 	if err := r.refund(ctx); err != nil {
 		return err
@@ -266,24 +321,34 @@ func (r *resolver) approve(ctx context.Context) error {
 	if err := r.reply(ctx, r.req.Reply); err != nil {
 		return err
 	}
-	if taken {
-		r.Next = ResolveStepRefundArrival
-		return nil
+	if !taken {
+		return r.complete(ctx)
 	}
-	return r.complete(ctx)
+	r.Next = ResolveStepRefundArrival
+	return nil
 }
 
-// approved handles an approval whose complaint is PROCESSED.
-func (r *resolver) approved(ctx context.Context) error {
-	refund, err := r.findRefund(ctx)
-	if err != nil {
-		return err
+// reject continues a rejection.
+func (r *resolver) reject(ctx context.Context) error {
+	taken := r.facts.rejected
+	if !taken {
+		var err error
+		if taken, err = r.decide(ctx); err != nil {
+			return err
+		}
+		if r.isProcessed() {
+			return r.processed(ctx)
+		}
 	}
-	if refund == nil || !r.facts.approved && !r.facts.completed {
-		return r.conflict(ResolveConflictReasonProcessed,
-			"the complaint is PROCESSED, and not refunded by this resolution")
+	if !taken {
+		if !r.canReply() {
+			return r.replyRequired()
+		}
+		if err := r.reply(ctx, r.replyText()); err != nil {
+			return err
+		}
+		return r.complete(ctx)
 	}
-	r.Refund = refund
 	if err := r.reply(ctx, r.req.Reply); err != nil {
 		return err
 	}
@@ -291,87 +356,117 @@ func (r *resolver) approved(ctx context.Context) error {
 	return nil
 }
 
-// reject continues a rejection.
-func (r *resolver) reject(ctx context.Context) error {
-	taken := r.facts.rejected
-	if !taken && r.isProcessed() {
-		if !r.facts.completed || !r.facts.hasReply(r.replyText()) {
-			return r.conflict(ResolveConflictReasonProcessed,
-				"the complaint is PROCESSED, and not rejected by this resolution")
-		}
-		r.Done = true
-		return nil
-	}
-	if !taken {
-		var err error
-		if taken, err = r.decide(ctx); err != nil {
-			return err
-		}
-	}
-	if taken {
-		if err := r.reply(ctx, r.req.Reply); err != nil {
-			return err
-		}
-		r.Done = true
-		return nil
-	}
-	if r.replyText() == "" && !r.facts.replied {
-		return r.required("Reply")
-	}
-	if err := r.reply(ctx, r.replyText()); err != nil {
+// processed handles a complaint that is PROCESSED, by this resolution or
+// otherwise.
+func (r *resolver) processed(ctx context.Context) error {
+	// It would not be PROCESSED by something in the round before.
+	r.facts.settle()
+	if err := r.checkConflicts(); err != nil {
 		return err
 	}
-	return r.complete(ctx)
+	own := r.facts.rejected || r.facts.completed && r.facts.hasReply(r.replyText())
+	if r.approves() {
+		p, err := r.newRefund()
+		if err != nil {
+			return err
+		}
+		if r.Refund, err = r.findRefund(ctx, p); err != nil {
+			return err
+		}
+		own = r.Refund != nil && (r.facts.approved || r.facts.completed)
+	}
+	if !own {
+		return r.processedOtherwise()
+	}
+	if err := r.reply(ctx, r.req.Reply); err != nil {
+		return err
+	}
+	r.Done = true
+	return nil
 }
 
-func (r *resolver) isProcessed() bool { return r.Complaint.ComplaintState == ComplaintStateProcessed }
+func (r *resolver) processedOtherwise() error {
+	err := r.conflict(ResolveConflictReasonProcessed, "it is PROCESSED, but not by this resolution")
+	if r.Refund == nil && (r.facts.refunded() || r.Complaint.ComplaintFullRefunded) {
+		err = r.conflict(ResolveConflictReasonRefunded, "it is PROCESSED, and was not refunded by this resolution")
+	}
+	err.mayLag = true
+	return err
+}
 
 // replyText is the reply, or else the reason of a rejection.
 func (r *resolver) replyText() string {
 	return cmp.Or(r.req.Reply, r.req.Decision.RejectReason)
 }
 
-func (r *resolver) required(field string) error {
+// canReply reports whether the complaint has a reply, or can get one.
+func (r *resolver) canReply() bool { return r.replyText() != "" || r.facts.replied }
+
+func (r *resolver) replyRequired() error {
 	var f faults
-	f.add(field, "is required: WeChat Pay does not take the decision, and completing needs a reply")
+	f.add("Reply", "is required: WeChat Pay does not take the decision, and completing needs a reply")
 	return f.err(resolveOp)
 }
 
-// decide sends the decision. It reports false if WeChat Pay does not take it for
-// this complaint.
+// decide sends the decision. It reports false if WeChat Pay does not take one for
+// this complaint, or if the complaint is PROCESSED by now.
 func (r *resolver) decide(ctx context.Context) (taken bool, err error) {
-	r.step = ResolveStepDecide
+	r.step, r.sent = ResolveStepDecide, true
 	err = r.service.decide(ctx, resolveOp, r.complaintID, r.req.Decision)
 	if err == nil {
 		r.Steps = append(r.Steps, r.step)
+		r.waited = true // no earlier call came this far
 		return true, nil
 	}
 	var rejected *APIError
-	if !isBadRequest(err, &rejected) {
+	if !isBadRequest(err, &rejected) || namesDecision(rejected) {
 		return false, err
 	}
-	// Another machine may have decided meanwhile, and the history may lag.
-	for again := false; ; again = true {
-		if readErr := r.read(ctx); readErr != nil {
-			return false, readErr
-		}
-		if conflict := r.checkConflicts(); conflict != nil {
-			return false, conflict
-		}
-		if r.facts.approved || r.facts.rejected {
-			return true, nil
-		}
-		if again {
-			break
-		}
-		if waitErr := r.service.client.waitHistoryLag(ctx, time.Now()); waitErr != nil {
-			return false, waitErr
-		}
+	if kind := r.Complaint.ProblemType; kind != ProblemTypeRefund && kind != "" {
+		return false, nil // it cannot be decided, by other machines either
 	}
-	if r.isProcessed() || !r.mayFallBack(rejected) {
+	// Another machine may have decided meanwhile.
+	if again := r.readAgain(ctx); again != nil {
+		return false, withSecond(err, again)
+	}
+	switch {
+	case r.facts.approved, r.facts.rejected:
+		return true, nil
+	case r.isProcessed():
+		return false, nil
+	case r.facts.maybeApproved, r.facts.maybeRejected, !r.mayFallBack():
 		return false, err
 	}
 	return false, nil
+}
+
+// withSecond returns the error of a rejected write after which the complaint was
+// read: a conflict is the reason of the rejection.
+func withSecond(err, again error) error {
+	var conflict *ResolveConflictError
+	switch {
+	case again == nil:
+		return err
+	case errors.As(again, &conflict):
+		return again
+	}
+	return fmt.Errorf("%w; reading it again: %w", err, asOther(again))
+}
+
+// readAgain reads complaint and history when everything that was done before must
+// be visible.
+func (r *resolver) readAgain(ctx context.Context) error {
+	if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+		return err
+	}
+	r.waited = true
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	// A decision that may be of this round is of this round, because WeChat Pay
+	// rejected another one.
+	r.facts.settle()
+	return r.checkConflicts()
 }
 
 // isBadRequest reports whether WeChat Pay rejected a write with a 400.
@@ -380,57 +475,32 @@ func isBadRequest(err error, rejected **APIError) bool {
 		(*rejected).StatusCode == http.StatusBadRequest
 }
 
-// mayFallBack reports whether WeChat Pay rejected the decision because it does not
-// take one for this complaint, as opposed to a fault in the request.
-func (r *resolver) mayFallBack(rejected *APIError) bool {
-	field, _ := rejected.fieldAndIssue()
-	name := strings.Trim(field, "/")
-	for _, own := range []string{"action", "launch_refund_day", "reject_reason", "reject_media_list", "remark"} {
-		if name == own || strings.HasPrefix(name, own+"/") || strings.HasSuffix(name, "/"+own) {
-			return false
+// namesDecision reports whether the detail of an error names a field of the
+// decision: a JSON pointer or a name, in field or in a list in value.
+func namesDecision(rejected *APIError) bool {
+	var detail struct{ Field, Value json.RawMessage }
+	_ = json.Unmarshal(rejected.Detail, &detail)
+	var field string
+	var pointers []string
+	_ = json.Unmarshal(detail.Field, &field)
+	_ = json.Unmarshal(detail.Value, &pointers)
+	for _, pointer := range append(pointers, field) {
+		names := strings.FieldsFunc(pointer, func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') })
+		for _, name := range names {
+			switch name {
+			case "action", "launch_refund_day", "reject_reason", "reject_media_list", "remark":
+				return true
+			}
 		}
 	}
-	kind := r.Complaint.ProblemType
-	trusted := false
-	for _, tag := range r.Complaint.UserTagList {
-		trusted = trusted || tag == UserTagTrusted
-	}
-	return kind != ProblemTypeRefund && kind != "" || !trusted
+	return false
 }
 
-func (r *resolver) refundRequest() *RefundComplaintRequest {
-	req := new(RefundComplaintRequest)
-	if r.req.Refund != nil {
-		*req = *r.req.Refund
-	}
-	req.Round = r.round
-	return req
-}
-
-// findRefund returns the refund of this round, or nil.
-func (r *resolver) findRefund(ctx context.Context) (*Refund, error) {
-	p := newComplaintRefund(r.service.client, resolveOp, r.complaintID, r.refundRequest())
-	p.complaint = r.Complaint
-	if err := p.prepare(); err != nil {
-		return nil, err
-	}
-	return p.find(ctx, p.outRefundNo)
-}
-
-// refund pays the refund, or returns the one that exists.
-func (r *resolver) refund(ctx context.Context) error {
-	r.step = ResolveStepRefund
-	p := newComplaintRefund(r.service.client, resolveOp, r.complaintID, r.refundRequest())
-	p.complaint = r.Complaint
-	refund, created, err := p.pay(ctx)
-	if err != nil {
-		return err
-	}
-	r.Refund, r.Complaint = refund, p.complaint
-	if created {
-		r.Steps = append(r.Steps, r.step)
-	}
-	return nil
+// mayFallBack reports whether WeChat Pay may have rejected the decision because the
+// complaint cannot be decided.
+func (r *resolver) mayFallBack() bool {
+	return !slices.Contains(r.Complaint.UserTagList, UserTagTrusted) ||
+		r.Refund != nil && r.Complaint.ComplaintFullRefunded
 }
 
 // reply sends a text to the user, unless the history of this round shows it.
@@ -439,6 +509,9 @@ func (r *resolver) reply(ctx context.Context, text string) error {
 		return nil
 	}
 	r.step = ResolveStepReply
+	if err := r.awaitReply(ctx); err != nil || r.facts.hasReply(text) {
+		return err
+	}
 	var err error
 	if r.Complaint.NeedImmediateService {
 		_, err = r.service.respondImmediateService(ctx, resolveOp, r.complaintID, &ImmediateServiceRequest{
@@ -455,9 +528,28 @@ func (r *resolver) reply(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	r.facts.replied = true
 	r.Steps = append(r.Steps, r.step)
 	return nil
+}
+
+// awaitReply reads the history again if an earlier call may have sent a reply that
+// it did not show yet.
+func (r *resolver) awaitReply(ctx context.Context) error {
+	if r.waited || r.Complaint.NeedImmediateService || r.Complaint.ComplaintState == ComplaintStatePending {
+		return nil
+	}
+	if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+		return err
+	}
+	facts, err := r.service.readRound(ctx, r.complaintID)
+	if err != nil {
+		return err
+	}
+	r.facts, r.waited = facts, true
+	if err := r.checkRound(); err != nil {
+		return err
+	}
+	return r.checkConflicts()
 }
 
 // idempotentID is the same for each try to send a text in a round.
@@ -466,140 +558,41 @@ func (r *resolver) idempotentID(text string) string {
 	return "rs" + hex.EncodeToString(digest[:20])
 }
 
-// complete completes the complaint, unless the user filed it again meanwhile.
+// complete completes the complaint, unless it changed meanwhile.
 func (r *resolver) complete(ctx context.Context) error {
 	r.step = ResolveStepComplete
-	complaint, err := r.service.get(ctx, resolveOp, r.complaintID)
+	done, err := r.isCompleted(ctx)
 	if err != nil {
 		return err
 	}
-	r.Complaint = complaint
-	if n := currentRound(complaint); n != r.round {
-		return r.conflict(ResolveConflictReasonNewerRound, "the user filed round %d during the call", n)
-	}
-	if !r.isProcessed() {
-		req := &CompleteRequest{ComplaintedMchID: complaint.ComplaintedMchID}
-		err = r.service.complete(ctx, resolveOp, r.complaintID, req)
-		if err != nil && !r.completedMeanwhile(ctx, err) {
+	if !done {
+		req := &CompleteRequest{ComplaintedMchID: r.Complaint.ComplaintedMchID}
+		err := r.service.complete(ctx, resolveOp, r.complaintID, req)
+		var rejected *APIError
+		switch {
+		case err == nil:
+			r.Steps = append(r.Steps, r.step)
+		case !isBadRequest(err, &rejected):
 			return err
+		default: // another machine may have completed it meanwhile
+			if done, again := r.isCompleted(ctx); !done || again != nil {
+				return withSecond(err, again)
+			}
 		}
-		r.Steps = append(r.Steps, r.step)
 	}
 	r.Done = true
 	return nil
 }
 
-// completedMeanwhile reports whether another machine completed the complaint, so
-// that this completion was rejected.
-func (r *resolver) completedMeanwhile(ctx context.Context, err error) bool {
-	var rejected *APIError
-	if !isBadRequest(err, &rejected) {
-		return false
-	}
-	complaint, readErr := r.service.get(ctx, resolveOp, r.complaintID)
-	return readErr == nil && currentRound(complaint) == r.round && complaint.ComplaintState == ComplaintStateProcessed
-}
-
-// roundFacts is what the history shows about the current round.
-type roundFacts struct {
-	filings            int // of all rounds
-	approved, rejected bool
-	refunded           bool // launched by anyone
-	completed          bool
-	withdrawn          bool
-	replied            bool // by anyone for the merchant
-	replies            []string
-}
-
-// hasReply reports whether the merchant sent a text in this round.
-func (f *roundFacts) hasReply(text string) bool {
-	for _, reply := range f.replies {
-		if strings.TrimSpace(reply) == strings.TrimSpace(text) {
-			return true
-		}
-	}
-	return false
-}
-
-// roundRecord is the part of a NegotiationRecord that roundFacts uses.
-type roundRecord struct {
-	operationRecord
-	OperateDetails string `json:"operate_details"`
-	NormalMessage  struct {
-		Blocks []struct {
-			Text *struct {
-				Text string `json:"text"`
-			} `json:"text"`
-		} `json:"blocks"`
-	} `json:"normal_message"`
-}
-
-func (r *roundRecord) texts() []string {
-	texts := []string{r.OperateDetails}
-	for _, block := range r.NormalMessage.Blocks {
-		if block.Text != nil {
-			texts = append(texts, block.Text.Text)
-		}
-	}
-	return texts
-}
-
-// readRound reads the history and returns the facts of the current round. A record
-// that may belong to it counts as if it did.
-func (s *ComplaintsV2Service) readRound(ctx context.Context, complaintID string) (*roundFacts, error) {
-	read := func(limit, offset int) (*page[roundRecord], error) {
-		return readHistory[roundRecord](ctx, s.client, resolveOp, complaintID, limit, offset)
-	}
-	var (
-		records []roundRecord
-		filed   time.Time // the last time
-		err     error
-		facts   roundFacts
-	)
-	p := historyPager(func(r *roundRecord) string { return r.LogID }, read)
-	p.walk(ctx, func(r *roundRecord, failed error) bool {
-		if err = failed; err == nil && len(records) == maxHistory {
-			err = fmt.Errorf("the history has more than %d records", maxHistory)
-		}
-		if err != nil {
-			return false
-		}
-		records = append(records, *r)
-		switch r.OperateType {
-		case OperateTypeUserCreateComplaint, OperateTypeUserContinueComplaint:
-			facts.filings++
-			if at := time.Time(r.OperateTime).Truncate(time.Second); at.After(filed) {
-				filed = at
-			}
-		}
-		return true
-	})
+// isCompleted reads the complaint, and reports whether it is PROCESSED.
+func (r *resolver) isCompleted(ctx context.Context) (bool, error) {
+	complaint, err := r.service.get(ctx, resolveOp, r.complaintID)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	for _, r := range records {
-		if at := time.Time(r.OperateTime); at.IsZero() || !at.Before(filed) {
-			facts.add(&r)
-		}
+	r.Complaint = complaint
+	if err := r.checkRound(); err != nil {
+		return false, err
 	}
-	return &facts, nil
-}
-
-func (f *roundFacts) add(r *roundRecord) {
-	switch r.OperateType {
-	case OperateTypeMerchantApproveRefund:
-		f.approved = true
-	case OperateTypeMerchantRefuseRefund:
-		f.rejected = true
-	case OperateTypeComplaintEntrustedRefundSystemMessage, OperateTypeComplaintFullRefundedSystemMessage,
-		OperateTypeComplaintPartialRefundedSystemMessage, OperateTypeComplaintFullRefunded:
-		f.refunded = true
-	case OperateTypeMerchantConfirmComplete, OperateTypeMerchantConfirmCompleteSystemMessage:
-		f.completed = true
-	case OperateTypeUserRevokeComplaint:
-		f.withdrawn = true
-	case OperateTypeMerchantResponse:
-		f.replied = true
-		f.replies = append(f.replies, r.texts()...)
-	}
+	return r.isProcessed(), r.checkConflicts()
 }
