@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -203,13 +202,12 @@ func (r *resolver) failed(err error) error {
 	return fmt.Errorf("wechatpay: %s: %w", op, err)
 }
 
-// run takes the missing steps. It starts again once if it took none, and the
-// history may not show everything yet.
+// run takes the missing steps. It starts again once if it took none because of
+// something that the history or a refund may not show yet.
 func (r *resolver) run(ctx context.Context) error {
 	for again := false; ; again = true {
 		err := r.once(ctx)
-		var conflict *ResolveConflictError
-		if again || len(r.Steps) > 0 || !errors.As(err, &conflict) || !conflict.mayLag {
+		if again || len(r.Steps) > 0 || !mayLag(err) {
 			return err
 		}
 		if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
@@ -217,6 +215,23 @@ func (r *resolver) run(ctx context.Context) error {
 		}
 		r.waited = true
 	}
+}
+
+// mayLag reports whether an error may be due to what is not visible yet.
+func mayLag(err error) bool {
+	var (
+		conflict *ResolveConflictError
+		refused  *RefundRefusedError
+	)
+	switch {
+	case errors.Is(err, ErrOutcomeUnknown):
+		return false
+	case errors.As(err, &conflict):
+		return conflict.mayLag
+	case errors.As(err, &refused): // the unknown refund may be the own one
+		return refused.Reason == RefundRefusedReasonElsewhere || refused.Reason == RefundRefusedReasonFullyRefunded
+	}
+	return false
 }
 
 func (r *resolver) once(ctx context.Context) error {
@@ -248,7 +263,7 @@ func (r *resolver) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	complaint, err := r.service.get(ctx, resolveOp, r.complaintID)
+	complaint, err := r.readComplaint(ctx)
 	if err != nil {
 		return err
 	}
@@ -312,8 +327,10 @@ func (r *resolver) approve(ctx context.Context) error {
 			return r.processed(ctx)
 		}
 	}
-	if !taken && !r.canReply() {
-		return r.replyRequired()
+	if !taken && r.req.Reply == "" && !r.facts.replied {
+		var f faults
+		f.add("Reply", "is required: WeChat Pay does not take the decision, and completing needs a reply")
+		return f.err(resolveOp)
 	}
 	if err := r.refund(ctx); err != nil {
 		return err
@@ -340,17 +357,15 @@ func (r *resolver) reject(ctx context.Context) error {
 			return r.processed(ctx)
 		}
 	}
+	text := r.req.Reply
 	if !taken {
-		if !r.canReply() {
-			return r.replyRequired()
-		}
-		if err := r.reply(ctx, r.replyText()); err != nil {
-			return err
-		}
-		return r.complete(ctx)
+		text = r.rejectReply()
 	}
-	if err := r.reply(ctx, r.req.Reply); err != nil {
+	if err := r.reply(ctx, text); err != nil {
 		return err
+	}
+	if !taken {
+		return r.complete(ctx)
 	}
 	r.Done = true
 	return nil
@@ -364,7 +379,7 @@ func (r *resolver) processed(ctx context.Context) error {
 	if err := r.checkConflicts(); err != nil {
 		return err
 	}
-	own := r.facts.rejected || r.facts.completed && r.facts.hasReply(r.replyText())
+	own := r.facts.rejected || r.facts.completed && r.facts.hasReply(r.rejectReply())
 	if r.approves() {
 		p, err := r.newRefund()
 		if err != nil {
@@ -394,19 +409,8 @@ func (r *resolver) processedOtherwise() error {
 	return err
 }
 
-// replyText is the reply, or else the reason of a rejection.
-func (r *resolver) replyText() string {
-	return cmp.Or(r.req.Reply, r.req.Decision.RejectReason)
-}
-
-// canReply reports whether the complaint has a reply, or can get one.
-func (r *resolver) canReply() bool { return r.replyText() != "" || r.facts.replied }
-
-func (r *resolver) replyRequired() error {
-	var f faults
-	f.add("Reply", "is required: WeChat Pay does not take the decision, and completing needs a reply")
-	return f.err(resolveOp)
-}
+// rejectReply is the reply to a complaint that is completed instead of rejected.
+func (r *resolver) rejectReply() string { return cmp.Or(r.req.Reply, r.req.Decision.RejectReason) }
 
 // decide sends the decision. It reports false if WeChat Pay does not take one for
 // this complaint, or if the complaint is PROCESSED by now.
@@ -476,24 +480,17 @@ func isBadRequest(err error, rejected **APIError) bool {
 }
 
 // namesDecision reports whether the detail of an error names a field of the
-// decision: a JSON pointer or a name, in field or in a list in value.
+// decision, by JSON pointers or by a name.
 func namesDecision(rejected *APIError) bool {
-	var detail struct{ Field, Value json.RawMessage }
-	_ = json.Unmarshal(rejected.Detail, &detail)
-	var field string
-	var pointers []string
-	_ = json.Unmarshal(detail.Field, &field)
-	_ = json.Unmarshal(detail.Value, &pointers)
-	for _, pointer := range append(pointers, field) {
-		names := strings.FieldsFunc(pointer, func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') })
-		for _, name := range names {
-			switch name {
-			case "action", "launch_refund_day", "reject_reason", "reject_media_list", "remark":
-				return true
-			}
+	field, _ := rejected.fieldAndIssue()
+	names := strings.FieldsFunc(field, func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') })
+	return slices.ContainsFunc(names, func(name string) bool {
+		switch name {
+		case "action", "launch_refund_day", "reject_reason", "reject_media_list", "remark":
+			return true
 		}
-	}
-	return false
+		return false
+	})
 }
 
 // mayFallBack reports whether WeChat Pay may have rejected the decision because the
@@ -586,7 +583,7 @@ func (r *resolver) complete(ctx context.Context) error {
 
 // isCompleted reads the complaint, and reports whether it is PROCESSED.
 func (r *resolver) isCompleted(ctx context.Context) (bool, error) {
-	complaint, err := r.service.get(ctx, resolveOp, r.complaintID)
+	complaint, err := r.readComplaint(ctx)
 	if err != nil {
 		return false, err
 	}

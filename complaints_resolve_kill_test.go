@@ -50,7 +50,7 @@ type resolveCase struct {
 	name        string
 	change      func(*wechatpay.Complaint)
 	trustedOnly bool // Behavior.TrustedOnly
-	replyFirst  bool // WeChat Pay completes no complaint without a reply
+	replyFirst  bool // Behavior.CompleteNeedsReply
 	req         wechatpay.ResolveRequest
 	want        effects
 }
@@ -114,8 +114,8 @@ type resolveMachine struct {
 	req    wechatpay.ResolveRequest
 
 	transport http.RoundTripper
-	rejects   func(*http.Request) bool     // requests that WeChat Pay rejects,
-	status    int                          // with this status, or 400
+	rejects   func(*http.Request) bool     // requests that WeChat Pay rejects:
+	status    int                          // with this status; 0: 400
 	rejection string                       // and this body
 	before    func(n int, r *http.Request) // runs before each request
 	killAt    int                          // the request, from 1; 0: none
@@ -135,18 +135,15 @@ func (c *resolveCase) start(t testing.TB) *wechatpaytest.Server {
 			c.change(complaint)
 		}
 	})
-	server.Configure(func(b *wechatpaytest.Behavior) { b.TrustedOnly = c.trustedOnly })
+	server.Configure(func(b *wechatpaytest.Behavior) {
+		b.TrustedOnly, b.CompleteNeedsReply = c.trustedOnly, c.replyFirst
+	})
 	return server
 }
 
 func (c *resolveCase) machine(t testing.TB, server *wechatpaytest.Server, change ...func(*wechatpay.Config)) *resolveMachine {
 	t.Helper()
 	m := &resolveMachine{server: server, req: c.req}
-	if c.replyFirst {
-		m.rejects = func(r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/complete") && effectsOf(server).replies == 0
-		}
-	}
 	m.client = gatewayClient(t, server, append(change, func(cfg *wechatpay.Config) {
 		m.transport, cfg.Transport = cfg.Transport, m
 	})...)
@@ -185,7 +182,7 @@ func (m *resolveMachine) reject(r *http.Request) *http.Response {
 	return &http.Response{
 		StatusCode: cmp.Or(m.status, http.StatusBadRequest),
 		Header:     http.Header{"Content-Type": {"application/json"}},
-		Body:       io.NopCloser(strings.NewReader(cmp.Or(m.rejection, `{"code":"INVALID_REQUEST","message":"请先回复"}`))),
+		Body:       io.NopCloser(strings.NewReader(cmp.Or(m.rejection, `{"code":"INVALID_REQUEST"}`))),
 		Request:    r,
 	}
 }
@@ -282,7 +279,7 @@ func (c *resolveCase) lagging(t *testing.T, lag time.Duration) *resolveMachine {
 	}
 	now := time.Now()
 	server.Configure(func(b *wechatpaytest.Behavior) {
-		b.HistoryLag = lag
+		b.HistoryLag, b.RefundLag, b.VaryLag = lag, lag, true
 		b.Time = func() time.Time { return now }
 	})
 	m := c.machine(t, server, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = 20 * time.Millisecond })

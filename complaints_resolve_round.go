@@ -4,11 +4,54 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
 
-// The refund and the history of a resolution.
+// The complaint, the history and the refund of a resolution.
+
+// resolveState is what a resolution depends on and Complaint need not be able to
+// read.
+type resolveState struct {
+	ComplaintState       ComplaintState `json:"complaint_state" wire:"strict"`
+	ComplaintedMchID     string         `json:"complainted_mchid" wire:"strict"`
+	ProblemType          ProblemType    `json:"problem_type" wire:"strict"`
+	UserTagList          []UserTag      `json:"user_tag_list" wire:"strict"`
+	NeedImmediateService bool           `json:"need_immediate_service" wire:"strict"`
+}
+
+// outs decode a response several times.
+type outs []out
+
+func (o outs) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	for _, out := range o {
+		if failed := out.accept(x, resp, body); failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// readComplaint reads the complaint.
+func (r *resolver) readComplaint(ctx context.Context) (*Complaint, error) {
+	complaint, state := new(Complaint), new(resolveState)
+	err := r.service.client.exchange(ctx, &call{
+		op:      resolveOp,
+		method:  http.MethodGet,
+		path:    complaintsPath + "/" + url.PathEscape(r.complaintID),
+		success: http.StatusOK,
+		out: outs{
+			decoded(complaint, func() error { return mustRepeat("complaint_id", complaint.ComplaintID, r.complaintID) }),
+			decoded(state, func() error { return mustHave("complaint_state", string(state.ComplaintState)) }),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return complaint, nil
+}
 
 // newRefund returns the refund of the resolution, with its order and number.
 func (r *resolver) newRefund() (*complaintRefund, error) {
@@ -139,12 +182,9 @@ func (f *roundFacts) refunded() bool {
 	return f.refunds.entrusted.now > 0
 }
 
-// hasReply reports whether the merchant sent a text in this round; "": any text.
-// WeChat Pay may change the white space.
+// hasReply reports whether the merchant sent a text in this round. WeChat Pay may
+// change the white space.
 func (f *roundFacts) hasReply(text string) bool {
-	if text == "" {
-		return f.replied
-	}
 	for _, reply := range f.replies {
 		if strings.Join(strings.Fields(reply), " ") == strings.Join(strings.Fields(text), " ") {
 			return true
@@ -156,7 +196,9 @@ func (f *roundFacts) hasReply(text string) bool {
 // roundRecord is the part of a NegotiationRecord that roundFacts uses. Its texts
 // are decoded only where they matter.
 type roundRecord struct {
-	operationRecord
+	LogID          string          `json:"log_id"`
+	OperateType    OperateType     `json:"operate_type" wire:"strict"`
+	OperateTime    time.Time       `json:"operate_time"`
 	OperateDetails json.RawMessage `json:"operate_details"`
 	NormalMessage  json.RawMessage `json:"normal_message"`
 }
@@ -207,7 +249,7 @@ func (s *ComplaintsV2Service) readRound(ctx context.Context, complaintID string)
 		}
 		records = append(records, *r)
 		if r.OperateType == OperateTypeUserContinueComplaint {
-			facts.addFiling(time.Time(r.OperateTime))
+			facts.addFiling(r.OperateTime)
 		}
 		return true
 	})
@@ -231,8 +273,8 @@ func (f *roundFacts) addFiling(at time.Time) {
 
 // add adds a record.
 func (f *roundFacts) add(r *roundRecord) {
-	f.refunds.add(&r.operationRecord, f.filed)
-	at := time.Time(r.OperateTime)
+	f.refunds.add(&operationRecord{r.LogID, r.OperateType, r.OperateTime}, f.filed)
+	at := r.OperateTime
 	if !at.IsZero() && at.Before(f.filed) {
 		return
 	}

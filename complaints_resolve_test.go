@@ -294,30 +294,23 @@ func TestComplaintsV2_Resolve_rejectedAndNotReadAgain(t *testing.T) {
 
 // Completing needs a reply.
 func TestComplaintsV2_Resolve_replyRequired(t *testing.T) {
-	for _, decision := range []*wechatpay.UpdateRefundProgressRequest{
-		wechatpay.ApproveRefund(0),
-		{Action: wechatpay.RefundReject},
-	} {
-		server, client := newFakeRefund(t, setOthers)
-		req := wechatpay.ResolveRequest{Decision: decision}
-		if decision.Action == wechatpay.RefundApprove {
-			req.Refund = &wechatpay.RefundComplaintRequest{Amount: 300}
-		}
-		_, err := resolve(client, req)
-		require.EqualError(t, err, "wechatpay: ComplaintsV2.Resolve: invalid argument: Reply: is required: "+
-			"WeChat Pay does not take the decision, and completing needs a reply")
-		require.Equal(t, effects{}, effectsOf(server))
+	server, client := newFakeRefund(t, setOthers)
+	req := approvePart
+	req.Reply = ""
+	_, err := resolve(client, req)
+	require.EqualError(t, err, "wechatpay: ComplaintsV2.Resolve: invalid argument: Reply: is required: "+
+		"WeChat Pay does not take the decision, and completing needs a reply")
+	require.Equal(t, effects{}, effectsOf(server))
 
-		// A reply of a colleague is enough.
-		require.NoError(t, client.ComplaintsV2.Respond(context.Background(), testComplaintID,
-			&wechatpay.RespondRequest{ResponseContent: "您好"}))
-		for range 2 {
-			got, err := resolve(client, req)
-			require.NoError(t, err)
-			require.True(t, got.Done)
-		}
-		require.Equal(t, 1, effectsOf(server).replies)
+	// A reply of a colleague is enough.
+	require.NoError(t, client.ComplaintsV2.Respond(context.Background(), testComplaintID,
+		&wechatpay.RespondRequest{ResponseContent: "您好"}))
+	for range 2 {
+		got, err := resolve(client, req)
+		require.NoError(t, err)
+		require.True(t, got.Done)
 	}
+	require.Equal(t, effects{replies: 1, completed: 1, refunds: 1, fen: 300}, effectsOf(server))
 }
 
 // The history may take longer than usual to show what an earlier call did. An
@@ -376,7 +369,7 @@ func TestComplaintsV2_Resolve_oddHistory(t *testing.T) {
 	now := server.Now()
 	history := historyJSON(
 		recordJSON("1", wechatpay.OperateTypeUserCreateComplaint, now),
-		recordJSON("2", wechatpay.OperateTypeMerchantApproveRefund, now),
+		`{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"2019-03-05 09:46:01"}`,
 		`{"log_id":"3","operate_type":"MERCHANT_RESPONSE","operate_details":7,"normal_message":""}`,
 		`{"log_id":"4","operate_type":"MERCHANT_RESPONSE","operate_details":" 您好，\r\n退款已发起\n"}`,
 		`{"log_id":"5","operate_type":"USER_RESPONSE","operate_details":"谢谢","image_list":7}`,
@@ -388,6 +381,23 @@ func TestComplaintsV2_Resolve_oddHistory(t *testing.T) {
 	got, err := resolve(client, wechatpay.ResolveRequest{Decision: wechatpay.ApproveRefund(0), Reply: "您好，\n退款已发起"})
 	require.NoError(t, err)
 	require.Equal(t, []wechatpay.ResolveStep{"REFUND"}, got.Steps)
+}
+
+// What a resolution depends on must be readable.
+func TestComplaintsV2_Resolve_unreadableComplaint(t *testing.T) {
+	for _, odd := range []string{
+		`"complaint_state":7`, `"complaint_state":""`, `"complaint_state":"PENDING","user_tag_list":{"a":"TRUSTED"}`,
+		`"complaint_state":"PENDING","problem_type":{}`, `"complaint_state":"PENDING","complaint_full_refunded":"?"`,
+	} {
+		server, client := newFakeRefund(t)
+		server.Handle(complaintPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"complaint_id":%q,"user_complaint_times":1,%s}`, testComplaintID, odd)
+		}))
+		_, err := resolve(client, approveAll)
+		require.ErrorContains(t, err, "wechatpay: ComplaintsV2.Resolve: ", odd)
+		require.Zero(t, writes(server), odd)
+	}
 }
 
 // A service provider replies, completes and refunds for the merchant of the
