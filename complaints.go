@@ -74,8 +74,8 @@ func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressReques
 // means that it may have been applied: read the negotiation history for
 // OperateTypeMerchantApproveRefund or OperateTypeMerchantRefuseRefund. After any
 // other error it was not applied. After a 400, read the complaint: it may already
-// be decided or refunded. If not, it is not eligible for fast refund: call Refund,
-// then Complete.
+// be decided or refunded. If not, it is not eligible for fast refund: call Resolve,
+// which refunds, replies and completes instead.
 //
 // A lost response is looked up in the history. A decision that is not there after
 // RetryPolicy.HistoryLag is retried, unless the complaint is PROCESSED or the user

@@ -10,7 +10,7 @@ import (
 )
 
 var resolveHelp = words{`approve：同意退款、退款、回复用户；退款到账后投诉单自动变为已处理完成。reject：拒绝退款、
-回复用户。微信支付不支持对该投诉单作出退款决定时，改为退款（仅 approve）、回复用户、反馈处理完成。
+回复用户。微信支付不接受审批时，改为退款（仅 approve）、回复用户、反馈处理完成。
 已完成的步骤不会重复执行，因此可以重复运行，也可以在中断后或结果未知时再次运行。
 `, `approve: approve the refund request, pay the refund, reply; the complaint becomes
 PROCESSED when the refund arrives. reject: reject the refund request, reply. If WeChat
@@ -117,7 +117,7 @@ func (a *app) resolve(ctx context.Context, req *wechatpay.ResolveRequest) error 
 		return a.explainClosed(err)
 	}
 	for _, step := range done.Steps {
-		fmt.Fprintln(a.stdout, a.stepDone(step))
+		fmt.Fprintln(a.stdout, a.stepDone(step, req.Decision.Action))
 	}
 	if r := done.Refund; r != nil {
 		fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."},
@@ -138,10 +138,13 @@ func (a *app) resolve(ctx context.Context, req *wechatpay.ResolveRequest) error 
 	return nil
 }
 
-func (l language) stepDone(step wechatpay.ResolveStep) string {
+func (l language) stepDone(step wechatpay.ResolveStep, action wechatpay.RefundAction) string {
 	switch step {
 	case wechatpay.ResolveStepDecide:
-		return l.of(words{"已提交退款决定。", "The decision was sent."})
+		if action == wechatpay.RefundReject {
+			return l.of(words{"已拒绝退款。", "The refund request was rejected."})
+		}
+		return l.of(words{"已同意退款。", "The refund request was approved."})
 	case wechatpay.ResolveStepRefund:
 		return l.of(words{"已发起退款。", "The refund was created."})
 	case wechatpay.ResolveStepReply:

@@ -19,7 +19,7 @@ func TestResolve_approve(t *testing.T) {
 	args := []string{"resolve", id, "approve", "--yes", "--reply", "您好", "--amount", "6.00"}
 	got := run(t, env, args...)
 	require.Equal(t, exitDone, got.status, got.stderr)
-	require.Regexp(t, `^The decision was sent\.\nThe refund was created\.\nThe reply was sent\.\n`+
+	require.Regexp(t, `^The refund request was approved\.\nThe refund was created\.\nThe reply was sent\.\n`+
 		`Refund cr[0-9a-f]{40}-1-1 of 6\.00 yuan is PROCESSING\.\nWaiting for the refund to arrive: .*\n$`, got.stdout)
 	got = run(t, env, args...)
 	require.Regexp(t, `^Refund .* is PROCESSING\.\nWaiting .*\n$`, got.stdout)
@@ -39,7 +39,7 @@ func TestResolve_reject(t *testing.T) {
 	env := settings(t, server.Config())
 	got := run(t, env, "resolve", id, "reject", "--yes", "--reason", "已使用", "--reply", "您好")
 	require.Equal(t, exitDone, got.status, got.stderr)
-	require.Equal(t, "The decision was sent.\nThe reply was sent.\nThe complaint is resolved.\n", got.stdout)
+	require.Equal(t, "The refund request was rejected.\nThe reply was sent.\nThe complaint is resolved.\n", got.stdout)
 
 	// The opposite decision is a conflict.
 	got = run(t, env, "resolve", id, "approve", "--yes")
