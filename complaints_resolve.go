@@ -18,8 +18,9 @@ import (
 type ResolveRequest struct {
 	// Decision is ApproveRefund(…) or RejectRefund(…). Required.
 	Decision *UpdateRefundProgressRequest
-	// Reply is sent to the user, once per round: at most 500 characters. If
-	// empty, none is sent, unless the complaint cannot be completed without one.
+	// Reply is sent to the user, once per round: at most 500 characters. If empty,
+	// none is sent, with one exception: a complaint cannot be completed without a
+	// reply. Then a rejection sends its reason, and an approval fails before it pays.
 	Reply string
 	// Round is the Complaint.UserComplaintTimes that the merchant decided on. 0
 	// means the current round. Set it if the call may run later, for example

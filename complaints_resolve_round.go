@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The complaint, the history and the refund of a resolution.
@@ -182,15 +185,21 @@ func (f *roundFacts) refunded() bool {
 	return f.refunds.entrusted.now > 0
 }
 
-// hasReply reports whether the merchant sent a text in this round. WeChat Pay may
-// change the white space.
+// hasReply reports whether the merchant sent a text in this round.
 func (f *roundFacts) hasReply(text string) bool {
-	for _, reply := range f.replies {
-		if strings.Join(strings.Fields(reply), " ") == strings.Join(strings.Fields(text), " ") {
-			return true
+	return slices.ContainsFunc(f.replies, func(reply string) bool { return plainText(reply) == plainText(text) })
+}
+
+// plainText returns the letters and digits of a text. WeChat Pay may change the
+// white space and escape the rest, and a reply must not be sent again because of
+// that.
+func plainText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
 		}
-	}
-	return false
+		return -1
+	}, html.UnescapeString(text))
 }
 
 // roundRecord is the part of a NegotiationRecord that roundFacts uses. Its texts
@@ -222,7 +231,7 @@ func (r *roundRecord) texts() []string {
 	for _, block := range message.Blocks {
 		texts = append(texts, block.Text.Text)
 	}
-	return texts
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // readRound reads the history and returns the facts of the current round.

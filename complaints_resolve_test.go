@@ -362,8 +362,8 @@ func TestComplaintsV2_Resolve_decidedInTheSameSecond(t *testing.T) {
 	}
 }
 
-// WeChat Pay may change the white space of a reply, and may send fields that
-// cannot be read.
+// WeChat Pay may change the white space of a reply and escape characters, and may
+// send fields that cannot be read.
 func TestComplaintsV2_Resolve_oddHistory(t *testing.T) {
 	server, client := newFakeRefund(t)
 	now := server.Now()
@@ -371,14 +371,14 @@ func TestComplaintsV2_Resolve_oddHistory(t *testing.T) {
 		recordJSON("1", wechatpay.OperateTypeUserCreateComplaint, now),
 		`{"log_id":"2","operate_type":"MERCHANT_APPROVE_REFUND","operate_time":"2019-03-05 09:46:01"}`,
 		`{"log_id":"3","operate_type":"MERCHANT_RESPONSE","operate_details":7,"normal_message":""}`,
-		`{"log_id":"4","operate_type":"MERCHANT_RESPONSE","operate_details":" 您好，\r\n退款已发起\n"}`,
+		`{"log_id":"4","operate_type":"MERCHANT_RESPONSE","operate_details":" 您好，\r\n退款已发起 &lt;3 &amp; &#34;ok&#34;\n"}`,
 		`{"log_id":"5","operate_type":"USER_RESPONSE","operate_details":"谢谢","image_list":7}`,
 	)
 	server.Handle(historyPattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, history)
 	}))
-	got, err := resolve(client, wechatpay.ResolveRequest{Decision: wechatpay.ApproveRefund(0), Reply: "您好，\n退款已发起"})
+	got, err := resolve(client, wechatpay.ResolveRequest{Decision: wechatpay.ApproveRefund(0), Reply: "您好，\n退款已发起 <3 & \"ok\""})
 	require.NoError(t, err)
 	require.Equal(t, []wechatpay.ResolveStep{"REFUND"}, got.Steps)
 }
