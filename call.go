@@ -107,8 +107,10 @@ func opError(op string, err error) error {
 	var (
 		unknown *OutcomeUnknownError
 		refused *RefundRefusedError
+		invalid *ArgumentError
 	)
-	if errors.As(err, &unknown) || errors.As(err, &refused) {
+	isNamed := errors.As(err, &unknown) || errors.As(err, &refused) || errors.As(err, &invalid) && invalid.Op == op
+	if isNamed {
 		return err
 	}
 	return fmt.Errorf("wechatpay: %s: %w", op, err)

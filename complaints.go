@@ -74,8 +74,8 @@ func RejectRefund(reason string, mediaIDs ...string) *UpdateRefundProgressReques
 // means that it may have been applied: read the negotiation history for
 // OperateTypeMerchantApproveRefund or OperateTypeMerchantRefuseRefund. After any
 // other error it was not applied. After a 400, read the complaint: it may already
-// be decided or refunded. If not, it is not eligible for fast refund: call Refund,
-// then Complete.
+// be decided or refunded. If not, it is not eligible for fast refund: call Resolve,
+// which refunds, replies and completes instead.
 //
 // A lost response is looked up in the history. A decision that is not there after
 // RetryPolicy.HistoryLag is retried, unless the complaint is PROCESSED or the user
@@ -97,7 +97,14 @@ func (s *ComplaintsV2Service) UpdateRefundProgress(
 	if err := f.err(op); err != nil {
 		return err
 	}
-	return s.client.call(ctx, &call{
+	return opError(op, s.decide(ctx, op, complaintID, req))
+}
+
+// decide sends a decision as part of any operation.
+func (s *ComplaintsV2Service) decide(
+	ctx context.Context, op, complaintID string, req *UpdateRefundProgressRequest,
+) error {
+	return s.client.exchange(ctx, &call{
 		op:       op,
 		method:   http.MethodPost,
 		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/update-refund-progress",

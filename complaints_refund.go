@@ -93,11 +93,14 @@ type RefundRefusedError struct {
 	ComplaintID string
 	Reason      RefundRefusedReason
 	Detail      string // what was found
+
+	op string
 }
 
 // Error returns one line with the complaint, the reason and what was found.
 func (e *RefundRefusedError) Error() string {
-	return fmt.Sprintf("wechatpay: %s: complaint %s: refund refused: %s", refundOp, oneLine(e.ComplaintID), e.Detail)
+	op := cmp.Or(e.op, refundOp)
+	return fmt.Sprintf("wechatpay: %s: complaint %s: refund refused: %s", op, oneLine(e.ComplaintID), e.Detail)
 }
 
 // Refund pays the refund of a complaint once, however often and from however
@@ -132,8 +135,11 @@ func (s *ComplaintsV2Service) Refund(
 	if err := f.err(refundOp); err != nil {
 		return nil, err
 	}
-	p := &complaintRefund{client: s.client, complaintID: complaintID, req: req, attempt: max(1, req.Attempt)}
-	refund, err := p.pay(ctx)
+	p := newComplaintRefund(s.client, refundOp, complaintID, req)
+	if err := p.read(ctx); err != nil {
+		return nil, opError(refundOp, err)
+	}
+	refund, _, err := p.pay(ctx)
 	return refund, opError(refundOp, err)
 }
 
@@ -142,9 +148,10 @@ const refundOp = "ComplaintsV2.Refund"
 // maxRefundAttempts is how many refunds of one order WeChat Pay accepts.
 const maxRefundAttempts = 50
 
-// complaintRefund is one call of Refund.
+// complaintRefund is one call of Refund, or the refund of a resolution.
 type complaintRefund struct {
 	client      *Client
+	op          string
 	complaintID string
 	req         *RefundComplaintRequest
 	complaint   *Complaint // without the fields that refundComplaint does not have
@@ -179,30 +186,31 @@ func (c *refundComplaint) complaint() *Complaint {
 	}
 }
 
-// pay returns the refund if it exists, and else creates it if the rules allow.
-func (p *complaintRefund) pay(ctx context.Context) (*Refund, error) {
-	if err := p.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if refund, err := p.find(ctx, p.outRefundNo); refund != nil || err != nil {
-		return p.checkFound(refund, err)
-	}
-	amount, found, err := p.mayPay(ctx)
-	if found != nil || err != nil {
-		return p.checkFound(found, err)
-	}
-	refund, err := p.create(ctx, amount)
-	if err == nil {
-		return p.checkFound(refund, nil)
-	}
-	return p.concurrent(ctx, err)
+func newComplaintRefund(c *Client, op, complaintID string, req *RefundComplaintRequest) *complaintRefund {
+	return &complaintRefund{client: c, op: op, complaintID: complaintID, req: req, attempt: max(1, req.Attempt)}
 }
 
-// prepare reads the complaint and selects round, order and number.
-func (p *complaintRefund) prepare(ctx context.Context) error {
-	if err := p.read(ctx); err != nil {
-		return err
+// pay returns the refund of the complaint if it exists, and else creates it if
+// the rules allow. created reports whether this call did.
+func (p *complaintRefund) pay(ctx context.Context) (refund *Refund, created bool, err error) {
+	if err := p.prepare(); err != nil {
+		return nil, false, err
 	}
+	if refund, err = p.find(ctx, p.outRefundNo); refund == nil && err == nil {
+		var amount int64
+		if amount, refund, err = p.mayPay(ctx); refund == nil && err == nil {
+			refund, created, err = p.create(ctx, amount)
+		}
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	refund, err = p.checkFound(refund)
+	return refund, created, err
+}
+
+// prepare selects round, order and number.
+func (p *complaintRefund) prepare() error {
 	p.round = cmp.Or(p.req.Round, currentRound(p.complaint))
 	if n := currentRound(p.complaint); p.round > n {
 		return p.refuse(RefundRefusedReasonEarlierRound,
@@ -221,9 +229,9 @@ func (p *complaintRefund) prepare(ctx context.Context) error {
 }
 
 // create creates the refund. Before a retry the rules are checked again.
-func (p *complaintRefund) create(ctx context.Context, amount int64) (*Refund, error) {
-	return p.client.Refunds.create(ctx, &refundCreation{
-		op: refundOp,
+func (p *complaintRefund) create(ctx context.Context, amount int64) (refund *Refund, created bool, err error) {
+	refund, err = p.client.Refunds.create(ctx, &refundCreation{
+		op: p.op,
 		req: CreateRefundRequest{
 			SubMchID:      p.subMchID,
 			TransactionID: p.order.TransactionID,
@@ -238,7 +246,7 @@ func (p *complaintRefund) create(ctx context.Context, amount int64) (*Refund, er
 			var refused *RefundRefusedError
 			switch {
 			case found != nil:
-				return p.checkFound(found, nil)
+				return p.checkFound(found)
 			case err == nil && now != amount:
 				return nil, p.refuse(RefundRefusedReasonOtherRefund,
 					"the amount changed from %d to %d fen during the call; call again", amount, now)
@@ -248,6 +256,11 @@ func (p *complaintRefund) create(ctx context.Context, amount int64) (*Refund, er
 			return nil, asOther(err)
 		},
 	})
+	if err == nil {
+		return refund, true, nil
+	}
+	refund, err = p.concurrent(ctx, err)
+	return refund, false, err
 }
 
 // concurrent handles a number that another caller used first, with another
@@ -259,11 +272,11 @@ func (p *complaintRefund) concurrent(ctx context.Context, err error) (*Refund, e
 	)
 	switch {
 	case errors.As(err, &used):
-		return p.checkFound(used.refund, nil)
+		return used.refund, nil
 	case errors.As(err, &rejected) && rejected.Code == ErrorCodeInvalidRequest && !errors.Is(err, ErrOutcomeUnknown):
-		found, findErr := p.client.Refunds.findTwice(ctx, refundOp, p.outRefundNo, p.subMchID, time.Now())
-		if found != nil {
-			return p.checkFound(found, findErr)
+		found, findErr := p.client.Refunds.findTwice(ctx, p.op, p.outRefundNo, p.subMchID, time.Now())
+		if found != nil && findErr == nil {
+			return found, nil
 		}
 	}
 	return nil, err
@@ -272,7 +285,7 @@ func (p *complaintRefund) concurrent(ctx context.Context, err error) (*Refund, e
 // read reads the complaint.
 func (p *complaintRefund) read(ctx context.Context) error {
 	complaint := new(refundComplaint)
-	err := p.client.ComplaintsV2.read(ctx, refundOp, p.complaintID, complaint, &complaint.ComplaintID)
+	err := p.client.ComplaintsV2.read(ctx, p.op, p.complaintID, complaint, &complaint.ComplaintID)
 	if err != nil {
 		return err
 	}
@@ -284,14 +297,11 @@ func (p *complaintRefund) read(ctx context.Context) error {
 func currentRound(c *Complaint) int { return max(1, c.UserComplaintTimes) }
 
 func (p *complaintRefund) find(ctx context.Context, number string) (*Refund, error) {
-	return p.client.Refunds.find(ctx, refundOp, number, p.subMchID)
+	return p.client.Refunds.find(ctx, p.op, number, p.subMchID)
 }
 
 // checkFound refuses a refund that has the number and is not the requested one.
-func (p *complaintRefund) checkFound(refund *Refund, err error) (*Refund, error) {
-	if err != nil {
-		return nil, err
-	}
+func (p *complaintRefund) checkFound(refund *Refund) (*Refund, error) {
 	wanted := &CreateRefundRequest{
 		TransactionID: p.order.TransactionID,
 		Amount:        CreateRefundAmount{Refund: cmp.Or(p.req.Amount, refund.Amount.Refund)},
@@ -323,5 +333,6 @@ func (p *complaintRefund) number(transactionID string, round, attempt int) strin
 }
 
 func (p *complaintRefund) refuse(reason RefundRefusedReason, format string, args ...any) error {
-	return &RefundRefusedError{ComplaintID: p.complaintID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+	detail := fmt.Sprintf(format, args...)
+	return &RefundRefusedError{ComplaintID: p.complaintID, Reason: reason, Detail: detail, op: p.op}
 }

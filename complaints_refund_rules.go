@@ -136,7 +136,7 @@ type launchRecord struct {
 // may be whole seconds or missing. A record that may belong to this round counts
 // as if it did.
 func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, error) {
-	records, signedAt, err := readOperations(ctx, p.client, refundOp, p.complaintID)
+	records, signedAt, err := readOperations(ctx, p.client, p.op, p.complaintID)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (p *complaintRefund) ownRefunds(ctx context.Context) (own []ownRefund, err 
 		for round := 1; round <= p.round; round++ {
 			for attempt := 1; attempt <= maxRefundAttempts; attempt++ {
 				number := p.number(order.TransactionID, round, attempt)
-				refund, err := p.client.Refunds.findState(ctx, refundOp, number, p.subMchID)
+				refund, err := p.client.Refunds.findState(ctx, p.op, number, p.subMchID)
 				if err != nil {
 					return nil, err
 				}

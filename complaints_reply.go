@@ -46,6 +46,11 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 	if req == nil {
 		req = &RespondRequest{}
 	}
+	return opError(op, s.respond(ctx, op, complaintID, req))
+}
+
+// respond sends a reply as part of any operation.
+func (s *ComplaintsV2Service) respond(ctx context.Context, op, complaintID string, req *RespondRequest) error {
 	body := *req
 	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
 	f := checkComplaintID(complaintID)
@@ -53,7 +58,7 @@ func (s *ComplaintsV2Service) Respond(ctx context.Context, complaintID string, r
 	if err := f.err(op); err != nil {
 		return err
 	}
-	err := s.client.call(ctx, &call{
+	err := s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodPost,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response",
@@ -105,6 +110,14 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 	if req == nil {
 		req = &ImmediateServiceRequest{}
 	}
+	resp, err := s.respondImmediateService(ctx, op, complaintID, req)
+	return resp, opError(op, err)
+}
+
+// respondImmediateService sends a reply as part of any operation.
+func (s *ComplaintsV2Service) respondImmediateService(
+	ctx context.Context, op, complaintID string, req *ImmediateServiceRequest,
+) (*ImmediateServiceResponse, error) {
 	body := *req
 	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
 	if body.IdempotentID == "" {
@@ -116,7 +129,7 @@ func (s *ComplaintsV2Service) RespondImmediateService(
 		return nil, err
 	}
 	resp := new(ImmediateServiceResponse)
-	err := s.client.call(ctx, &call{
+	err := s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodPost,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID) + "/response-immediate-service",
@@ -156,6 +169,11 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 	if req == nil {
 		req = &CompleteRequest{}
 	}
+	return opError(op, s.complete(ctx, op, complaintID, req))
+}
+
+// complete completes a complaint as part of any operation.
+func (s *ComplaintsV2Service) complete(ctx context.Context, op, complaintID string, req *CompleteRequest) error {
 	body := *req
 	body.ComplaintedMchID = s.ownMchID(body.ComplaintedMchID)
 	f := checkComplaintID(complaintID)
@@ -163,7 +181,7 @@ func (s *ComplaintsV2Service) Complete(ctx context.Context, complaintID string, 
 	if err := f.err(op); err != nil {
 		return err
 	}
-	err := s.client.call(ctx, &call{
+	err := s.client.exchange(ctx, &call{
 		op:       op,
 		method:   http.MethodPost,
 		path:     complaintsPath + "/" + url.PathEscape(complaintID) + "/complete",

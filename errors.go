@@ -27,7 +27,7 @@ var ErrOutcomeUnknown = errors.New("outcome unknown")
 // find out what happened. To ask only whether the outcome is unknown, use errors.Is
 // with ErrOutcomeUnknown.
 type OutcomeUnknownError struct {
-	Op string // the method that was called
+	Op string // the method that was called; of Resolve: and the step
 	// IdempotencyKey identifies the call at WeChat Pay, if the endpoint has such
 	// a key: the out_refund_no of a refund, the idempotent_id of an
 	// immediate-service reply. Repeating the call with it has no second effect.
@@ -42,7 +42,8 @@ func (e *OutcomeUnknownError) Error() string {
 	if e.IdempotencyKey != "" {
 		key = fmt.Sprintf(" [idempotency key %s]", e.IdempotencyKey)
 	}
-	cause := strings.ReplaceAll(fmt.Sprint(e.Err), "wechatpay: "+e.Op+": ", "") // named once
+	op, _, _ := strings.Cut(e.Op, ": ") // of Resolve: without the step
+	cause := strings.ReplaceAll(fmt.Sprint(e.Err), "wechatpay: "+op+": ", "")
 	return fmt.Sprintf("wechatpay: %s: %v: %s%s; %s", e.Op, ErrOutcomeUnknown, cause, key, e.Remedy)
 }
 

@@ -129,6 +129,41 @@ func ExampleComplaintsV2Service_UpdateRefundProgress_lostResponse() {
 	// GET /v3/merchant-service/complaints-v2/200201820200101080076610000/negotiation-historys?limit=100&offset=0
 }
 
+// This example resolves a complaint: it approves and pays the refund, and replies.
+// When the refund has arrived, the complaint is resolved. Call it for each
+// notification, and again after an error.
+func ExampleComplaintsV2Service_Resolve() {
+	const complaintID = "200201820200101080076610000"
+	server := wechatpaytest.NewServer()
+	defer server.Close()
+	server.AddComplaint(wechatpay.Complaint{ComplaintID: complaintID, ApplyRefundAmount: 1000})
+	client, err := wechatpay.NewClient(server.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for range 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		resolution, err := client.ComplaintsV2.Resolve(ctx, complaintID, &wechatpay.ResolveRequest{
+			Decision: wechatpay.ApproveRefund(0),
+			Reply:    "您好，退款已发起，请留意到账通知。",
+			Round:    1, // Complaint.UserComplaintTimes, as decided on
+		})
+		cancel()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(resolution.Steps, resolution.Refund.Status, resolution.Next, resolution.Done)
+
+		if err := server.SettleRefund(resolution.Refund.OutRefundNo, "SUCCESS"); err != nil {
+			break // it has arrived
+		}
+	}
+	// Output:
+	// [DECIDE REFUND REPLY] PROCESSING REFUND_ARRIVAL false
+	// [] SUCCESS  true
+}
+
 // This example lists one page of the complaints of two days, Beijing time.
 func ExampleComplaintsV2Service_List() {
 	server := wechatpaytest.NewServer()

@@ -179,11 +179,13 @@ func (s *RefundsService) Create(ctx context.Context, req *CreateRefundRequest) (
 	if req == nil {
 		req = &CreateRefundRequest{}
 	}
-	return s.create(ctx, &refundCreation{
-		op:     "Refunds.Create",
+	const op = "Refunds.Create"
+	refund, err := s.create(ctx, &refundCreation{
+		op:     op,
 		req:    *req,
 		remedy: "read it by this number with Refunds.Get, or create it again with the same number",
 	})
+	return refund, opError(op, err)
 }
 
 // refundCreation is one creation of a refund.
@@ -206,7 +208,7 @@ func (s *RefundsService) create(ctx context.Context, r *refundCreation) (*Refund
 		return nil, err
 	}
 	refund := new(Refund)
-	err := s.client.call(ctx, &call{
+	err := s.client.exchange(ctx, &call{
 		op:       r.op,
 		method:   http.MethodPost,
 		path:     refundsPath,

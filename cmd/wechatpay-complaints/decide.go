@@ -224,11 +224,8 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		r, err := a.client.ComplaintsV2.Refund(ctx, a.args[0], &req)
-		var refused *wechatpay.RefundRefusedError
-		if errors.As(err, &refused) && refused.Reason == wechatpay.RefundRefusedReasonClosed && req.OutRefundNo == "" {
-			return a.errorf(words{
-				"未发生资金变动：该笔退款已永久失败（CLOSED），如需重新退款，请将 --attempt 加 1",
-				"no money was moved: this refund failed permanently (CLOSED): to try again, increase --attempt by 1"})
+		if req.OutRefundNo == "" {
+			err = a.explainClosed(err)
 		}
 		if err != nil {
 			a.retryFlags = refundRetryFlags(&req, err)
@@ -237,6 +234,18 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 		fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."}, clean(r.OutRefundNo), a.yuan(r.Amount.Refund), clean(a.value(string(r.Status)))))
 		return nil
 	}
+}
+
+// explainClosed replaces the error of a refund that is CLOSED by one that names
+// the flag to set.
+func (l language) explainClosed(err error) error {
+	var refused *wechatpay.RefundRefusedError
+	if !errors.As(err, &refused) || refused.Reason != wechatpay.RefundRefusedReasonClosed {
+		return err
+	}
+	return l.errorf(words{
+		"未发生资金变动：该笔退款已永久失败（CLOSED），如需重新退款，请将 --attempt 加 1",
+		"no money was moved: this refund failed permanently (CLOSED): to try again, increase --attempt by 1"})
 }
 
 // refundQuestion returns the question for confirmation. It sets the amount and

@@ -3,7 +3,7 @@
 //
 //	wechatpay-complaints doctor
 //	wechatpay-complaints list --state PENDING
-//	wechatpay-complaints approve 200201820200101080076610000 --launch-refund-day 0
+//	wechatpay-complaints resolve 200201820200101080076610000 approve --reply 您好，退款已发起
 //
 // Settings come from environment variables: see wechatpay.ConfigFromEnv. If
 // WeChat Pay can only be reached through an internal gateway, WECHATPAY_RELAY_URL
@@ -88,12 +88,14 @@ var commands = []command{
 	{name: "show", args: "COMPLAINT_ID", about: words{"查看一笔投诉单", "show a complaint"}, setup: show},
 	{name: "history", args: "COMPLAINT_ID", about: words{"查看一笔投诉单的协商历史", "show the negotiation history of a complaint"}, setup: history},
 	{name: "images", args: "COMPLAINT_ID", about: words{"保存投诉单及其协商历史中的图片", "save the images of a complaint and of its history"}, setup: images},
+	{name: "resolve", args: "COMPLAINT_ID approve|reject", about: words{"处理一笔投诉单直至完成：审批、退款、回复", "resolve a complaint: decision, refund, reply"}, more: resolveHelp, setup: resolve},
 	{name: "approve", args: "COMPLAINT_ID", about: words{"同意退款（不涉及资金变动，退款请用 refund）", "approve the refund request (moves no money: see refund)"}, setup: approve},
 	{name: "reject", args: "COMPLAINT_ID", about: words{"拒绝退款并关闭投诉单", "reject the refund request and close the complaint"}, setup: reject},
 	{name: "reply", args: "COMPLAINT_ID", about: words{"回复用户", "reply to the user"}, more: replyHelp, setup: reply},
 	{name: "complete", args: "COMPLAINT_ID", about: words{"反馈处理完成", "complete a complaint"}, setup: complete},
 	{name: "refund", args: "COMPLAINT_ID", about: words{"退款，同一笔退款重复执行也只退一次", "refund a complaint, at most once"}, more: refundHelp, setup: refund},
 	{name: "notification-url", args: "get|set|update|delete [URL]", about: words{"查询或设置投诉通知回调地址", "get or set the URL for complaint notifications"}, setup: notificationURL},
+	{name: "survey", about: words{"统计账号数据中 SDK 尚不了解的内容（只读）", "report what the SDK does not know about the account's data (read-only)"}, more: surveyHelp, setup: survey},
 	{name: "doctor", about: words{"检查配置、本机时钟、域名和密钥", "check the settings, the clock, the hosts and the keys"}, more: doctorHelp, noClient: true, setup: doctor},
 	{name: "version", about: words{"显示版本号", "print the version"}, noClient: true, setup: version},
 }
@@ -218,6 +220,10 @@ func (a *app) nextStep() string {
 		return a.of(words{
 			"请加上 %s 重新执行，最多只退一次；不加则用户再次投诉时会再退一笔",
 			"run the command again with %s to refund at most once; without it, a new round would be refunded too"}, a.retryFlags)
+	case a.command == "resolve" && a.retryFlags != "":
+		return a.of(words{
+			"请加上 %s 重新执行，已完成的步骤不会重复",
+			"run the command again with %s: steps that are done are not repeated"}, a.retryFlags)
 	case a.command == "refund":
 		return a.of(words{"请原样重新执行，最多只退一次", "run the same command again to refund at most once"})
 	case a.retryFlags != "":

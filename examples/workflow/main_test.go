@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,48 +18,32 @@ import (
 	"github.com/wechatpay-complaints/wechatpay/wechatpaytest"
 )
 
-// The refund number is derived from complaint, order and round, so that the output
-// is the same in each run.
 const output = `== First run: killed after sending the refund, before the response arrives
 complaint 200201820200101080076610000 is PENDING: 商品与描述不符，要求退款
-  image 200201820200101080076610000-1 saved: image/png, 8 bytes
-  phone 139****0000
-  replied
-  approved, to be refunded today
-  killed; refund crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1: unknown outcome
+  saved image 200201820200101080076610000-1
+  killed; ComplaintsV2.Resolve: REFUND: unknown outcome
 
 == Second run: starts without any state
 complaint 200201820200101080076610000 is PROCESSING: 商品与描述不符，要求退款
-  image 200201820200101080076610000-1 saved: image/png, 8 bytes
-  phone 139****0000
-  already replied
-  already approved
-  refund crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1 of 1000 fen is PROCESSING
+  saved image 200201820200101080076610000-1
+  did [REPLY]; refund of 1000 fen is PROCESSING
 
 == Third run: the refund has arrived
 complaint 200201820200101080076610000 is PROCESSED: 商品与描述不符，要求退款
-  already finished
 
 == Records of WeChat Pay
   USER_CREATE_COMPLAINT
-  MERCHANT_RESPONSE
   MERCHANT_APPROVE_REFUND
   COMPLAINT_PARTIAL_REFUNDED_SYSTEM_MESSAGE
+  MERCHANT_RESPONSE
   COMPLAINT_REFUND_RECEIVED_SYSTEM_MESSAGE
   refunds: 1
-  crfab9daebfbfda1c2705b0b0faa06cb3aca6d8da3-1-1  1000 fen  SUCCESS
 `
 
 func TestRun_output(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(context.Background(), &out))
 	require.Equal(t, output, out.String())
-}
-
-func TestMask(t *testing.T) {
-	for phone, want := range map[string]string{"13900000001": "139****0001", "+8613900000001": "+86****0001", "110": "****", "": "****"} {
-		require.Equal(t, want, mask(phone))
-	}
 }
 
 // killAt runs the program until request n kills it. It reports whether that
@@ -90,9 +75,9 @@ func requireDoneOnce(t *testing.T, server *wechatpaytest.Server) {
 	}
 	require.Equal(t, []wechatpay.OperateType{
 		wechatpay.OperateTypeUserCreateComplaint,
-		wechatpay.OperateTypeMerchantResponse,
 		wechatpay.OperateTypeMerchantApproveRefund,
 		wechatpay.OperateTypeComplaintPartialRefundedSystemMessage,
+		wechatpay.OperateTypeMerchantResponse,
 		wechatpay.OperateTypeComplaintRefundReceivedSystemMessage,
 	}, types)
 	refunds := server.Refunds()
@@ -131,18 +116,18 @@ func TestProcess_killedAtEveryRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
-	server := newServer()
+	server := newServer(complaintID)
 	defer server.Close()
 	require.False(t, killAt(t, server, 0, notKilled))
 	requests := len(server.Requests())
 	finish(t, server)
 	requireDoneOnce(t, server)
-	require.Greater(t, requests, 8, "list, image, history, reply, approval, and those of the refund")
+	require.Greater(t, requests, 10, "list, detail, image, and those of Resolve")
 	for point, name := range map[killPoint]string{beforeSending: "before", afterSending: "after"} {
 		for n := 1; n <= requests; n++ {
 			t.Run(fmt.Sprintf("%s request %d", name, n), func(t *testing.T) {
 				t.Parallel()
-				server := newServer()
+				server := newServer(complaintID)
 				defer server.Close()
 				require.True(t, killAt(t, server, n, point))
 				finish(t, server)
@@ -159,7 +144,7 @@ func TestProcess_killedTwice(t *testing.T) {
 	for n := 1; n <= 10; n++ {
 		t.Run(fmt.Sprintf("requests %d and %d", 11-n, n), func(t *testing.T) {
 			t.Parallel()
-			server := newServer()
+			server := newServer(complaintID)
 			defer server.Close()
 			killAt(t, server, 11-n, afterSending)
 			killAt(t, server, n, afterSending)
@@ -178,7 +163,7 @@ func TestDesk_work_manualHandling(t *testing.T) {
 	}
 	for name, edit := range tests {
 		t.Run(name, func(t *testing.T) {
-			server := newServer()
+			server := newServer(complaintID)
 			defer server.Close()
 			require.NoError(t, server.ChangeComplaint(complaintID, edit))
 			require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
@@ -190,7 +175,7 @@ func TestDesk_work_manualHandling(t *testing.T) {
 
 // If WeChat Pay refunds the user meanwhile, the desk does not.
 func TestDesk_work_refundedByPlatform(t *testing.T) {
-	server := newServer()
+	server := newServer(complaintID)
 	defer server.Close()
 	n := 0
 	err := process(context.Background(), server, t.TempDir(), io.Discard, func(request int, req *http.Request) killPoint {
@@ -209,8 +194,8 @@ func TestDesk_work_refundedByPlatform(t *testing.T) {
 
 // A failed refund is not retried automatically.
 func TestDesk_work_refundFails(t *testing.T) {
-	for status, want := range map[string]string{"CLOSED": "set Attempt: 2", "ABNORMAL": "on the merchant platform"} {
-		server := newServer()
+	for status, want := range map[string]string{"CLOSED": "set Attempt: 2", "ABNORMAL": "in the merchant platform"} {
+		server := newServer(complaintID)
 		require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled))
 		require.NoError(t, server.SettleRefund(server.Refunds()[0].OutRefundNo, status))
 		require.ErrorContains(t, process(context.Background(), server, t.TempDir(), io.Discard, neverKilled), want)
@@ -221,7 +206,7 @@ func TestDesk_work_refundFails(t *testing.T) {
 
 // A second round is replied to, approved and refunded separately.
 func TestDesk_work_secondRound(t *testing.T) {
-	server := newServer()
+	server := newServer(complaintID)
 	defer server.Close()
 	finish(t, server)
 	server.Advance(90 * time.Second) // partial refunds of an order are a minute apart
@@ -234,20 +219,37 @@ func TestDesk_work_secondRound(t *testing.T) {
 	require.NotEqual(t, refunds[0].OutRefundNo, refunds[1].OutRefundNo)
 }
 
-func TestDesk_savePictures(t *testing.T) {
-	server := newServer()
-	defer server.Close()
-	dir := t.TempDir()
-	require.NoError(t, process(context.Background(), server, dir, io.Discard, neverKilled))
-	picture, err := os.ReadFile(filepath.Join(dir, complaintID+"-1"))
-	require.NoError(t, err)
-	require.Equal(t, "\x89PNG\r\n\x1a\n", string(picture))
+// Images are saved inside the directory, whatever the complaint is called.
+func TestDesk_saveImages(t *testing.T) {
+	for _, id := range []string{complaintID, "../../outside", `..\..\outside`, "/etc/outside", "a b%2F..", "..."} {
+		t.Run(id, func(t *testing.T) {
+			server := newServer(id)
+			defer server.Close()
+			parent := t.TempDir()
+			dir := filepath.Join(parent, "a", "b")
+			require.NoError(t, os.MkdirAll(dir, 0o700))
+			require.NoError(t, process(context.Background(), server, dir, io.Discard, neverKilled))
+			var files []string
+			require.NoError(t, filepath.WalkDir(parent, func(path string, entry fs.DirEntry, err error) error {
+				if err == nil && !entry.IsDir() {
+					files = append(files, path)
+				}
+				return err
+			}))
+			require.Len(t, files, 1)
+			require.Equal(t, dir, filepath.Dir(files[0]))
+			image, err := os.ReadFile(files[0])
+			require.NoError(t, err)
+			require.Equal(t, "\x89PNG\r\n\x1a\n", string(image))
+			require.Len(t, server.Refunds(), 1)
+		})
+	}
 }
 
 // The desk decides on the current complaint, not on the listed one: here the user
 // raises the amount after the list was read.
 func TestDesk_work_changedAfterList(t *testing.T) {
-	server := newServer()
+	server := newServer(complaintID)
 	defer server.Close()
 	require.NoError(t, process(context.Background(), server, t.TempDir(), io.Discard, func(n int, _ *http.Request) killPoint {
 		if n == 2 {

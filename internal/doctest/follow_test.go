@@ -33,6 +33,7 @@ var steps = []step{
 	{"sh", "redisstore", requireStores},
 	{"go", "package main", approveInModule},
 	{"go", "UploadImage(", testedElsewhere},
+	{"go", "ComplaintsV2.Resolve(", testedElsewhere},
 	{"mermaid", "flowchart", testedElsewhere}, // by cmd/wechatpay-mock/pagetest, in a browser
 	{"go", "ComplaintsV2.Refund(", testedElsewhere},
 	{"go", ".All(", testedElsewhere},
@@ -187,7 +188,7 @@ func testInModule(t *testing.T, r *reader, block codeBlock) {
 // confirms with y.
 func useTerminal(t *testing.T, r *reader, block codeBlock) {
 	const complaintID = "200201820200101080076610000"
-	require.Contains(t, block.code, "approve "+complaintID)
+	require.Contains(t, block.code, "resolve "+complaintID+" approve")
 	server := wechatpaytest.NewServer()
 	defer server.Close()
 	server.AddComplaint(wechatpay.Complaint{
@@ -205,13 +206,15 @@ func useTerminal(t *testing.T, r *reader, block codeBlock) {
 	output := r.run(t, r.repository, environ, "bash", "-euc", `echo y | script -qec "bash -eu '`+file+`'" /dev/null`)
 	for _, want := range []string{
 		"PENDING",
-		"Approve the refund request, launched within 0 working day(s)? [y/N]",
-		"Approved.",
+		`Approve the refund request. Refund 10.00 yuan. Reply to the user "您好，退款已发起"? [y/N]`,
+		"The reply was sent.",
+		"Read 1 complaint(s)",
 		"Exit status:",
 	} {
 		require.Contains(t, output, want)
 	}
-	require.Equal(t, wechatpay.OperateTypeMerchantApproveRefund, lastOperation(server.History(complaintID)))
+	require.Equal(t, wechatpay.OperateTypeMerchantResponse, lastOperation(server.History(complaintID)))
+	require.Len(t, server.Refunds(), 1)
 }
 
 // startMock starts wechatpay-mock in a shell. Both run until the last block has
