@@ -46,7 +46,9 @@ func (r *resolver) readComplaint(ctx context.Context) (*Complaint, error) {
 		path:    complaintsPath + "/" + url.PathEscape(r.complaintID),
 		success: http.StatusOK,
 		out: outs{
-			decoded(complaint, func() error { return mustRepeat("complaint_id", complaint.ComplaintID, r.complaintID) }),
+			decoded(complaint, func() error {
+				return mustRepeat("complaint_id", complaint.ComplaintID, r.complaintID)
+			}),
 			decoded(state, func() error { return mustHave("complaint_state", string(state.ComplaintState)) }),
 		},
 	})
@@ -145,7 +147,7 @@ func (r *resolver) mayPay(ctx context.Context, p *complaintRefund) (amount int64
 
 // hasRefunds reports whether the history shows any refund.
 func (h *refundHistory) hasRefunds() bool {
-	return len(h.launched)+len(h.arrived)+h.entrusted.now+h.entrusted.before > 0
+	return len(h.launched)+len(h.arrived)+len(h.entrusted) > 0
 }
 
 // roundFacts is what the history shows about the current round. A record that may
@@ -177,12 +179,8 @@ func (f *roundFacts) withdrawn() bool { return f.refunds.withdrawn }
 
 // refunded reports whether anyone refunded the complaint in this round.
 func (f *roundFacts) refunded() bool {
-	for _, launch := range f.refunds.launched {
-		if launch.now {
-			return true
-		}
-	}
-	return f.refunds.entrusted.now > 0
+	launched := slices.Concat(f.refunds.launched, f.refunds.entrusted)
+	return slices.ContainsFunc(launched, func(l launchRecord) bool { return l.now })
 }
 
 // hasReply reports whether the merchant sent a text in this round.
