@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -202,11 +203,18 @@ func (e *boundedError) Error() string {
 		return text
 	}
 	text := e.error.Error()
+	if signatureText.MatchString(text) {
+		return "the server sent a malformed response that may repeat the Authorization header"
+	}
 	if len(text) > 1000 || strings.ContainsFunc(text, unicode.IsControl) {
 		return oneLine(text)
 	}
 	return text
 }
+
+// signatureText is what net/http may quote of a response that repeats the
+// Authorization header.
+var signatureText = regexp.MustCompile(algorithm + `|signature=|[0-9A-Za-z+/%]{100,}`)
 
 func (e *boundedError) Unwrap() error { return e.error }
 
@@ -289,13 +297,13 @@ func (c *Client) finish(
 		slog.String("host", x.host.url), slog.Int("attempt", x.n), slog.Duration("duration", took),
 	}
 	if resp != nil {
-		id := resp.Header.Get(headerRequestID)
+		id := shownHeader(resp, headerRequestID)
 		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", id))
 	}
 	if failed != nil {
 		var api *APIError
 		if errors.As(failed.err, &api) && api.Code != "" {
-			attrs = append(attrs, slog.String("code", string(api.Code)))
+			attrs = append(attrs, slog.String("code", oneLine(string(api.Code))))
 		}
 		attrs = append(attrs, slog.String("error", failed.err.Error()))
 	}

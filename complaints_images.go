@@ -219,7 +219,7 @@ func (s *ComplaintsV2Service) DownloadImage(ctx context.Context, media string) (
 	var problem string
 	switch {
 	case !strings.HasPrefix(contentType, "image/"):
-		problem = fmt.Sprintf("Content-Type is %.100q, not an image", resp.Header.Get("Content-Type"))
+		problem = fmt.Sprintf("Content-Type is %q, not an image", shownHeader(resp, "Content-Type"))
 	case resp.ContentLength > maxDownload:
 		problem = fmt.Sprintf("has %d bytes, at most %d allowed", resp.ContentLength, maxDownload)
 	default:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -158,7 +159,7 @@ func newAPIError(resp *http.Response, method, hostURL, path string, body []byte)
 	path, _, _ = strings.Cut(path, "?")
 	_, hostname, _ := strings.Cut(hostURL, "://")
 	e := &APIError{
-		StatusCode: resp.StatusCode, RequestID: resp.Header.Get(headerRequestID),
+		StatusCode: resp.StatusCode, RequestID: shownHeader(resp, headerRequestID),
 		Method: method, Host: hostname, Path: path,
 	}
 	if quotesAuthorization(resp, body) || quotesAuthorization(resp, unescapeJSON(body)) {
@@ -188,7 +189,11 @@ const notWeChatPay = "not a WeChat Pay response"
 // gatewayText describes a response that is not WeChat Pay's.
 func gatewayText(resp *http.Response, message string, body []byte) string {
 	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
-		return "redirect to " + to.Scheme + "://" + to.Host + to.EscapedPath()
+		place := to.Scheme + "://" + to.Host + to.EscapedPath()
+		if len(place) > maxShownLocation || quotesAuthorizationEscaped(resp, place) {
+			return "redirect"
+		}
+		return "redirect to " + place
 	}
 	if title := htmlTitle.FindSubmatch(body); title != nil {
 		return "HTML page: " + oneLine(string(title[1]))
@@ -212,25 +217,76 @@ func (e *APIError) fromWeChatPay() bool {
 	return e.StatusCode >= 400 && e.StatusCode < 500 && errorCode.MatchString(string(e.Code))
 }
 
+// Longer headers are not shown in errors and logs: a gateway may have copied the
+// Authorization header into them. A Request-ID or a serial number is shorter.
+const (
+	maxShownHeader   = 100
+	maxShownLocation = 200
+)
+
+// shownHeader returns a response header for an error or a log: one line, or "" if
+// it is too long or repeats the Authorization header of the request.
+func shownHeader(resp *http.Response, name string) string {
+	value := boundedHeader(resp.Header, name)
+	if quotesAuthorizationEscaped(resp, value) {
+		return ""
+	}
+	return value
+}
+
+// boundedHeader is shownHeader if the request is not known.
+func boundedHeader(h http.Header, name string) string {
+	value := h.Get(name)
+	if len(value) > maxShownHeader || strings.Contains(value, algorithm) || strings.Contains(value, "signature=") {
+		return ""
+	}
+	return oneLine(value)
+}
+
+// quotesAuthorizationEscaped is quotesAuthorization for a header, which may be
+// escaped as in a URL, and may contain any part of the signature.
+func quotesAuthorizationEscaped(resp *http.Response, text string) bool {
+	if plain, err := url.PathUnescape(text); err == nil {
+		text = plain
+	}
+	if quotesAuthorization(resp, []byte(text)) {
+		return true
+	}
+	signature := requestSignature(resp)
+	for i := range len(text) - minQuotedPart + 1 {
+		if strings.Contains(signature, text[i:i+minQuotedPart]) {
+			return true
+		}
+	}
+	return false
+}
+
 // quotesAuthorization reports whether a body repeats the Authorization header of
 // the request, as the error pages of some gateways do.
 func quotesAuthorization(resp *http.Response, body []byte) bool {
 	if bytes.Contains(body, []byte(algorithm)) && bytes.Contains(body, []byte("signature=")) {
 		return true
 	}
-	if resp.Request == nil {
-		return false
-	}
-	_, signature, _ := strings.Cut(resp.Request.Header.Get("Authorization"), `signature="`)
-	// Only a part without + / = is the same in JSON and in HTML.
-	longest := ""
+	// Only a part without + / = is the same in JSON, in HTML and in a URL.
 	isSpecial := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
-	for _, part := range strings.FieldsFunc(signature, isSpecial) {
-		if len(part) > len(longest) {
-			longest = part
+	for _, part := range strings.FieldsFunc(requestSignature(resp), isSpecial) {
+		if len(part) >= minQuotedPart && bytes.Contains(body, []byte(part)) {
+			return true
 		}
 	}
-	return longest != "" && bytes.Contains(body, []byte(longest))
+	return false
+}
+
+// minQuotedPart is how many equal characters are not a coincidence.
+const minQuotedPart = 12
+
+// requestSignature returns the signature of the request, or "".
+func requestSignature(resp *http.Response) string {
+	if resp.Request == nil {
+		return ""
+	}
+	_, signature, _ := strings.Cut(resp.Request.Header.Get("Authorization"), `signature="`)
+	return strings.TrimSuffix(signature, `"`)
 }
 
 // unescapeJSON returns a JSON body without escapes of characters, or nil if it is

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"log/slog"
@@ -148,6 +149,91 @@ func TestAPIError_repeatedAuthorization(t *testing.T) {
 			}
 		}
 	}
+}
+
+// No error or log line repeats the signature from a response header, and the
+// request id is short and one line.
+func TestAPIError_authorizationInHeaders(t *testing.T) {
+	copies := map[string]func(authorization, signature string) string{
+		"header":            func(a, _ string) string { return a },
+		"header, escaped":   func(a, _ string) string { return url.PathEscape(a) },
+		"signature":         func(_, s string) string { return s },
+		"signature escaped": func(_, s string) string { return url.QueryEscape(s) },
+		"signature start":   func(_, s string) string { return s[:90] },
+		"signature middle":  func(_, s string) string { return s[90:180] },
+	}
+	names := []string{
+		"Location", "Request-Id", "Wechatpay-Serial", "Wechatpay-Timestamp", "Wechatpay-Nonce",
+		"Wechatpay-Signature-Type", "Content-Type", "Retry-After", "Date", "Content-Encoding",
+	}
+	for _, call := range sample(callsNamed("Get", "approve", "DownloadImage"), 1) {
+		for copied, text := range copies {
+			for _, name := range names {
+				for _, status := range []int{200, 302, 403, 502} {
+					t.Run(fmt.Sprintf("%s/%s/%s/%d", call.name, copied, name, status), func(t *testing.T) {
+						testHeaderCopy(t, call, name, status, text)
+					})
+				}
+			}
+		}
+	}
+}
+
+func testHeaderCopy(t *testing.T, call apiCall, name string, status int, text func(a, s string) string) {
+	r := &repeater{}
+	gateway := func(req *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		authorization := req.Header.Get("Authorization")
+		_, signature, _ := strings.Cut(authorization, `signature="`)
+		signature = strings.TrimSuffix(signature, `"`)
+		r.signatures = append(r.signatures, signature)
+		page := gatewayPage{status: status, body: "no"}
+		resp := page.response(req)
+		for _, signed := range []string{"Timestamp", "Nonce", "Serial", "Signature"} {
+			resp.Header.Set("Wechatpay-"+signed, "1")
+		}
+		value := text(authorization, signature)
+		if name == "Location" {
+			value = "https://login.example.com/" + value
+		}
+		resp.Header.Set(name, value)
+		return resp, nil
+	}
+	client := gatewayClient(t, startFake(t), func(cfg *wechatpay.Config) {
+		behind(gateway)(cfg)
+		cfg.Logger = slog.New(slog.NewJSONHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	err := call.do(context.Background(), client)
+	require.Error(t, err)
+	r.requireNoSignature(t, "error", err.Error())
+	r.requireNoSignature(t, "log", r.log.String())
+	var rejected *wechatpay.APIError
+	var unverified *wechatpay.VerificationError
+	for _, target := range []any{&rejected, &unverified} {
+		if errors.As(err, target) {
+			encoded, jsonErr := json.Marshal(target)
+			require.NoError(t, jsonErr)
+			r.requireNoSignature(t, "fields", string(encoded))
+		}
+	}
+}
+
+// A long Request-Id is not shown.
+func TestAPIError_RequestID_bounded(t *testing.T) {
+	var log bytes.Buffer
+	gateway := func(req *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		page := gatewayPage{status: 403, body: `{"code":"NO_AUTH","message":"no"}`}
+		resp := page.response(req)
+		resp.Header.Set("Request-Id", strings.Repeat("7 ", 500))
+		return resp, nil
+	}
+	err := readComplaint(context.Background(), gatewayClient(t, startFake(t), func(cfg *wechatpay.Config) {
+		behind(gateway)(cfg)
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}))
+	var rejected *wechatpay.APIError
+	require.ErrorAs(t, err, &rejected)
+	require.LessOrEqual(t, len(rejected.RequestID), 100)
+	require.NotContains(t, log.String(), strings.Repeat("7 ", 60))
 }
 
 // The same holds for the error of a certificate download.

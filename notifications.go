@@ -182,8 +182,8 @@ func readNotification(r *http.Request) ([]byte, error) {
 	if tooLarge {
 		return nil, fmt.Errorf("wechatpay: ParseNotification: %w", &VerificationError{
 			Reason:    VerificationReasonBodyTooLarge,
-			SerialNo:  r.Header.Get(headerSerial),
-			RequestID: r.Header.Get(headerRequestID),
+			SerialNo:  boundedHeader(r.Header, headerSerial),
+			RequestID: boundedHeader(r.Header, headerRequestID),
 		})
 	}
 	if err != nil {

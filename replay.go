@@ -70,8 +70,8 @@ var errSwitchingProtocols = errors.New(notWeChatPay + ": 101 Switching Protocols
 func replayed(resp *http.Response) *VerificationError {
 	return &VerificationError{
 		Reason:     VerificationReasonReplayed,
-		SerialNo:   resp.Header.Get(headerSerial),
+		SerialNo:   shownHeader(resp, headerSerial),
 		StatusCode: resp.StatusCode,
-		RequestID:  resp.Header.Get(headerRequestID),
+		RequestID:  shownHeader(resp, headerRequestID),
 	}
 }

@@ -46,7 +46,7 @@ func (o *jsonOut) accept(x *exchange, resp *http.Response, body []byte) *failure
 
 // undecodable is the failure of a verified response that cannot be decoded.
 func (x *exchange) undecodable(resp *http.Response, err error) *failure {
-	requestID := requestIDSuffix(resp.Header.Get(headerRequestID))
+	requestID := requestIDSuffix(shownHeader(resp, headerRequestID))
 	var unreadable *unreadableError
 	if errors.As(err, &unreadable) {
 		err = x.unreadable(unreadable, requestID)
@@ -79,9 +79,9 @@ func (x *exchange) unreadable(err *unreadableError, requestID string) error {
 func (x *exchange) mismatch(resp *http.Response, err error) *failure {
 	return &failure{class: inDoubt, err: fmt.Errorf("%s: %w", x.target(), &VerificationError{
 		Reason:     VerificationReasonMismatch,
-		SerialNo:   resp.Header.Get(headerSerial),
+		SerialNo:   shownHeader(resp, headerSerial),
 		StatusCode: resp.StatusCode,
-		RequestID:  resp.Header.Get(headerRequestID),
+		RequestID:  shownHeader(resp, headerRequestID),
 		hint:       err.Error(),
 	})}
 }

@@ -91,9 +91,9 @@ func (v *Verifier) check(h http.Header, body []byte) *VerificationError {
 	fail := func(reason VerificationReason, hint string) *VerificationError {
 		return &VerificationError{
 			Reason:    reason,
-			SerialNo:  s.serialNo,
+			SerialNo:  boundedHeader(h, headerSerial),
 			Skew:      skew,
-			RequestID: h.Get(headerRequestID),
+			RequestID: boundedHeader(h, headerRequestID),
 			hint:      hint,
 		}
 	}
@@ -281,6 +281,8 @@ func (t *VerifyingTransport) verify(ctx context.Context, resp *http.Response) (*
 		var failed *VerificationError
 		if errors.As(err, &failed) {
 			failed.StatusCode = resp.StatusCode
+			failed.SerialNo = shownHeader(resp, headerSerial)
+			failed.RequestID = shownHeader(resp, headerRequestID)
 		}
 		return nil, err
 	}
@@ -329,9 +331,9 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if tooLarge {
 		return nil, &VerificationError{
 			Reason:     VerificationReasonBodyTooLarge,
-			SerialNo:   resp.Header.Get(headerSerial),
+			SerialNo:   shownHeader(resp, headerSerial),
 			StatusCode: resp.StatusCode,
-			RequestID:  resp.Header.Get(headerRequestID),
+			RequestID:  shownHeader(resp, headerRequestID),
 		}
 	}
 	if err != nil {

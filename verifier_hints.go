@@ -2,6 +2,7 @@ package wechatpay
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -42,7 +43,10 @@ func headerHint(h http.Header) string {
 	case len(missing) > 0:
 		return "missing " + strings.Join(missing, ", ")
 	case strings.Contains(kind, "SM2"):
-		return fmt.Sprintf("signed with SM2 (%s %.40s), which is not supported", headerSignatureType, oneLine(kind))
+		return fmt.Sprintf("signed with SM2 (%s %s), which is not supported",
+			headerSignatureType, cmp.Or(boundedHeader(h, headerSignatureType), "not shown"))
+	case len(h[headerSignatureType]) == 1 && kind != algorithm && boundedHeader(h, headerSignatureType) == "":
+		return fmt.Sprintf("%s must be %s", headerSignatureType, algorithm)
 	case len(h[headerSignatureType]) == 1 && kind != algorithm:
 		return fmt.Sprintf("%s must be %s, got %.40q", headerSignatureType, algorithm, kind)
 	}

@@ -87,8 +87,7 @@ func (e *unreadableError) nameRecord(members map[string]json.RawMessage) {
 
 // readFields reads the fields of a struct from an object.
 func readFields(v reflect.Value, raw []byte) *unreadableError {
-	var members map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &members)
+	members := membersOf(v.Type(), raw)
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag
 		name, _, _ := strings.Cut(tag.Get("json"), ",")
@@ -111,6 +110,38 @@ func readFields(v reflect.Value, raw []byte) *unreadableError {
 	}
 	return nil
 }
+
+// membersOf returns the members of an object by the JSON names of the fields. As
+// in json.Unmarshal, the case of a key is ignored, the last of equal keys counts,
+// and null does not replace a value.
+func membersOf(t reflect.Type, raw []byte) map[string]json.RawMessage {
+	names := make(map[string]string, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names[foldKey(name)] = name
+	}
+	members := make(map[string]json.RawMessage)
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = decoder.Token() // {
+	for decoder.More() {
+		token, _ := decoder.Token()
+		var member json.RawMessage
+		key, ok := token.(string)
+		if !ok || decoder.Decode(&member) != nil {
+			break
+		}
+		if name, known := names[foldKey(key)]; known {
+			key = name
+		}
+		if members[key] == nil || string(member) != "null" {
+			members[key] = member
+		}
+	}
+	return members
+}
+
+// foldKey returns equal texts for the keys that json.Unmarshal takes as equal.
+func foldKey(key string) string { return strings.ToLower(strings.ToUpper(key)) }
 
 // read reads a value. It tries json.Unmarshal first, so that only what is odd is
 // read in steps.

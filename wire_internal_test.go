@@ -495,3 +495,35 @@ func BenchmarkUnmarshal(b *testing.B) {
 		})
 	}
 }
+
+// The case of a key does not matter, whether or not all values are as documented.
+func TestUnmarshal_keyCase(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want int64 // 0: an error
+	}{
+		{`{"amount":{"Refund":600}}`, 600},
+		{`{"amount":{"Refund":"600"}}`, 600},
+		{`{"AMOUNT":{"Refund":"600"}}`, 600},
+		{`{"amount":{"Refund":"6.00"}}`, 0},
+		{`{"Amount":{"refund":6.00}}`, 0},
+		{`{"amount":{"refund":600,"Refund":"6.00"}}`, 0},
+		{`{"amount":{"Refund":5,"refund":"600"}}`, 600},
+		{`{"amount":{"refund":"600","Refund":null}}`, 600},
+		{`{"create_time":"x","amount":{"REFUND":600}}`, 600},
+	} {
+		var refund Refund
+		err := unmarshal([]byte(tt.in), &refund)
+		if tt.want == 0 {
+			var unreadable *unreadableError
+			require.ErrorAs(t, err, &unreadable, tt.in)
+			continue
+		}
+		require.NoError(t, err, tt.in)
+		require.Equal(t, tt.want, refund.Amount.Refund, tt.in)
+	}
+	// Letters that json.Unmarshal takes as s and k.
+	var refund Refund
+	require.NoError(t, unmarshal([]byte(`{"create_time":"x","amount":{"\u017fettlement_total":"7"}}`), &refund))
+	require.Equal(t, int64(7), refund.Amount.SettlementTotal)
+}

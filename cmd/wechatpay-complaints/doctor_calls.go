@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,7 +192,6 @@ func readBody(resp *http.Response) ([]byte, error) {
 func apiErrorOf(resp *http.Response, body []byte) *wechatpay.APIError {
 	e := &wechatpay.APIError{
 		StatusCode: resp.StatusCode,
-		RequestID:  resp.Header.Get("Request-Id"),
 		Method:     resp.Request.Method,
 		Host:       resp.Request.URL.Host,
 		Path:       resp.Request.URL.Path,
@@ -202,11 +202,24 @@ func apiErrorOf(resp *http.Response, body []byte) *wechatpay.APIError {
 		Detail  json.RawMessage
 	}
 	// Some gateways repeat the request in their errors, with Authorization.
-	repeats := bytes.Contains(body, []byte("WECHATPAY2-")) || bytes.Contains(body, []byte("signature="))
-	if !repeats && json.Unmarshal(body, &wire) == nil {
+	if id := resp.Header.Get("Request-Id"); len(id) <= 100 && !repeatsSignature(resp.Request, id) {
+		e.RequestID = id
+	}
+	if !repeatsSignature(resp.Request, string(body)) && json.Unmarshal(body, &wire) == nil {
 		e.Code, e.Message, e.Detail = wire.Code, wire.Message, wire.Detail
 	}
 	return e
+}
+
+// repeatsSignature reports whether a text contains a part of the signature of a
+// request. Parts without + / = are the same in JSON, in HTML and in a URL.
+func repeatsSignature(req *http.Request, text string) bool {
+	if strings.Contains(text, "WECHATPAY2-") || strings.Contains(text, "signature=") {
+		return true
+	}
+	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), `signature="`)
+	parts := strings.FieldsFunc(signature, func(r rune) bool { return strings.ContainsRune(`+/="`, r) })
+	return slices.ContainsFunc(parts, func(part string) bool { return len(part) >= 12 && strings.Contains(text, part) })
 }
 
 // encrypted is AES-256-GCM ciphertext in the form of WeChat Pay.
