@@ -23,6 +23,7 @@ import (
 // wireModels are the types that unmarshal decodes.
 var wireModels = []any{
 	Complaint{}, ComplaintList{}, page[Complaint]{}, complaintState{}, refundComplaint{},
+	resolveState{},
 	NegotiationRecord{}, NegotiationHistory{}, page[NegotiationRecord]{}, page[operationRecord]{},
 	Refund{}, refundState{}, RefundNotification{},
 	notificationWire{}, notificationResource{},
@@ -319,7 +320,7 @@ func TestUnmarshal_allModels(t *testing.T) {
 			}
 			structure, ok := declared.Type.(*ast.StructType)
 			if ok && declared.TypeParams == nil && slices.ContainsFunc(structure.Fields.List, hasJSONName) {
-				isEntry := declared.Name.Name == "operationRecord" // of a page
+				isEntry := slices.Contains([]string{"operationRecord", "roundRecord"}, declared.Name.Name) // of a page
 				require.True(t, tested[declared.Name.Name] || isEntry, "%s is not in wireModels", declared.Name.Name)
 			}
 			return true
@@ -342,6 +343,7 @@ func TestUnmarshal_strictFields(t *testing.T) {
 			complaint_full_refunded user_complaint_times apply_refund_amount`},
 		{NegotiationRecord{}, `operate_type`},
 		{operationRecord{}, `operate_type`},
+		{roundRecord{}, `operate_type`},
 		{Refund{}, `out_refund_no transaction_id out_trade_no status amount amount.total amount.refund
 			amount.payer_total amount.payer_refund amount.settlement_refund amount.settlement_total
 			amount.discount_refund`},
@@ -356,7 +358,7 @@ func TestUnmarshal_strictFields(t *testing.T) {
 		}
 		require.Equal(t, strings.Fields(tt.want), strict)
 	}
-	for _, used := range []any{refundComplaint{}, complaintState{}, refundState{}} {
+	for _, used := range []any{refundComplaint{}, complaintState{}, refundState{}, resolveState{}} {
 		for _, field := range modelFields(reflect.TypeOf(used)) {
 			require.True(t, field.strict(), field.path(0))
 		}
