@@ -553,8 +553,8 @@ func TestComplaintsV2_Resolve_unreadable(t *testing.T) {
 // A conflict that may be due to the lag of the history is returned only after a
 // second read. Without time for it, the result is another error.
 func TestComplaintsV2_Resolve_noTimeForSecondRead(t *testing.T) {
-	server, client := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ComplaintState = "PROCESSED" })
-	client = fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
+	server, _ := newFakeRefund(t, func(c *wechatpay.Complaint) { c.ComplaintState = "PROCESSED" })
+	client := fakeClient(t, server, func(cfg *wechatpay.Config) { cfg.Retry.HistoryLag = time.Hour })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := client.ComplaintsV2.Resolve(ctx, testComplaintID, &rejectIt)
