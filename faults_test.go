@@ -369,14 +369,16 @@ func (n *outcomes) inspect(t *testing.T, requests []wechatpaytest.Request, undec
 	t.Helper()
 	n.requests = len(requests)
 	shown := map[string]bool{} // by complaint
+	sent := map[string]bool{}  // by Authorization: net/http resends after a reset
 	for _, request := range requests {
 		if request.Fault != "" {
 			n.faulty++
 		}
-		complaintID := complaintOf(request)
-		if request.Method == http.MethodPost && shown[complaintID] {
+		complaintID, authorization := complaintOf(request), request.Header.Get("Authorization")
+		if request.Method == http.MethodPost && shown[complaintID] && !sent[authorization] {
 			n.resent++
 		}
+		sent[authorization] = true
 		intact := request.Fault == "" || request.Fault == wechatpaytest.FaultSlow
 		if !intact || request.StatusCode != 200 || !strings.Contains(request.Path, "/negotiation-historys") {
 			continue
