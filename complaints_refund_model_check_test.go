@@ -54,10 +54,12 @@ func (p *payment) String() string {
 		p.kind, p.number, p.amount, p.order, p.round, p.at.Format("15:04:05.000"))
 }
 
-// A modelReport counts what happened in all runs.
+// A modelReport counts what happened in all runs, and lists the orders that were
+// paid twice.
 type modelReport struct {
 	mu     sync.Mutex
 	counts map[string]int
+	twice  []string
 }
 
 func (r *modelReport) count(format string, args ...any) {
@@ -72,7 +74,14 @@ func (r *modelReport) table() string {
 	for _, what := range slices.Sorted(maps.Keys(r.counts)) {
 		fmt.Fprintf(&b, "| %s | %d |\n", what, r.counts[what])
 	}
-	return b.String()
+	slices.Sort(r.twice)
+	return b.String() + "\nPaid twice:\n" + strings.Join(r.twice, "\n")
+}
+
+func (r *modelReport) list(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.twice = append(r.twice, fmt.Sprintf(format, args...))
 }
 
 // A modelCheck compares the calls of a model with what the server recorded.
@@ -168,8 +177,8 @@ func (c *modelCheck) newPayment(request *wechatpaytest.Request, call *modelCall)
 		return p
 	}
 	p.kind = "own number"
-	if p.since = call.start; call.posted.After(p.since) {
-		p.since = call.posted // it checks again before it sends again
+	if p.since = call.start; !call.posted.IsZero() {
+		p.since = call.posted.Add(c.policy) // it looks up the number, and checks everything again
 	}
 	if strings.HasPrefix(p.number, "cr") {
 		p.kind = "derived number"
@@ -344,10 +353,11 @@ func (c *modelCheck) paidTwice(p, q *payment, what string) {
 	switch {
 	case p.kind == "derived number" && q.kind == p.kind && q.round == p.round,
 		why == "shown",
-		why == "shown, but not distinguishable" && c.lag <= historyLag:
+		why == "shown, but not distinguishable" && c.lag <= c.policy:
 		c.fail(p.call, "%s: %v after %v, %s", what, p, q, why)
 	}
-	c.report.count("%s with a history lag up to %v: %s after %s, %s", what, c.lag, p.kind, q.kind, why)
+	c.report.count("%s, lag %v, HistoryLag %v: %s after %s, %s", what, c.lag, c.policy, p.kind, q.kind, why)
+	c.report.list("seed %4d, %s: %v after %v", c.seed, why, p, q)
 }
 
 // why says why a call could pay p although q existed.
@@ -365,12 +375,14 @@ func (c *modelCheck) why(p, q *payment) string {
 		}
 		own := other.kind == "derived number"
 		after := q.at.Sub(other.at)
-		switch {
-		case own && !read[other.launchID] && after > -3*time.Second && after < 10*time.Minute+time.Second:
-			launch = false // its record may be the launch of the other
-		case own && !other.arrived.IsZero() && !read[other.arrivalID]:
+		// The record of q may be the one of the other that is not shown.
+		if own && !read[other.launchID] && after > -3*time.Second && after < 10*time.Minute+time.Second {
+			launch = false
+		}
+		if own && !other.arrived.IsZero() && !read[other.arrivalID] {
 			arrival = false
-		case !own && q.round < p.round && !read[other.launchID] && read[other.arrivalID]:
+		}
+		if !own && q.round < p.round && !read[other.launchID] && read[other.arrivalID] {
 			launch = false // the arrival of the other may be its arrival
 		}
 	}

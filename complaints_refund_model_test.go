@@ -34,10 +34,11 @@ type refundModel struct {
 	server  *wechatpaytest.Server
 	clients []*wechatpay.Client // the machines; the last one is the merchant platform
 	orders  []wechatpay.ComplaintOrderInfo
-	usual   []int64       // the amount to refund of each order
-	lag     time.Duration // of the history, at most
+	usual   []int64 // the amount to refund of each order
 	calls   []*modelCall
 
+	lag       time.Duration // of the history, at most
+	policy    time.Duration // RetryPolicy.HistoryLag
 	refundLag time.Duration // of refunds that are read by their number, at most
 
 	mu      sync.Mutex // guards the following
@@ -51,9 +52,6 @@ type modelRound struct {
 	filed   time.Time
 	applied int64 // the amount applied for
 }
-
-// historyLag is RetryPolicy.HistoryLag of the model's clients.
-const historyLag = time.Second
 
 // A modelEvent is something that happened outside of ComplaintsV2.Refund.
 type modelEvent struct {
@@ -100,19 +98,20 @@ func TestComplaintsV2_Refund_model(t *testing.T) {
 
 func newRefundModel(t *testing.T, server *wechatpaytest.Server, seed uint64) *refundModel {
 	time.Sleep(time.Until(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))) // a bubble begins in 2000
+	const minute = time.Minute
 	m := &refundModel{
-		seed:   seed,
-		rand:   rand.New(rand.NewPCG(seed, 1)),
-		server: server,
-		lag:    []time.Duration{0, historyLag, historyLag, 10 * time.Second, 10 * time.Minute}[seed%5],
-
-		refundLag: []time.Duration{0, 0, 0, historyLag, 10 * time.Second, 0, 0}[seed%7],
+		seed:      seed,
+		rand:      rand.New(rand.NewPCG(seed, 1)),
+		server:    server,
+		lag:       []time.Duration{0, time.Second, 5 * minute, 5 * minute, 10 * time.Second, 10 * minute}[seed%6],
+		policy:    []time.Duration{time.Second, time.Second, 5 * minute, 5 * minute, time.Second, time.Second}[seed%6],
+		refundLag: []time.Duration{0, 0, 0, time.Second, 10 * time.Second, 0, 0}[seed%7],
 	}
 	server.Configure(func(b *wechatpaytest.Behavior) {
-		b.Seed, b.HistoryLag, b.RefundLag, b.VaryLag = seed, m.lag, m.refundLag, seed%4 > 0
+		b.Seed, b.HistoryLag, b.RefundLag, b.VaryLag = seed, m.lag, m.refundLag, seed%5 > 0
 	})
 	sum := int64(0)
-	for i := range 1 + m.rand.IntN(3) {
+	for i := range []int{1, 2, 2, 3}[m.rand.IntN(4)] {
 		amount := int64(100 * (1 + m.rand.IntN(10)))
 		m.orders = append(m.orders, wechatpay.ComplaintOrderInfo{
 			TransactionID: fmt.Sprintf("42000000000000000000%08d", i),
@@ -145,7 +144,7 @@ func newRefundModel(t *testing.T, server *wechatpaytest.Server, seed uint64) *re
 func (m *refundModel) client(t *testing.T, i uint64) *wechatpay.Client {
 	cfg := m.server.Config()
 	cfg.InsecureSkipVerify = true
-	cfg.Retry.HistoryLag = historyLag
+	cfg.Retry.HistoryLag = m.policy
 	cfg.Transport = &modelTransport{server: m.server, rand: rand.New(rand.NewPCG(m.seed, 100+i))}
 	client, err := wechatpay.NewClient(cfg)
 	require.NoError(t, err)
@@ -223,17 +222,16 @@ func (m *refundModel) run() {
 		10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second, 3 * time.Second,
 		30 * time.Second, 2 * time.Minute, 2 * time.Minute, 15 * time.Minute, 3 * time.Hour,
 	}
-	for range 6 + m.rand.IntN(6) {
+	for step := range 6 + m.rand.IntN(6) {
 		pause := pauses[m.rand.IntN(len(pauses))]
 		time.Sleep(time.Duration(1 + m.rand.Int64N(int64(pause))))
-		if m.rand.IntN(3) == 0 {
-			m.event(m.rand.Uint64())
-			continue
-		}
 		var all sync.WaitGroup
-		if m.rand.IntN(5) == 0 {
+		switch kind := m.rand.IntN(15); {
+		case kind < 3, kind < 8 && step == 0:
 			m.startBurst(&all)
-		} else {
+		case kind < 8:
+			m.event(m.rand.Uint64())
+		default:
 			m.addFaults()
 			m.startStep(&all)
 		}
@@ -280,15 +278,26 @@ func (m *refundModel) startStep(all *sync.WaitGroup) {
 	}
 }
 
-// startBurst refunds one order, then another one in the merchant platform, and
-// then that one too. The history may show the second refund before the first.
+// startBurst refunds an order, then another or the same one in the merchant
+// platform, and then that one too. The history may show the second refund before
+// the first, or its arrival before its launch. A request may be lost.
 func (m *refundModel) startBurst(all *sync.WaitGroup) {
 	i := m.rand.IntN(len(m.orders))
-	j := (i + 1) % len(m.orders)
-	amount := 1 + m.rand.Int64N(m.orders[j].Amount)
-	m.after(all, 0, 100*time.Millisecond, m.newCall(i).run)
-	m.after(all, 0, 1500*time.Millisecond, func() { m.merchantRefund(m.orders[j], amount) })
-	m.after(all, 500*time.Millisecond, 2500*time.Millisecond, m.newCall(j).run)
+	j := (i + m.rand.IntN(2)) % len(m.orders)
+	// No refund is above what the ones before leave.
+	m.usual[i], m.usual[j] = m.orders[i].Amount/4, m.orders[j].Amount/4
+	first, last := m.newCall(i), m.newCall(j)
+	amount, arrives := m.orders[j].Amount/4, m.rand.IntN(2) == 0
+	if m.rand.IntN(2) == 0 {
+		m.server.AddFault(wechatpaytest.Fault{Path: "POST /v3/refund", Kind: wechatpaytest.FaultDrop})
+	}
+	m.after(all, 0, 100*time.Millisecond, first.run)
+	m.after(all, 0, m.policy/2, func() {
+		if number := m.merchantRefund(m.orders[j], amount); arrives {
+			m.settle(number, "SUCCESS")
+		}
+	})
+	m.after(all, m.policy/4, 5*m.policy/4, last.run)
 }
 
 // addFaults adds at most two faults for the next requests.
@@ -349,7 +358,7 @@ func (m *refundModel) event(seed uint64) {
 		m.record(wechatpay.OperateTypeComplaintEntrustedRefundSystemMessage)
 		m.add(modelEvent{kind: "entrusted", order: order.TransactionID})
 	case kind < 70:
-		m.settle(rng)
+		m.settleAny(rng)
 	case kind < 85:
 		m.fileAgain(rng)
 	case kind < 89:
@@ -379,31 +388,35 @@ func (m *refundModel) record(operation wechatpay.OperateType) {
 	}
 }
 
-// merchantRefund refunds an order in the merchant platform.
-func (m *refundModel) merchantRefund(order wechatpay.ComplaintOrderInfo, amount int64) {
+// merchantRefund refunds an order in the merchant platform, and returns the
+// number. WeChat Pay may refuse: too much, or too soon after another refund.
+func (m *refundModel) merchantRefund(order wechatpay.ComplaintOrderInfo, amount int64) (number string) {
 	m.mu.Lock()
 	m.numbers++
-	number := fmt.Sprint("MP-", m.numbers)
+	number = fmt.Sprint("MP-", m.numbers)
 	m.mu.Unlock()
 	client := m.clients[len(m.clients)-1]
-	// WeChat Pay may refuse: too much, or too soon after another refund.
 	_, _ = client.Refunds.Create(context.Background(), &wechatpay.CreateRefundRequest{
 		TransactionID: order.TransactionID,
 		OutRefundNo:   number,
 		Amount:        wechatpay.CreateRefundAmount{Refund: amount, Total: order.Amount},
 	})
+	return number
 }
 
-// settle sets the status of a refund: mostly, it arrives.
-func (m *refundModel) settle(rng *rand.Rand) {
+// settleAny sets the status of a refund: mostly, it arrives.
+func (m *refundModel) settleAny(rng *rand.Rand) {
 	refunds := slices.DeleteFunc(m.server.Refunds(), func(r wechatpaytest.Refund) bool {
 		return r.Status == "SUCCESS" || r.Status == "CLOSED"
 	})
-	if len(refunds) == 0 {
-		return
+	if len(refunds) > 0 {
+		status := []string{"SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "CLOSED", "ABNORMAL"}[rng.IntN(6)]
+		m.settle(refunds[rng.IntN(len(refunds))].OutRefundNo, status)
 	}
-	number := refunds[rng.IntN(len(refunds))].OutRefundNo
-	status := []string{"SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "CLOSED", "ABNORMAL"}[rng.IntN(6)]
+}
+
+// settle sets the status of a refund, if it exists and has no final one.
+func (m *refundModel) settle(number, status string) {
 	if m.server.SettleRefund(number, status) == nil {
 		m.add(modelEvent{kind: status, number: number})
 	}
