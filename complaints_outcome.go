@@ -214,20 +214,26 @@ func (s *ComplaintsV2Service) operations(
 // a few dozen.
 const maxHistory = 10_000
 
-// readOperations reads the whole history. It also returns when WeChat Pay signed
-// the first page.
+// readOperations reads the operations of the whole history.
 func readOperations(
 	ctx context.Context, c *Client, op, complaintID string,
 ) (records []operationRecord, signedAt time.Time, err error) {
-	read := func(limit, offset int) (*page[operationRecord], error) {
-		page, err := readHistory[operationRecord](ctx, c, op, complaintID, limit, offset)
+	return readRecords(ctx, c, op, complaintID, func(r *operationRecord) string { return r.LogID })
+}
+
+// readRecords reads the whole history. It also returns when WeChat Pay signed the
+// first page.
+func readRecords[R any](
+	ctx context.Context, c *Client, op, complaintID string, id func(*R) string,
+) (records []R, signedAt time.Time, err error) {
+	read := func(limit, offset int) (*page[R], error) {
+		page, err := readHistory[R](ctx, c, op, complaintID, limit, offset)
 		if err == nil && signedAt.IsZero() {
 			signedAt = page.signedAt
 		}
 		return page, err
 	}
-	p := historyPager(func(r *operationRecord) string { return r.LogID }, read)
-	p.walk(ctx, func(record *operationRecord, failed error) bool {
+	historyPager(id, read).walk(ctx, func(record *R, failed error) bool {
 		if err = failed; err == nil && len(records) == maxHistory {
 			err = fmt.Errorf("the history has more than %d records", maxHistory)
 		}

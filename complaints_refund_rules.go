@@ -118,6 +118,7 @@ const maxRounds = 20
 // refundHistory is what the negotiation history shows about refunds.
 type refundHistory struct {
 	filings   int            // how often the user filed the complaint
+	filed     time.Time      // when the user filed it again last, in whole seconds
 	launched  []launchRecord // of all rounds
 	entrusted []launchRecord // by WeChat Pay on the merchant's behalf
 	arrived   []time.Time    // of all rounds
@@ -140,26 +141,30 @@ func (p *complaintRefund) readHistory(ctx context.Context) (*refundHistory, erro
 	if err != nil {
 		return nil, err
 	}
-	var filed time.Time // the last time
 	history := &refundHistory{signedAt: signedAt, filings: 1}
 	for _, r := range records {
-		if r.OperateType != OperateTypeUserContinueComplaint {
-			continue
-		}
-		history.filings++
-		if at := r.OperateTime.Truncate(time.Second); at.After(filed) {
-			filed = at
+		if r.OperateType == OperateTypeUserContinueComplaint {
+			history.addFiling(r.OperateTime)
 		}
 	}
 	for _, r := range records {
-		history.add(&r, filed)
+		history.add(&r)
 	}
 	return history, nil
 }
 
-func (h *refundHistory) add(r *operationRecord, filed time.Time) {
+// addFiling adds that the user filed the complaint again.
+func (h *refundHistory) addFiling(at time.Time) {
+	h.filings++
+	if at = at.Truncate(time.Second); at.After(h.filed) {
+		h.filed = at
+	}
+}
+
+// add adds another record, after all filings.
+func (h *refundHistory) add(r *operationRecord) {
 	at := r.OperateTime
-	now := at.IsZero() || !at.Before(filed)
+	now := at.IsZero() || !at.Before(h.filed)
 	switch r.OperateType {
 	case OperateTypeComplaintEntrustedRefundSystemMessage:
 		h.entrusted = append(h.entrusted, launchRecord{at, now})

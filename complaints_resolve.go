@@ -277,7 +277,7 @@ func (r *resolver) read(ctx context.Context) error {
 
 // checkRound checks that complaint and history show the round of the request.
 func (r *resolver) checkRound() error {
-	current, filings := currentRound(r.Complaint), r.facts.filings
+	current, filings := currentRound(r.Complaint), r.facts.refunds.filings
 	if r.round == 0 {
 		r.round = cmp.Or(r.req.Round, max(current, filings))
 	}

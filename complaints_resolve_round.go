@@ -3,7 +3,6 @@ package wechatpay
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -153,9 +152,7 @@ func (h *refundHistory) hasRefunds() bool {
 // roundFacts is what the history shows about the current round. A record that may
 // belong to it counts as if it did, except for decisions.
 type roundFacts struct {
-	filings int       // of all rounds
-	filed   time.Time // when the user last filed again, in whole seconds
-	vague   bool      // that time is not certain
+	vague bool // when the user last filed again is not certain
 
 	approved, rejected bool
 	// Decisions of this round or an earlier one: in the second in which the user
@@ -234,58 +231,32 @@ func (r *roundRecord) texts() []string {
 
 // readRound reads the history and returns the facts of the current round.
 func (s *ComplaintsV2Service) readRound(ctx context.Context, complaintID string) (*roundFacts, error) {
-	var (
-		records []roundRecord
-		facts   = roundFacts{filings: 1}
-		err     error
-	)
-	read := func(limit, offset int) (*page[roundRecord], error) {
-		page, err := readHistory[roundRecord](ctx, s.client, resolveOp, complaintID, limit, offset)
-		if err == nil && facts.refunds.signedAt.IsZero() {
-			facts.refunds.signedAt = page.signedAt
-		}
-		return page, err
-	}
-	p := historyPager(func(r *roundRecord) string { return r.LogID }, read)
-	p.walk(ctx, func(r *roundRecord, failed error) bool {
-		if err = failed; err == nil && len(records) == maxHistory {
-			err = fmt.Errorf("the history has more than %d records", maxHistory)
-		}
-		if err != nil {
-			return false
-		}
-		records = append(records, *r)
-		if r.OperateType == OperateTypeUserContinueComplaint {
-			facts.addFiling(r.OperateTime)
-		}
-		return true
-	})
+	id := func(r *roundRecord) string { return r.LogID }
+	records, signedAt, err := readRecords(ctx, s.client, resolveOp, complaintID, id)
 	if err != nil {
 		return nil, err
+	}
+	facts := &roundFacts{refunds: refundHistory{signedAt: signedAt, filings: 1}}
+	for _, r := range records {
+		if r.OperateType == OperateTypeUserContinueComplaint {
+			facts.refunds.addFiling(r.OperateTime)
+			facts.vague = facts.vague || r.OperateTime.IsZero()
+		}
 	}
 	for _, r := range records {
 		facts.add(&r)
 	}
-	return &facts, nil
-}
-
-// addFiling adds that the user filed the complaint again.
-func (f *roundFacts) addFiling(at time.Time) {
-	f.filings++
-	f.vague = f.vague || at.IsZero()
-	if at = at.Truncate(time.Second); at.After(f.filed) {
-		f.filed = at
-	}
+	return facts, nil
 }
 
 // add adds a record.
 func (f *roundFacts) add(r *roundRecord) {
-	f.refunds.add(&operationRecord{r.LogID, r.OperateType, r.OperateTime}, f.filed)
-	at := r.OperateTime
-	if !at.IsZero() && at.Before(f.filed) {
+	f.refunds.add(&operationRecord{r.LogID, r.OperateType, r.OperateTime})
+	at, filed := r.OperateTime, f.refunds.filed
+	if !at.IsZero() && at.Before(filed) {
 		return
 	}
-	certain := f.filings == 1 || !f.vague && !at.Before(f.filed.Add(time.Second))
+	certain := f.refunds.filings == 1 || !f.vague && !at.Before(filed.Add(time.Second))
 	switch r.OperateType {
 	case OperateTypeMerchantApproveRefund:
 		f.approved = f.approved || certain
