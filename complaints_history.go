@@ -116,10 +116,10 @@ func historyRecords(ctx context.Context, c *Client, op, complaintID string) iter
 // has already yielded, since records may be added while it reads.
 func historyPager[R any](id func(*R) string, read func(limit, offset int) (*page[R], error)) *pager[R] {
 	return &pager[R]{
-		limit: defaultHistoryLimit,
-		fetch: read,
-		id:    id,
-		seen:  make(map[string]struct{}),
+		limit:        defaultHistoryLimit,
+		fetch:        read,
+		id:           id,
+		skipRepeated: true,
 	}
 }
 

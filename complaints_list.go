@@ -151,9 +151,7 @@ func (s *ComplaintsV2Service) All(ctx context.Context, req *ListComplaintsReques
 				window.BeginDate, window.EndDate, window.Limit, window.Offset = begin, end, limit, offset
 				return s.listPage(ctx, op, &window)
 			}
-			if !end.Before(today) {
-				p.seen = make(map[string]struct{})
-			}
+			p.skipRepeated = !end.Before(today)
 			named := func(c *Complaint, err error) bool { return yield(c, opError(op, err)) }
 			if !p.walk(ctx, named) {
 				return

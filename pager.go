@@ -55,9 +55,9 @@ type pager[T any] struct {
 	limit int // size of the next page, halved when a page is too large
 	fetch func(limit, offset int) (*page[T], error)
 	id    func(*T) string
-	// seen has the ids of the items already yielded, which are then skipped; nil: no
-	// item can repeat.
-	seen map[string]struct{}
+	// skipRepeated skips items that were yielded: records may be added while the list
+	// is read.
+	skipRepeated bool
 }
 
 // errSamePage ends a list whose pages do not advance.
@@ -79,9 +79,10 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 			continue
 		}
 		var data []T
+		var items []*T
 		if err == nil {
 			data = page.entries()
-			err = p.advance(read, data)
+			items, err = p.advance(read, data)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -90,8 +91,14 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 		if offset == 0 {
 			total = value(page.TotalCount)
 		}
-		if !p.yield(ctx, data, yield) {
-			return false
+		for _, item := range items {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return false
+			}
+			if !yield(item, nil) {
+				return false
+			}
 		}
 		offset += len(data)
 		full := p.limit
@@ -104,41 +111,25 @@ func (p *pager[T]) walk(ctx context.Context, yield func(*T, error) bool) bool {
 	}
 }
 
-// advance adds the ids of a page to those that were read. It is an error if it has
-// no other item: a cache responds with pages that it has.
-func (p *pager[T]) advance(read map[string]struct{}, data []T) error {
+// advance adds the ids of a page to those that were read, and returns the items to
+// yield. It is an error if no item of the page is new: a cache responds with pages
+// that it has.
+func (p *pager[T]) advance(read map[string]struct{}, data []T) (items []*T, err error) {
 	isNew := len(data) == 0
 	for i := range data {
 		id := p.id(&data[i])
-		if _, known := read[id]; !known || id == "" {
-			isNew = true
+		_, repeated := read[id]
+		repeated = repeated && id != ""
+		isNew = isNew || !repeated
+		if !repeated || !p.skipRepeated {
+			items = append(items, &data[i])
 		}
 		read[id] = struct{}{}
 	}
 	if !isNew {
-		return errSamePage
+		return nil, errSamePage
 	}
-	return nil
-}
-
-// yield yields the items of a page that were not yielded yet.
-func (p *pager[T]) yield(ctx context.Context, data []T, yield func(*T, error) bool) bool {
-	for i := range data {
-		if id := p.id(&data[i]); p.seen != nil && id != "" {
-			if _, ok := p.seen[id]; ok {
-				continue
-			}
-			p.seen[id] = struct{}{}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(nil, err)
-			return false
-		}
-		if !yield(&data[i], nil) {
-			return false
-		}
-	}
-	return true
+	return items, nil
 }
 
 // tooLarge reports whether err may mean that a page was too large. WeChat Pay
