@@ -197,13 +197,16 @@ func (s *ComplaintsV2Service) get(ctx context.Context, op, complaintID string) (
 }
 
 // read reads the fields of a complaint that the struct complaint points to has.
-// id is its complaint_id.
-func (s *ComplaintsV2Service) read(ctx context.Context, op, complaintID string, complaint any, id *string) error {
+// id is its complaint_id. more receives the response too.
+func (s *ComplaintsV2Service) read(
+	ctx context.Context, op, complaintID string, complaint any, id *string, more ...out,
+) error {
+	match := func() error { return mustRepeat("complaint_id", *id, complaintID) }
 	return s.client.exchange(ctx, &call{
 		op:      op,
 		method:  http.MethodGet,
 		path:    complaintsPath + "/" + url.PathEscape(complaintID),
 		success: http.StatusOK,
-		out:     decoded(complaint, func() error { return mustRepeat("complaint_id", *id, complaintID) }),
+		out:     append(outs{decoded(complaint, match)}, more...),
 	})
 }

@@ -211,11 +211,16 @@ func (r *resolver) run(ctx context.Context) error {
 		if again || len(r.Steps) > 0 || !mayLag(err) {
 			return err
 		}
-		if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+		if err := r.wait(ctx); err != nil {
 			return err
 		}
-		r.waited = true
 	}
+}
+
+// wait waits until what was done before must be visible.
+func (r *resolver) wait(ctx context.Context) error {
+	r.waited = true
+	return r.service.client.waitHistoryLag(ctx, time.Now())
 }
 
 // mayLag reports whether an error may be due to what is not visible yet.
@@ -269,6 +274,11 @@ func (r *resolver) read(ctx context.Context) error {
 		return err
 	}
 	r.facts, r.Complaint, r.sent = facts, complaint, false
+	return r.check()
+}
+
+// check returns the fact of complaint and history that contradicts the request.
+func (r *resolver) check() error {
 	if err := r.checkRound(); err != nil {
 		return err
 	}
@@ -297,20 +307,17 @@ func (r *resolver) checkRound() error {
 
 // checkConflicts returns the fact that contradicts the request, if there is one.
 func (r *resolver) checkConflicts() error {
-	var conflict *ResolveConflictError
 	switch facts := r.facts; {
-	case facts.withdrawn():
-		conflict = r.conflict(ResolveConflictReasonWithdrawn, "the user withdrew the complaint")
+	case facts.refunds.withdrawn:
+		return r.conflict(ResolveConflictReasonWithdrawn, "the user withdrew the complaint")
 	case r.approves() && facts.rejected:
-		conflict = r.conflict(ResolveConflictReasonOppositeDecision, "the refund was rejected in this round")
+		return r.conflict(ResolveConflictReasonOppositeDecision, "the refund was rejected in this round")
 	case !r.approves() && facts.approved:
-		conflict = r.conflict(ResolveConflictReasonOppositeDecision, "the refund was approved in this round")
+		return r.conflict(ResolveConflictReasonOppositeDecision, "the refund was approved in this round")
 	case !r.approves() && (facts.refunded() || r.Complaint.ComplaintFullRefunded):
-		conflict = r.conflict(ResolveConflictReasonRefunded, "the complaint was refunded")
-	default:
-		return nil
+		return r.conflict(ResolveConflictReasonRefunded, "the complaint was refunded")
 	}
-	return conflict
+	return nil
 }
 
 // approve continues an approval.
@@ -423,8 +430,7 @@ func (r *resolver) decide(ctx context.Context) (taken bool, err error) {
 		r.waited = true // no earlier call came this far
 		return true, nil
 	}
-	var rejected *APIError
-	if !isBadRequest(err, &rejected) || namesDecision(rejected) {
+	if rejected := badRequest(err); rejected == nil || namesDecision(rejected) {
 		return false, err
 	}
 	if kind := r.Complaint.ProblemType; kind != ProblemTypeRefund && kind != "" {
@@ -461,10 +467,9 @@ func withSecond(err, again error) error {
 // readAgain reads complaint and history when everything that was done before must
 // be visible.
 func (r *resolver) readAgain(ctx context.Context) error {
-	if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+	if err := r.wait(ctx); err != nil {
 		return err
 	}
-	r.waited = true
 	if err := r.read(ctx); err != nil {
 		return err
 	}
@@ -474,10 +479,13 @@ func (r *resolver) readAgain(ctx context.Context) error {
 	return r.checkConflicts()
 }
 
-// isBadRequest reports whether WeChat Pay rejected a write with a 400.
-func isBadRequest(err error, rejected **APIError) bool {
-	return !errors.Is(err, ErrOutcomeUnknown) && errors.As(err, rejected) &&
-		(*rejected).StatusCode == http.StatusBadRequest
+// badRequest returns the 400 with which WeChat Pay rejected a write, or nil.
+func badRequest(err error) *APIError {
+	var rejected *APIError
+	if errors.Is(err, ErrOutcomeUnknown) || !errors.As(err, &rejected) || rejected.StatusCode != http.StatusBadRequest {
+		return nil
+	}
+	return rejected
 }
 
 // namesDecision reports whether the detail of an error names a field of the
@@ -536,18 +544,15 @@ func (r *resolver) awaitReply(ctx context.Context) error {
 	if r.waited || r.Complaint.NeedImmediateService || r.Complaint.ComplaintState == ComplaintStatePending {
 		return nil
 	}
-	if err := r.service.client.waitHistoryLag(ctx, time.Now()); err != nil {
+	if err := r.wait(ctx); err != nil {
 		return err
 	}
 	facts, err := r.service.readRound(ctx, r.complaintID)
 	if err != nil {
 		return err
 	}
-	r.facts, r.waited = facts, true
-	if err := r.checkRound(); err != nil {
-		return err
-	}
-	return r.checkConflicts()
+	r.facts = facts
+	return r.check()
 }
 
 // idempotentID is the same for each try to send a text in a round.
@@ -566,11 +571,10 @@ func (r *resolver) complete(ctx context.Context) error {
 	if !done {
 		req := &CompleteRequest{ComplaintedMchID: r.Complaint.ComplaintedMchID}
 		err := r.service.complete(ctx, resolveOp, r.complaintID, req)
-		var rejected *APIError
 		switch {
 		case err == nil:
 			r.Steps = append(r.Steps, r.step)
-		case !isBadRequest(err, &rejected):
+		case badRequest(err) == nil:
 			return err
 		default: // another machine may have completed it meanwhile
 			if done, again := r.isCompleted(ctx); !done || again != nil {
@@ -589,8 +593,5 @@ func (r *resolver) isCompleted(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	r.Complaint = complaint
-	if err := r.checkRound(); err != nil {
-		return false, err
-	}
-	return r.isProcessed(), r.checkConflicts()
+	return r.isProcessed(), r.check()
 }

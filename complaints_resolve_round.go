@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"html"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -24,33 +22,11 @@ type resolveState struct {
 	NeedImmediateService bool           `json:"need_immediate_service" wire:"strict"`
 }
 
-// outs decode a response several times.
-type outs []out
-
-func (o outs) accept(x *exchange, resp *http.Response, body []byte) *failure {
-	for _, out := range o {
-		if failed := out.accept(x, resp, body); failed != nil {
-			return failed
-		}
-	}
-	return nil
-}
-
 // readComplaint reads the complaint.
 func (r *resolver) readComplaint(ctx context.Context) (*Complaint, error) {
 	complaint, state := new(Complaint), new(resolveState)
-	err := r.service.client.exchange(ctx, &call{
-		op:      resolveOp,
-		method:  http.MethodGet,
-		path:    complaintsPath + "/" + url.PathEscape(r.complaintID),
-		success: http.StatusOK,
-		out: outs{
-			decoded(complaint, func() error {
-				return mustRepeat("complaint_id", complaint.ComplaintID, r.complaintID)
-			}),
-			decoded(state, func() error { return mustHave("complaint_state", string(state.ComplaintState)) }),
-		},
-	})
+	err := r.service.read(ctx, resolveOp, r.complaintID, complaint, &complaint.ComplaintID,
+		decoded(state, func() error { return mustHave("complaint_state", string(state.ComplaintState)) }))
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +147,6 @@ func (f *roundFacts) settle() {
 		f.approved, f.rejected = f.maybeApproved, f.maybeRejected
 	}
 }
-
-func (f *roundFacts) withdrawn() bool { return f.refunds.withdrawn }
 
 // refunded reports whether anyone refunded the complaint in this round.
 func (f *roundFacts) refunded() bool {

@@ -44,6 +44,18 @@ func (o *jsonOut) accept(x *exchange, resp *http.Response, body []byte) *failure
 	return nil
 }
 
+// outs decode a response several times.
+type outs []out
+
+func (o outs) accept(x *exchange, resp *http.Response, body []byte) *failure {
+	for _, out := range o {
+		if failed := out.accept(x, resp, body); failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
 // undecodable is the failure of a verified response that cannot be decoded.
 func (x *exchange) undecodable(resp *http.Response, err error) *failure {
 	requestID := requestIDSuffix(shownHeader(resp, headerRequestID))
