@@ -191,21 +191,10 @@ refunded, by anyone, is not refunded again. After a CLOSED refund, use --attempt
 func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 	var req wechatpay.RefundComplaintRequest
 	a.yesFlag(flags)
-	flags.Func("amount", a.of(words{
-		"退款`金额`：以元为单位并保留两位小数（如 10.00），或以分为单位（如 1000fen）（默认：用户申请的金额）",
-		"`amount` in yuan with two decimals (10.00) or in fen (1000fen) (default: the amount applied for)"}), func(s string) (err error) {
-		req.Amount, err = a.parseAmount(s)
-		return err
-	})
+	a.refundFlags(flags, &req)
 	flags.BoolVar(&req.AllowMoreThanApplied, "more-than-applied", false, a.of(words{"允许超过用户申请的金额", "allow more than the amount applied for"}))
-	flags.StringVar(&req.TransactionID, "order", "", a.of(words{
-		"微信支付`订单号`（默认：投诉单中唯一的订单）",
-		"WeChat Pay's order `number` (default: the only order of the complaint)"}))
 	flags.StringVar(&req.Reason, "reason", "", a.of(words{
 		"退款`原因`，用户可见，最多 80 字节", "`reason`, shown to the user, at most 80 bytes"}))
-	flags.IntVar(&req.Attempt, "attempt", 1, a.of(words{
-		"退款的`序号`：第一笔退款 CLOSED 后为 2，第二笔也 CLOSED 后为 3，以此类推（默认：1）",
-		"attempt `number`: 2 after the first refund was CLOSED, 3 after the second, and so on (default: 1)"}))
 	flags.IntVar(&req.Round, "round", 0, a.of(words{
 		"针对第几次投诉（`次数`）；日后重试时应指定，以防用户再次投诉（默认：确认时显示的次数；加 --yes 时为当前次数）",
 		"`number` of the round to refund; set it for later retries, because the user may file again (default: the round shown at confirmation; with --yes, the current one)"}))
@@ -231,9 +220,30 @@ func refund(a *app, flags *flag.FlagSet) func(context.Context) error {
 			a.retryFlags = refundRetryFlags(&req, err)
 			return err
 		}
-		fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."}, clean(r.OutRefundNo), a.yuan(r.Amount.Refund), clean(a.value(string(r.Status)))))
+		a.printRefund(r)
 		return nil
 	}
+}
+
+// refundFlags adds the flags that select what a refund pays.
+func (a *app) refundFlags(flags *flag.FlagSet, req *wechatpay.RefundComplaintRequest) {
+	flags.Func("amount", a.of(words{
+		"退款`金额`：以元为单位并保留两位小数（如 10.00），或以分为单位（如 1000fen）（默认：用户申请的金额）",
+		"`amount` in yuan with two decimals (10.00) or in fen (1000fen) (default: the amount applied for)"}), func(s string) (err error) {
+		req.Amount, err = a.parseAmount(s)
+		return err
+	})
+	flags.StringVar(&req.TransactionID, "order", "", a.of(words{
+		"微信支付`订单号`（默认：投诉单中唯一的订单）",
+		"WeChat Pay's order `number` (default: the only order of the complaint)"}))
+	flags.IntVar(&req.Attempt, "attempt", 1, a.of(words{
+		"退款的`序号`：第一笔退款 CLOSED 后为 2，第二笔也 CLOSED 后为 3，以此类推（默认：1）",
+		"attempt `number`: 2 after the first refund was CLOSED, 3 after the second, and so on (default: 1)"}))
+}
+
+func (a *app) printRefund(r *wechatpay.Refund) {
+	fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."},
+		clean(r.OutRefundNo), a.yuan(r.Amount.Refund), clean(a.value(string(r.Status)))))
 }
 
 // explainClosed replaces the error of a refund that is CLOSED by one that names

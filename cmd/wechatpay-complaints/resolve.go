@@ -29,18 +29,7 @@ func resolve(a *app, flags *flag.FlagSet) func(context.Context) error {
 	reason := flags.String("reason", "", a.of(words{
 		"拒绝`理由`，用户可见，最多 200 字（reject 必填）",
 		"`reason` of a rejection, shown to the user, at most 200 characters (required with reject)"}))
-	flags.Func("amount", a.of(words{
-		"退款`金额`：以元为单位并保留两位小数（如 10.00），或以分为单位（如 1000fen）（默认：用户申请的金额）",
-		"`amount` in yuan with two decimals (10.00) or in fen (1000fen) (default: the amount applied for)"}), func(s string) (err error) {
-		refund.Amount, err = a.parseAmount(s)
-		return err
-	})
-	flags.StringVar(&refund.TransactionID, "order", "", a.of(words{
-		"微信支付`订单号`（默认：投诉单中唯一的订单）",
-		"WeChat Pay's order `number` (default: the only order of the complaint)"}))
-	flags.IntVar(&refund.Attempt, "attempt", 1, a.of(words{
-		"退款的`序号`：第一笔退款 CLOSED 后为 2，第二笔也 CLOSED 后为 3，以此类推（默认：1）",
-		"attempt `number`: 2 after the first refund was CLOSED, 3 after the second, and so on (default: 1)"}))
+	a.refundFlags(flags, refund)
 	flags.IntVar(&req.Round, "round", 0, a.of(words{
 		"针对第几次投诉（`次数`）；日后再次运行时应指定（默认：当前次数）",
 		"`number` of the round to resolve; set it for later runs (default: the current one)"}))
@@ -120,8 +109,7 @@ func (a *app) resolve(ctx context.Context, req *wechatpay.ResolveRequest) error 
 		fmt.Fprintln(a.stdout, a.stepDone(step, req.Decision.Action))
 	}
 	if r := done.Refund; r != nil {
-		fmt.Fprintln(a.stdout, a.of(words{"退款单 %s，金额 %s，状态 %s。", "Refund %s of %s is %s."},
-			clean(r.OutRefundNo), a.yuan(r.Amount.Refund), clean(a.value(string(r.Status)))))
+		a.printRefund(r)
 	}
 	switch {
 	case done.Done:
